@@ -1,0 +1,56 @@
+"""The errors of the package: what was got, what is allowed, where, and what to do about it.
+
+Every error is an `ISTError` and also the builtin that a caller would expect, and carries the exit
+code with which the program ends when it is not caught.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with an input."""
+
+    where: str
+    """The setting, file or command-line option, e.g. ``problem.n``."""
+    got: str
+    expected: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: got {self.got}; expected {self.expected}"
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+class ISTError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(ISTError, ValueError):
+    """A configuration, data file or output path that cannot be run; lists every fault found."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Iterable[Fault] | Fault) -> None:
+        self.faults = (faults,) if isinstance(faults, Fault) else tuple(faults)
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        if len(self.faults) == 1:
+            return str(self.faults[0])
+        lines = "".join(f"\n  - {fault}" for fault in self.faults)
+        return f"{len(self.faults)} problems:{lines}"
+
+
+class LauncherError(ISTError, RuntimeError):
+    """The ranks are not what the launcher started, or no MPI library can be loaded."""
+
+    exit_code = 2
+
+
+class LogError(ISTError, OSError):
+    """A run log could not be written after the run had started."""
+
+    exit_code = 1

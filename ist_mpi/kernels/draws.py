@@ -1,0 +1,127 @@
+"""One round's blocks, drawn from the stream (seed, round) and written into plain arrays.
+
+Every draw is a uniform shuffle followed by a fixed rule, and the rules are functions of their own
+so that the law of a sketch can be checked by enumerating all shuffles. Blocks come out sorted:
+the order inside a block means nothing to the method, and a sorted gather is kinder to memory.
+"""
+
+import numpy as np
+from numba import njit
+
+from ist_mpi.kernels.philox import below, open_stream
+
+ROUND_STREAM = 0
+"""Stream of what is drawn once a round; worker i's own draws use stream i + 1."""
+
+
+@njit(cache=True)
+def shuffle(state, items):  # type: ignore[no-untyped-def]
+    """Fisher-Yates: a uniform random order of `items`, in place."""
+    for last in range(items.size - 1, 0, -1):
+        other = below(state, last + 1)
+        items[last], items[other] = items[other], items[last]
+
+
+@njit(cache=True)
+def block_edges(order, d, offsets):  # type: ignore[no-untyped-def]
+    """Edges of the n blocks: ⌊d/n⌋ coordinates each, one more for the first d mod n of `order`.
+
+    order (n,) is a permutation of the workers; offsets (n + 1,) is written.
+    """
+    n = order.size
+    small = d // n
+    for i in range(n + 1):
+        offsets[i] = small
+    for rank in range(d - small * n):
+        offsets[order[rank] + 1] += 1
+    offsets[0] = 0
+    for i in range(n):
+        offsets[i + 1] += offsets[i]
+
+
+@njit(cache=True)
+def blocks_of_owners(owner, offsets, cursor, pi):  # type: ignore[no-untyped-def]
+    """Turn owner (d,), the worker of every coordinate, into the sorted blocks pi (d,)."""
+    for i in range(cursor.size):
+        cursor[i] = offsets[i]
+    for j in range(owner.size):
+        i = owner[j]
+        pi[cursor[i]] = j
+        cursor[i] += 1
+
+
+@njit(cache=True)
+def draw_permutation(seed, k, offsets, pi, owner, order, state):  # type: ignore[no-untyped-def]
+    """Disjoint near-equal blocks of d ≥ n coordinates, eq. (7), with random owners if n ∤ d.
+
+    Writes offsets (n + 1,) and pi (d,); owner (d,), order (n,) and state are scratch.
+    """
+    n = order.size
+    d = owner.size
+    open_stream(state, seed, ROUND_STREAM, k)
+    for i in range(n):
+        order[i] = i
+    if d % n != 0:
+        shuffle(state, order)
+    block_edges(order, d, offsets)
+    for i in range(n):
+        owner[offsets[i] : offsets[i + 1]] = i
+    shuffle(state, owner)
+    blocks_of_owners(owner, offsets, order, pi)
+
+
+@njit(cache=True)
+def holders(order, pi):  # type: ignore[no-untyped-def]
+    """The n > d coordinates to hand out: each ⌊n/d⌋ times, once more for the first of `order`."""
+    d = order.size
+    n = pi.size
+    each = n // d
+    for j in range(d):
+        pi[j * each : (j + 1) * each] = j
+    for extra in range(n - d * each):
+        pi[d * each + extra] = order[extra]
+
+
+@njit(cache=True)
+def draw_single_coordinates(seed, k, pi, order, state):  # type: ignore[no-untyped-def]
+    """One coordinate for each of n > d workers, each coordinate held by ⌊n/d⌋ or ⌈n/d⌉ of them.
+
+    Writes pi (n,); order (d,) and state are scratch.
+    """
+    open_stream(state, seed, ROUND_STREAM, k)
+    for j in range(order.size):
+        order[j] = j
+    if pi.size % order.size != 0:
+        shuffle(state, order)
+    holders(order, pi)
+    shuffle(state, pi)
+
+
+@njit(cache=True)
+def draw_subsets(seed, k, offsets, pi, pool, swaps, state):  # type: ignore[no-untyped-def]
+    """Rand-q, eq. (4): a uniform q-subset for every worker, from the worker's own stream.
+
+    pi is written between the given offsets (n + 1,); pool (d,) must hold 0 … d − 1 and holds it
+    again afterwards; swaps (q,) and state are scratch.
+    """
+    for i in range(offsets.size - 1):
+        open_stream(state, seed, i + 1, k)
+        block = pi[offsets[i] : offsets[i + 1]]
+        q = block.size
+        for a in range(q):
+            other = a + below(state, pool.size - a)
+            swaps[a] = other
+            pool[a], pool[other] = pool[other], pool[a]
+            block[a] = pool[a]
+        for a in range(q - 1, -1, -1):
+            other = swaps[a]
+            pool[a], pool[other] = pool[other], pool[a]
+        block.sort()
+
+
+@njit(cache=True)
+def count_holders(pi, count):  # type: ignore[no-untyped-def]
+    """count (d,): how many times each coordinate occurs in pi (t,)."""
+    count[:] = 0
+    for j in pi:
+        count[j] += np.int32(1)

@@ -1,0 +1,90 @@
+"""The user's own quadratics: L (n, d, d), b (n, d) and optionally x0 (d,), from HDF5 or memory.
+
+From a file, each worker's matrix is read by the rank that owns the worker and by no other.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi import hdf5
+from ist_mpi.config import ArraysProblem
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.quadratic import Quadratic, check_quadratic
+
+Float64 = NDArray[np.float64]
+
+
+class FileShare(NamedTuple):
+    """Where a worker's quadratic lies."""
+
+    path: str
+    worker: int
+
+    def quadratic(self) -> Quadratic:
+        """Read this worker's L_i and b_i, and check them."""
+        with hdf5.reading(self.path) as file:
+            L = hdf5.read(hdf5.dataset(file, "L", 3), self.worker)
+            b = hdf5.read(hdf5.dataset(file, "b", 2), self.worker)
+        check_quadratic(L, b, lambda name: f"{self.path}:/{name}, worker {self.worker}")
+        return Quadratic(L, b)
+
+
+class MemoryShare(NamedTuple):
+    """A worker's quadratic itself."""
+
+    L: Float64
+    b: Float64
+    worker: int
+
+    def quadratic(self) -> Quadratic:
+        """Check it."""
+        check_quadratic(self.L, self.b, lambda name: f"problem.{name}, worker {self.worker}")
+        return Quadratic(self.L, self.b)
+
+
+@dataclass(frozen=True)
+class ArraysSource:
+    """Shapes checked; the matrices stay in their file, or in the caller's arrays."""
+
+    problem: ArraysProblem
+    n: int
+    d: int
+    x0: Float64 | None
+    homogeneous: bool = False
+
+    def share(self, worker: int) -> FileShare | MemoryShare:
+        """Where a worker's quadratic is, or the quadratic itself."""
+        if self.problem.L is not None and self.problem.b is not None:
+            return MemoryShare(self.problem.L[worker], self.problem.b[worker], worker)
+        return FileShare(str(self.problem.path), worker)
+
+    def start(self) -> Float64:
+        """x⁰: as given, else zero."""
+        return np.zeros(self.d) if self.x0 is None else self.x0.copy()
+
+
+def load(problem: ArraysProblem) -> ArraysSource:
+    """Check the shapes and x0; raises InputError."""
+    if problem.L is not None and problem.b is not None:
+        where, shapes, x0 = "problem", (problem.L.shape, problem.b.shape), problem.x0
+    else:
+        where = str(problem.path)
+        with hdf5.reading(where) as file:
+            shapes = hdf5.dataset(file, "L", 3).shape, hdf5.dataset(file, "b", 2).shape
+            x0 = hdf5.read(hdf5.dataset(file, "x0", 1)) if "x0" in file else None
+    n, d = shapes[0][:2]
+    faults = []
+    if shapes[0] != (n, d, d) or n < 1 or d < 1:
+        faults.append(Fault(f"{where}: L", f"shape {shapes[0]}", "shape (n, d, d), n, d ≥ 1"))
+    if shapes[1] != (n, d):
+        faults.append(Fault(f"{where}: b", f"shape {shapes[1]}", f"shape ({n}, {d}), as L has"))
+    if x0 is not None and x0.shape != (d,):
+        faults.append(Fault(f"{where}: x0", f"shape {x0.shape}", f"shape ({d},), as L has"))
+    if x0 is not None and not np.isfinite(x0).all():
+        faults.append(Fault(f"{where}: x0", "infinity or NaN", "finite numbers"))
+    if faults:
+        raise InputError(faults)
+    return ArraysSource(problem, n, d, x0)

@@ -1,0 +1,56 @@
+"""The paper's synthetic quadratics: L_i = B_iᵀ B_i, with B_i, b_i and x⁰ from N(0, 1)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import SyntheticProblem
+from ist_mpi.problems.quadratic import Quadratic
+from ist_mpi.randomness import Purpose, data_stream
+
+
+class SyntheticShare(NamedTuple):
+    """The recipe of one worker's quadratic."""
+
+    seed: int
+    worker: int
+    d: int
+    linear_term: bool
+
+    def quadratic(self) -> Quadratic:
+        """Draw B_i (d, d) and b_i (d,), in this order, from the worker's own stream."""
+        stream = data_stream(self.seed, Purpose.WORKER, self.worker)
+        B = stream.standard_normal((self.d, self.d))
+        b = stream.standard_normal(self.d)
+        return Quadratic(B.T @ B, b if self.linear_term else np.zeros(self.d))
+
+
+class SyntheticSource(NamedTuple):
+    """Quadratics that depend on (seed, worker) alone; homogeneous: all are worker 0's."""
+
+    n: int
+    d: int
+    homogeneous: bool
+    linear_term: bool
+    seed: int
+
+    def share(self, worker: int) -> SyntheticShare:
+        """The recipe of a worker's quadratic."""
+        who = 0 if self.homogeneous else worker
+        return SyntheticShare(self.seed, who, self.d, self.linear_term)
+
+    def start(self) -> NDArray[np.float64]:
+        """x⁰ ~ N(0, I)."""
+        return data_stream(self.seed, Purpose.START).standard_normal(self.d)
+
+
+def load(problem: SyntheticProblem) -> SyntheticSource:
+    """The source of a configured synthetic problem; nothing is drawn yet."""
+    return SyntheticSource(
+        n=problem.n,
+        d=problem.d,
+        homogeneous=not problem.heterogeneous,
+        linear_term=problem.linear_term,
+        seed=problem.seed,
+    )
