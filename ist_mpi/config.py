@@ -264,6 +264,13 @@ class Config(Section):
             }
         )
 
+    def without_arrays(self) -> "Config":
+        """A copy without the arrays that a caller put in; their digest stays."""
+        if not isinstance(self.problem, ArraysProblem):
+            return self
+        bare = self.problem.model_copy(update={"L": None, "b": None, "x0": None})
+        return self.model_copy(update={"problem": bare})
+
     def cautions(self) -> list[str]:
         """What is allowed but seldom meant."""
         notes = []

@@ -5,6 +5,7 @@ in memory, written to a temporary file beside it, and moved over it. A process k
 leaves the old file or the new one.
 """
 
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -85,6 +86,13 @@ def reading(path: str | Path) -> Iterator[Any]:
     except OSError as error:
         raise InputError(Fault(str(path), f"a file HDF5 cannot open ({error})", expected)) from error
     with file:
+        yield file
+
+
+@contextmanager
+def in_memory(contents: bytes) -> Iterator[Any]:
+    """The file that `image` made, open for reading."""
+    with h5py.File(io.BytesIO(contents), "r") as file:
         yield file
 
 

@@ -1,0 +1,91 @@
+"""Independent Subnetwork Training on MPI, with its exact theory.
+
+    import ist_mpi
+    result = ist_mpi.run("jobs/figure1a.toml")
+    result.rounds["relative_gap"]
+
+Where things are, from the ground up (a module imports only from those above it):
+
+    errors        what can go wrong, in words
+    config        what a run is
+    partition     near-equal spans
+    randomness    who owns which random numbers
+    kernels/      compiled functions on plain arrays
+    hdf5          files, whole or not at all
+    sketches      C_i: the blocks of a round
+    problems/     f_i: where the quadratics come from
+    exchange/     what crosses ranks
+    theory        M, m, x∞
+    objective     f: its minimiser, its measurements
+    methods/      the round: Algorithm 1 and its baselines
+    runlog        the log: one writer, one reader
+    provenance    versions, hosts, commit
+    budget        what a run needs before it starts
+    experiment    all of it put together once
+    runner        the main loop
+    api           run() and its checks
+    report        what people read
+    cli           the commands
+
+Importing the package does not start MPI; running something does.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ist_mpi._version import __version__
+from ist_mpi.errors import InputError, ISTError
+
+if TYPE_CHECKING:
+    from ist_mpi.runlog import Result, Run
+
+__all__ = ["ISTError", "InputError", "__version__", "open_run", "run"]
+
+
+def run(
+    config: Any, comm: Any = None, *, out: str | Path | None = None, force: bool = False
+) -> "Result":
+    """Run a configuration; collective over `comm`.
+
+    Parameters
+    ----------
+    config : Config, mapping or path
+        A path to a TOML file, the same as nested dicts, or a `ist_mpi.config.Config`. An
+        ``arrays`` problem may hold ``L`` (n, d, d), ``b`` (n, d) and ``x0`` (d,) themselves.
+    comm : mpi4py communicator, optional
+        Default: COMM_WORLD, all ranks that were started (one without a launcher).
+    out : path, optional
+        Where to write the run log; default: nowhere, the result holds everything.
+    force : bool
+        Whether to replace a file already there.
+
+    Returns
+    -------
+    Result
+        What the log holds. Iterates, permutations and problem are on rank 0 only.
+
+    Raises
+    ------
+    InputError
+        On every rank, if the configuration, its data or `out` are wrong.
+
+    Examples
+    --------
+    >>> result = run({
+    ...     "problem": {"kind": "synthetic", "d": 20, "n": 4},
+    ...     "method": {"name": "ist", "step_size": 1e-3},
+    ...     "run": {"rounds": 100},
+    ... })
+    >>> result.status
+    'finished'
+    """
+    from ist_mpi import api
+
+    return api.run(config, comm, out=out, force=force)
+
+
+def open_run(path: str | Path) -> "Run":
+    """Read a run log; raises InputError where it is none."""
+    from ist_mpi import runlog
+
+    return runlog.open_run(path)

@@ -1,0 +1,65 @@
+"""The health of an installation: MPI, ranks, threads, cores, libraries."""
+
+import os
+from collections import Counter
+from typing import Any
+
+import numba
+
+from ist_mpi import provenance
+from ist_mpi.errors import LauncherError
+
+
+def examine() -> dict[str, Any]:
+    """What is installed and how the ranks were started; collective over all ranks.
+
+    Returns
+    -------
+    dict
+        Plain values: versions, mpi_library, ranks, hosts, …, and `problems`, a list of sentences.
+    """
+    findings: dict[str, Any] = {"versions": provenance.versions(), "problems": []}
+    problems: list[str] = findings["problems"]
+    try:
+        from ist_mpi.exchange import ranks
+    except LauncherError as error:
+        findings["mpi_library"] = None
+        problems.append(str(error))
+        return findings
+    comm = ranks.world()
+    census = ranks.census(comm)
+    on_host = Counter(rank.host for rank in census)
+    findings |= {
+        "mpi_library": ranks.library_version(),
+        "ranks": comm.size,
+        "launched": ranks.launched_size(),
+        "hosts": dict(on_host),
+        "cores": {rank.host: rank.cores for rank in census},
+        "threads": census[0].threads,
+        "threads_per_rank": 1,
+        "numba_cache": numba.config.CACHE_DIR or "beside the package",
+    }
+    try:
+        ranks.check_launcher(comm)
+    except LauncherError as error:
+        problems.append(f"the ranks are singletons: {error}")
+    for host, count in on_host.items():
+        cores = min(rank.cores for rank in census if rank.host == host)
+        if count > cores:
+            problems.append(
+                f"{host} is oversubscribed: {count} ranks on {cores} usable core(s); results stay "
+                "the same, but waiting ranks take time from working ones"
+            )
+    wide = {name: value for name, value in census[0].threads.items() if value != "1"}
+    if comm.size > 1 and wide:
+        settings = ", ".join(f"{name}={value}" for name, value in wide.items())
+        problems.append(f"{settings}: set to 1 under MPI (the program pins its own threads anyway)")
+    return findings
+
+
+def environment_rank() -> int:
+    """This process's rank as the launcher says, without starting MPI; 0 without a launcher."""
+    for name in ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0

@@ -1,0 +1,8 @@
+"""Everything that crosses ranks; with the entry point the only place that knows MPI.
+
+ranks       who is there; an error on one rank is an error on all, or ends the job
+workers     workers over ranks, their data dealt out, sums in worker order
+rounds      broadcast, scatter and gather of a round: server, replicated
+
+Every function takes a communicator. Set-up may pickle; the loop uses buffer collectives only.
+"""

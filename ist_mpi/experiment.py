@@ -1,0 +1,92 @@
+"""Everything a run needs, made once: the problem on its ranks, its theory, its methods.
+
+Set-up is collective, and whatever is wrong is found here, before the first round, and raised on
+every rank.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi import methods, theory
+from ist_mpi.config import Config
+from ist_mpi.exchange import ranks, rounds, workers
+from ist_mpi.exchange.workers import Layout
+from ist_mpi.methods.bench import Bench
+from ist_mpi.objective import Objective, means, preconditioned_means, predict
+from ist_mpi.problems.quadratic import LocalQuadratics, Source, assemble
+from ist_mpi.sketches import Factors, Sketch
+
+Float64 = NDArray[np.float64]
+
+
+class Experiment(NamedTuple):
+    """A problem laid out over the ranks, with what theory says of the configured method."""
+
+    comm: Any
+    where: Layout
+    problem: LocalQuadratics
+    objective: Objective
+    x0: Float64
+    n: int
+    d: int
+
+
+class Facts(NamedTuple):
+    """What every rank knows of the problem before its data are dealt."""
+
+    n: int
+    d: int
+    homogeneous: bool
+    x0: Float64
+
+
+def facts_of(config: Config, source: Source) -> Facts:
+    """The facts of an opened problem; raises InputError if the sketch does not fit them."""
+    Sketch(config.method, source.n, source.d, config.run.seed)
+    return Facts(source.n, source.d, source.homogeneous, source.start())
+
+
+def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> Experiment:
+    """Lay the configured problem out over the ranks; collective.
+
+    Parameters
+    ----------
+    source : Source or None
+        The opened problem, on rank 0.
+
+    Raises
+    ------
+    InputError
+        On every rank: a worker's data are wrong, L̄ is singular, or a preconditioned sketch
+        meets a zero diagonal entry.
+    """
+    n, d, homogeneous, x0 = facts
+    where = workers.layout(comm, n, d)
+    shares = list(workers.deal(comm, where, source.share if source is not None else None))
+    with ranks.agreeing(comm):
+        local = assemble(shares, where.last - where.first, d, homogeneous)
+    del shares
+    rescaled = None
+    if config.method.scaling == "preconditioned":
+        rescaled = preconditioned_means(comm, where, local, d)
+    mean = means(comm, where, local, d)
+    prediction = predict(comm, where, config.method, mean, rescaled)
+    applies = config.method.local_steps == 1 and not config.method.multiplies_model
+    moments = theory.first_moments(config.method, n, d) if applies else None
+    objective = Objective(comm, where, mean, prediction, moments, rescaled)
+    return Experiment(comm, where, local, objective, x0, n, d)
+
+
+def method_of(config: Config, experiment: Experiment) -> tuple[methods.Method, Bench]:
+    """The configured method at x⁰, and the bench it works on."""
+    sketch = Sketch(config.method, experiment.n, experiment.d, config.run.seed)
+    bench = Bench(
+        problem=experiment.problem,
+        sketch=sketch,
+        factors=Factors(sketch, experiment.problem.diagonals, experiment.problem.index),
+        exchange=rounds.connect(experiment.comm, config.run.exchange, sketch, experiment.where),
+        where=experiment.where,
+    )
+    return methods.start(config.method, bench, experiment.x0), bench

@@ -1,0 +1,34 @@
+"""Distributed compressed gradient descent: x⁺ = x − γ (1/n) Σ C_i ∇f_i(x), eq. (33)."""
+
+import numpy as np
+
+from ist_mpi.config import Method as Settings
+from ist_mpi.kernels import model as kernels
+from ist_mpi.methods.bench import Bench, Float64
+
+
+class CompressedGradientDescent:
+    """The whole model goes down, the sketched gradient comes up."""
+
+    def __init__(self, settings: Settings, bench: Bench, x0: Float64) -> None:
+        self.x = x0.copy()
+        self.gamma = settings.step_size
+        self.bench = bench
+        self.floats_down = float(bench.sketch.d)
+        self.floats_up = bench.sketch.size / bench.sketch.n
+        self._step = np.empty(bench.workers * bench.sketch.q)
+
+    def round(self) -> None:
+        """One step."""
+        problem, sketch, factors, exchange, where = self.bench
+        S = self.bench.mine()
+        step = self._step[: len(S.pi)]
+        exchange.share(self.x)
+        C, A = factors.of(sketch.blocks, where.first, where.last)
+        problem.gradients(self.x, S, step)
+        step *= C
+        step *= A
+        step *= -self.gamma
+        steps = exchange.gather(step, sketch.blocks)
+        if exchange.holds:
+            kernels.add(self.x, sketch.blocks.pi, steps)  # x − γ (1/n) Σ C_i ∇f_i(x)

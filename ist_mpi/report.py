@@ -1,0 +1,226 @@
+"""What people read: progress, summaries, and the tables of the commands."""
+
+import json
+import math
+import sys
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ist_mpi.budget import Budget, size_text
+from ist_mpi.config import Config
+from ist_mpi.runlog import Run
+from ist_mpi.runner import Progress as Standing
+
+LINE_SECONDS = 5.0
+
+
+def console() -> Console:
+    """Standard output; where it is no terminal nothing is folded, so that paths stay whole."""
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen.width = 4096
+    return screen
+
+
+class ProgressReport:
+    """Shows where a run stands: a bar on a terminal, else a line every few seconds (stderr)."""
+
+    def __init__(self, label: str, rounds: int) -> None:
+        self._label = label
+        self._next_line = LINE_SECONDS
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        screen = Console(stderr=True)
+        if screen.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total} rounds"),
+                TextColumn("{task.fields[facts]}"),
+                TimeRemainingColumn(),
+                console=screen,
+            )
+            self._task = self._bar.add_task(label, total=rounds, facts="")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, standing: Standing) -> None:
+        """Take note of where the run stands now."""
+        rate = standing.round / standing.seconds if standing.seconds > 0 else math.nan
+        facts = f"{rate:.0f} rounds/s  relative gap {standing.row['relative_gap']:.3e}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=standing.round, facts=facts)
+        elif standing.seconds >= self._next_line:
+            self._next_line = standing.seconds + LINE_SECONDS
+            left = (standing.rounds - standing.round) / rate if rate > 0 else math.nan
+            line = f"{self._label}: round {standing.round}/{standing.rounds}  {facts}"
+            print(f"{line}  {duration(left)} left", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if math.isnan(seconds):
+        return "?"
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def number(value: Any) -> str:
+    """A measured value for people."""
+    if isinstance(value, float):
+        return "undefined" if math.isnan(value) else f"{value:.6g}"
+    return str(value)
+
+
+def rounds_per_second(run: Run) -> float:
+    """Rounds per second of the whole run, logging included; NaN where nothing was timed."""
+    rounds, seconds = run.rounds["round"][-1], run.rounds["seconds"][-1]
+    return float(rounds / seconds) if seconds > 0 else math.nan
+
+
+def last_row(run: Run) -> dict[str, Any]:
+    """The last row of /rounds as plain numbers."""
+    return {name: column[-1].item() for name, column in run.rounds.items()}
+
+
+def summary(run: Run) -> Table:
+    """How a run ended."""
+    row = last_row(run)
+    table = _facts()
+    table.add_row("status", f"{run.status} ({run.stop_reason})")
+    table.add_row("rounds", f"{row['round']} in {duration(row['seconds'])}")
+    table.add_row("rounds per second", f"{rounds_per_second(run):.0f}")
+    table.add_row("final relative gap", number(row["relative_gap"]))
+    table.add_row(
+        "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
+    )
+    table.add_row(
+        "distance to the predicted fixed point", number(row["distance_to_fixed_point"])
+    )
+    table.add_row("distance to the solution", number(row["distance_to_solution"]))
+    floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
+    table.add_row("floats sent per worker", floats)
+    if run.path is not None:
+        table.add_row("log", str(run.path))
+    return table
+
+
+def info(run: Run) -> Table:
+    """What ran, where, and how it ended."""
+    table = summary(run)
+    attributes = run.attributes
+    config = tomllib.loads(attributes["config"])
+    for section, settings in config.items():
+        words = ", ".join(f"{key} = {_toml(value)}" for key, value in settings.items())
+        table.add_row(Text(f"[{section}]"), Text(words))
+    table.add_row("created", str(attributes["created"]))
+    table.add_row("run id", str(attributes["run_id"]))
+    table.add_row("rows", str(attributes["committed"]))
+    hosts = sorted(set(json.loads(attributes["hosts"])))
+    table.add_row("ranks", f"{attributes['ranks']} on {', '.join(hosts)}")
+    table.add_row("MPI library", str(attributes["mpi_library"]))
+    table.add_row("versions", ", ".join(f"{k} {v}" for k, v in attributes["versions"].items() if v))
+    if attributes["slurm_job_id"]:
+        table.add_row("SLURM job", str(attributes["slurm_job_id"]))
+    return table
+
+
+def info_json(run: Run) -> str:
+    """The same for programs: root attributes, theory's constants, the last row."""
+    attributes = dict(run.attributes)
+    attributes["config"] = tomllib.loads(attributes["config"])
+    attributes["hosts"] = json.loads(attributes["hosts"])
+    constants = {name: value for name, value in run.theory.items() if not hasattr(value, "shape")}
+    document = {
+        "path": str(run.path),
+        **attributes,
+        "rounds_per_second": rounds_per_second(run),
+        "theory": constants,
+        "last_row": last_row(run),
+    }
+    return to_json(document)
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """JSON with null for what is undefined."""
+    return json.dumps(_without_nan(document), indent=2)
+
+
+def plan(config: Config, budget: Budget, seconds: float, ranks: int, outs: list[str]) -> Table:
+    """What a run would need."""
+    table = _facts()
+    table.add_row("ranks", str(ranks))
+    table.add_row("memory per rank", size_text(budget.memory))
+    table.add_row("memory of rank 0", size_text(budget.memory_root))
+    table.add_row("log", f"{size_text(budget.log)} each")
+    table.add_row(
+        "floats per worker", f"{budget.floats_up:.0f} up, {budget.floats_down:.0f} down"
+    )
+    total = seconds * config.run.rounds * len(outs)
+    table.add_row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")
+    for out in outs:
+        table.add_row("log at", out)
+    return table
+
+
+def health(findings: Mapping[str, Any]) -> Table:
+    """What `doctor` found."""
+    table = _facts()
+    table.add_row("MPI library", findings["mpi_library"] or "none")
+    if findings["mpi_library"]:
+        table.add_row("ranks", str(findings["ranks"]))
+        for host, count in findings["hosts"].items():
+            cores = findings["cores"][host]
+            table.add_row("host", f"{host}: {count} rank(s), {cores} usable core(s)")
+        settings = ", ".join(f"{k}={v}" for k, v in findings["threads"].items()) or "none set"
+        table.add_row("threads per rank", f"1 (pinned by the program; environment: {settings})")
+    for name, version in findings["versions"].items():
+        table.add_row(name, version or "unknown")
+    for problem in findings["problems"]:
+        table.add_row(Text("problem", style="bold red"), problem)
+    if not findings["problems"]:
+        table.add_row("problems", "none")
+    return table
+
+
+def _facts() -> Table:
+    """A borderless table of names and values."""
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def toml_text(text: str) -> Text:
+    """TOML as it is, not read as markup."""
+    return Text(text)
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,291 @@
+"""The run log, schema version 1: one HDF5 file a run, one writer and one reader.
+
+Writer: rank 0 keeps the rows in memory and every now and then puts the whole file in place, so
+that on disk there is always a valid file with a prefix of the run. Reader: `open_run`.
+
+The README describes the schema for those who read logs with other tools.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi import hdf5
+from ist_mpi.errors import Fault, InputError, LogError
+from ist_mpi.sketches import Blocks
+
+FORMAT = "ist_mpi.run"
+SCHEMA_VERSION = 1
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "round": ("1", "communication round"),
+    "seconds": ("s", "wall-clock time since round 0, logging included"),
+    "gap": ("1", "f(x) - f*"),
+    "relative_gap": ("1", "(f(x) - f*) / (f(x0) - f*)"),
+    "distance_to_solution": ("1", "Euclidean distance to x*"),
+    "distance_to_fixed_point": ("1", "Euclidean distance to the predicted fixed point"),
+    "gradient_norm_squared": ("1", "squared Euclidean norm of the gradient of f"),
+    "gradient_norm_squared_w": ("1", "(x - x*)' W (x - x*), the left side of eq. (15)"),
+    "floats_up": ("1", "numbers sent by a worker so far, mean over workers"),
+    "floats_down": ("1", "numbers sent to a worker so far, mean over workers"),
+}
+"""The columns of /rounds: units and long names. All float64 but `round`, which is int64."""
+
+COMMIT_SECONDS = 10.0
+"""Time between two versions of the file on disk."""
+COMMIT_SHARE = 0.01
+"""Largest share of the run spent on writing it; the time between versions stretches to keep it."""
+
+Float64 = NDArray[np.float64]
+
+
+class RunLog:
+    """Collects a run's rows and keeps a valid file of them on disk.
+
+    Parameters
+    ----------
+    path : Path or None
+        Where the log goes, its folder is made if it is missing; None: nowhere, but `result` has it.
+    attributes : mapping
+        Root attributes: numbers and strings.
+    arrays : mapping
+        Arrays known from the start, by group: ``{"theory": {"x_star": …}, "model": {"x0": …}}``.
+    theory : mapping
+        The attributes of /theory.
+    force : bool
+        Whether a file already at `path` may be replaced.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        attributes: Mapping[str, Any],
+        arrays: Mapping[str, Mapping[str, Float64]],
+        theory: Mapping[str, float],
+        force: bool,
+    ) -> None:
+        self.path = path
+        self._attributes = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **attributes}
+        self._arrays = arrays
+        self._theory = theory
+        self._overwrite = force
+        self._rows: dict[str, list[float]] = {name: [] for name in COLUMNS}
+        self._iterates: list[Float64] = []
+        self._draws: list[tuple[int, NDArray[np.int32], NDArray[np.int32]]] = []
+        self._model = np.array(arrays["model"]["x0"])
+        self._next_commit = 0.0
+
+    def append(self, row: Mapping[str, float], x: Float64, keep_iterate: bool) -> None:
+        """Add one logged round: a value for every column, and the model (d,) of that round."""
+        for name, values in self._rows.items():
+            values.append(row[name])
+        self._model = x.copy()
+        if keep_iterate:
+            self._iterates.append(self._model)
+
+    def append_draw(self, k: int, blocks: Blocks) -> None:
+        """Add the blocks that lead from x^k to x^{k+1}."""
+        self._draws.append((k, blocks.pi.copy(), blocks.offsets.copy()))
+
+    def rows(self) -> dict[str, NDArray[Any]]:
+        """The columns so far."""
+        return {
+            name: np.array(values, dtype=np.int64 if name == "round" else np.float64)
+            for name, values in self._rows.items()
+        }
+
+    def commit_if_due(self) -> None:
+        """Write the file if the last version is old enough."""
+        if time.monotonic() >= self._next_commit:
+            self.commit("running")
+
+    def commit(self, status: str, stop_reason: str = "") -> None:
+        """Put the file with everything so far in place.
+
+        Raises
+        ------
+        LogError
+            If that fails; the version before is still there.
+        """
+        began = time.monotonic()
+        self._attributes |= {
+            "status": status,
+            "stop_reason": stop_reason,
+            "committed": len(self._rows["round"]),
+        }
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            hdf5.replace(self.path, hdf5.image(self._fill), self._overwrite)
+        except OSError as error:
+            raise LogError(f"the log {self.path} cannot be written: {error}") from error
+        self._overwrite = True  # from now on the file there is ours
+        now = time.monotonic()
+        self._next_commit = now + max(COMMIT_SECONDS, (now - began) / COMMIT_SHARE)
+
+    def result(self) -> "Run":
+        """What a reader of the last version would get, without its path."""
+        with hdf5.in_memory(hdf5.image(self._fill)) as file:
+            return _read(file, self.path)
+
+    def _fill(self, file: Any) -> None:
+        for name, value in self._attributes.items():
+            file.attrs[name] = value
+        rounds = file.create_group("rounds")
+        for name, values in self.rows().items():
+            column = rounds.create_dataset(name, data=values)
+            column.attrs["units"], column.attrs["long_name"] = COLUMNS[name]
+        _label(rounds, {name: ("round",) for name in COLUMNS})
+        groups = {name: file.require_group(name) for name in (*self._arrays, "theory")}
+        for name, value in self._theory.items():
+            groups["theory"].attrs[name] = value
+        for group, arrays in self._arrays.items():
+            for name, array in arrays.items():
+                groups[group].create_dataset(name, data=array)
+        groups["model"].create_dataset("x", data=self._model)
+        if self._iterates:
+            group = file.create_group("iterates")
+            group.create_dataset("round", data=self.rows()["round"])
+            group.create_dataset("x", data=np.stack(self._iterates))
+            _label(group, {"round": ("round",), "x": ("round", "coordinate")})
+        if self._draws:
+            group = file.create_group("permutations")
+            group.create_dataset("round", data=np.array([k for k, _, _ in self._draws], np.int64))
+            group.create_dataset("pi", data=np.stack([pi for _, pi, _ in self._draws]))
+            group.create_dataset("offsets", data=np.stack([edges for *_, edges in self._draws]))
+            _label(
+                group, {"round": ("round",), "pi": ("round", "entry"), "offsets": ("round", "edge")}
+            )
+        for group, names in _LABELS.items():
+            if group in groups:
+                _label(groups[group], names)
+
+
+_LABELS = {
+    "theory": {"x_star": ("coordinate",), "fixed_point": ("coordinate",)},
+    "model": {"x0": ("coordinate",), "x": ("coordinate",)},
+    "problem": {
+        "L": ("worker", "coordinate", "other_coordinate"),
+        "b": ("worker", "coordinate"),
+        "constant": ("worker",),
+    },
+}
+
+
+def _label(group: Any, dimensions: Mapping[str, tuple[str, ...]]) -> None:
+    """Name the dimensions of a group's datasets, as netCDF readers expect."""
+    for name, axes in dimensions.items():
+        if name not in group:
+            continue
+        for axis, dimension in enumerate(axes):
+            if dimension not in group:
+                scale = np.arange(group[name].shape[axis], dtype=np.int64)
+                group.create_dataset(dimension, data=scale)
+            if not group[dimension].is_scale:
+                group[dimension].make_scale(dimension)
+            if name != dimension:
+                group[name].dims[axis].attach_scale(group[dimension])
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run log, read into memory."""
+
+    path: Path | None
+    attributes: dict[str, Any]
+    """The root attributes; `config` is a TOML string, `versions` a dict."""
+    rounds: dict[str, NDArray[Any]]
+    """The columns of /rounds, each of shape (rows,)."""
+    theory: dict[str, Any]
+    """The constants, and x_star (d,) and fixed_point (d,)."""
+    model: dict[str, Float64]
+    """x0 (d,) and x (d,)."""
+    iterates: dict[str, NDArray[Any]]
+    """round (r,) and x (r, d); empty if not logged."""
+    permutations: dict[str, NDArray[Any]]
+    """round (r,), pi (r, t) and offsets (r, n + 1); empty if not logged."""
+    problem: dict[str, Float64]
+    """L (n, d, d), b (n, d) and constant (n,); empty if not logged."""
+
+    @property
+    def x(self) -> Float64:
+        """The latest model, shape (d,)."""
+        return self.model["x"]
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished``, ``stopped`` or ``failed``."""
+        return str(self.attributes["status"])
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the run ended, in words; empty while it runs."""
+        return str(self.attributes["stop_reason"])
+
+    def without_bulk(self) -> "Run":
+        """The same run without what grows with rounds times d, or with n times d²."""
+        return replace(self, iterates={}, permutations={}, problem={})
+
+
+Result = Run
+"""What a run returns is what its log holds."""
+
+
+def open_run(path: str | Path) -> Run:
+    """Read a run log.
+
+    Raises
+    ------
+    InputError
+        If `path` is not a run log of a schema that this version knows.
+    """
+    path = Path(path)
+    with hdf5.reading(path) as file:
+        return _read(file, path)
+
+
+def _read(file: Any, path: Path | None) -> Run:
+    """An open log as a `Run`."""
+    attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    expected = f"a run log ({FORMAT}, schema version {SCHEMA_VERSION})"
+    if attributes.get("format") != FORMAT:
+        raise InputError(Fault(str(path), "an HDF5 file of another kind", expected))
+    if attributes.get("schema_version") != SCHEMA_VERSION:
+        got = f"schema version {attributes.get('schema_version')}"
+        raise InputError(Fault(str(path), got, expected))
+    try:
+        if isinstance(attributes.get("versions"), str):
+            attributes["versions"] = json.loads(attributes["versions"])
+        committed = int(attributes["committed"])
+        rounds = {name: file["rounds"][name][:committed] for name in COLUMNS}
+        theory = {name: _plain(value) for name, value in file["theory"].attrs.items()}
+        theory |= _arrays(file, "theory", ("x_star", "fixed_point"))
+        return Run(
+            path=path,
+            attributes=attributes,
+            rounds=rounds,
+            theory=theory,
+            model=_arrays(file, "model", ("x0", "x")),
+            iterates=_arrays(file, "iterates", ("round", "x")),
+            permutations=_arrays(file, "permutations", ("round", "pi", "offsets")),
+            problem=_arrays(file, "problem", ("L", "b", "constant")),
+        )
+    except (KeyError, ValueError, OSError, AttributeError) as error:
+        raise InputError(Fault(str(path), f"a damaged log ({error})", expected)) from error
+
+
+def _arrays(file: Any, group: str, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    if group not in file:
+        return {}
+    return {name: file[group][name][()] for name in names if name in file[group]}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

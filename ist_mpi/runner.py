@@ -1,0 +1,251 @@
+"""The main loop: rounds, measurements, and when to stop."""
+
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ist_mpi import provenance
+from ist_mpi.config import Config
+from ist_mpi.exchange import ranks, workers
+from ist_mpi.experiment import Experiment, method_of
+from ist_mpi.kernels import model as kernels
+from ist_mpi.methods import Method
+from ist_mpi.methods.bench import Bench
+from ist_mpi.runlog import Result, RunLog
+from ist_mpi.sketches import Blocks
+
+REPORT_SECONDS = 0.2
+
+
+class Progress(NamedTuple):
+    """Where a run stands."""
+
+    round: int
+    rounds: int
+    seconds: float
+    row: Mapping[str, float]
+    """The latest logged row."""
+
+
+Watcher = Callable[[Progress], None]
+"""Called on rank 0 a few times a second."""
+
+
+def execute(
+    config: Config,
+    experiment: Experiment,
+    out: Path | None = None,
+    force: bool = False,
+    watch: Watcher | None = None,
+) -> Result:
+    """Run a configuration on its experiment; collective.
+
+    Parameters
+    ----------
+    out : Path, optional
+        Where the log goes; default: nowhere.
+    force : bool
+        Whether a file already there may be replaced.
+    watch : callable, optional
+
+    Returns
+    -------
+    Result
+        On every rank; iterates, permutations and problem on rank 0 only.
+
+    Raises
+    ------
+    LogError
+        On rank 0, if the log cannot be written.
+    """
+    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+        _warm_up(config, experiment)
+        method, bench = method_of(config, experiment)
+        log = _open_log(config, experiment, out, force)
+        record = Record(config, experiment, method, bench, log, watch)
+        _train(config, method, bench, record)
+        return _shared_result(experiment.comm, log)
+
+
+def _train(config: Config, method: Method, bench: Bench, record: "Record") -> None:
+    """The loop that everything else serves: rounds k = 0, 1, 2, … until rank 0 says stop."""
+    for k in itertools.count():
+        if k % config.log.every == 0:
+            record.observe(k)
+        blocks = bench.sketch.draw(k) if record.on_root else bench.sketch.blocks
+        if not bench.exchange.broadcast(record.goes_on(k), blocks):
+            break
+        record.keep_draw(k, blocks)
+        method.round()
+    record.finish(k)
+
+
+class Record:
+    """Watches a run: measures, logs, reports, and on rank 0 decides when it ends."""
+
+    def __init__(
+        self,
+        config: Config,
+        experiment: Experiment,
+        method: Method,
+        bench: Bench,
+        log: RunLog | None,
+        watch: Watcher | None,
+    ) -> None:
+        self.on_root = log is not None
+        self._config, self._objective = config, experiment.objective
+        self._method, self._exchange = method, bench.exchange
+        self._log, self._watch = log, watch
+        self._keeps_draws = self.on_root and config.log.permutations and bench.sketch.random
+        self._initial_gap = math.nan
+        self._observed = -1
+        self._row: dict[str, float] = {}
+        self._status, self._reason = "finished", "rounds"
+        self._began = time.monotonic()
+        self._next_report = self._began
+
+    def observe(self, k: int) -> None:
+        """Measure x^k and log it; collective."""
+        self._exchange.share(self._method.x)
+        metrics = self._objective.measure(self._method.x)
+        self._observed = k
+        if self._log is None or metrics is None:
+            return
+        if k == 0:
+            self._initial_gap = metrics.gap
+        relative = metrics.gap / self._initial_gap if self._initial_gap > 0 else math.nan
+        self._row = {
+            "round": k,
+            "seconds": time.monotonic() - self._began,
+            "relative_gap": relative,
+            "floats_up": k * self._method.floats_up,
+            "floats_down": k * self._method.floats_down,
+            **metrics._asdict(),
+        }
+        self._log.append(self._row, self._method.x, self._config.log.iterates)
+        self._log.commit_if_due()
+
+    def goes_on(self, k: int) -> bool:
+        """Whether round k is to be made; only rank 0's answer counts."""
+        if not self.on_root:
+            return True
+        if not kernels.all_finite(self._method.x):
+            self._status, self._reason = "failed", self._divergence(k)
+            return False
+        tolerance = self._config.run.tolerance
+        if self._observed == k and 0 < tolerance and self._row["relative_gap"] <= tolerance:
+            self._reason = "tolerance"
+            return False
+        if self._watch is not None and time.monotonic() >= self._next_report:
+            self._report(k)
+        return k < self._config.run.rounds
+
+    def _report(self, k: int) -> None:
+        now = time.monotonic()
+        self._next_report = now + REPORT_SECONDS
+        if self._watch is not None:
+            self._watch(Progress(k, self._config.run.rounds, now - self._began, self._row))
+
+    def _divergence(self, k: int) -> str:
+        """What to tell the user whose run blew up."""
+        limit = self._objective.prediction.mean_step_size_limit
+        gamma = self._config.method.step_size
+        text = f"diverged: the model is not finite after round {k}, step size {gamma:g}"
+        if math.isnan(limit):
+            return f"{text}; try a smaller one"
+        steps = " (for one local step)" if self._config.method.local_steps > 1 else ""
+        return f"{text}; the mean iterate is stable only below {limit:.4g}{steps}"
+
+    def keep_draw(self, k: int, blocks: Blocks) -> None:
+        """Log the blocks of round k, if that is asked for."""
+        if self._keeps_draws and self._log is not None:
+            self._log.append_draw(k, blocks)
+
+    def finish(self, k: int) -> None:
+        """Log the last round and close the log; collective."""
+        if self._observed != k:
+            self.observe(k)
+        if self._log is not None:
+            self._report(k)
+            self._log.commit(self._status, self._reason)
+
+
+def _warm_up(config: Config, experiment: Experiment) -> None:
+    """Compile all that the loop calls, by one round whose result is thrown away; collective."""
+    method, bench = method_of(config, experiment)
+    bench.exchange.broadcast(True, bench.sketch.draw(0))
+    method.round()
+    bench.exchange.share(method.x)
+    kernels.all_finite(method.x)
+    experiment.objective.measure(method.x)
+
+
+def _open_log(
+    config: Config, experiment: Experiment, out: Path | None, force: bool
+) -> RunLog | None:
+    """The log, on rank 0; collective."""
+    comm, x0 = experiment.comm, experiment.x0
+    hosts = ranks.hosts(comm)
+    prediction = experiment.objective.prediction
+    at_start = experiment.objective.measure(x0)
+    at_fixed_point = None
+    if prediction.fixed_point is not None:
+        at_fixed_point = experiment.objective.measure(prediction.fixed_point)
+    problem = _whole_problem(experiment) if config.log.problem else {}
+    if at_start is None:
+        return None
+    theory = {
+        "f_star": prediction.f_star,
+        "initial_gap": at_start.gap,
+        "mean_step_size_limit": prediction.mean_step_size_limit,
+        "fixed_point_gap": at_fixed_point.gap if at_fixed_point else math.nan,
+        "fixed_point_relative_gap": (
+            at_fixed_point.gap / at_start.gap if at_fixed_point and at_start.gap > 0 else math.nan
+        ),
+    }
+    arrays: dict[str, dict[str, Any]] = {
+        "theory": {"x_star": prediction.x_star},
+        "model": {"x0": x0},
+    }
+    if prediction.fixed_point is not None:
+        arrays["theory"]["fixed_point"] = prediction.fixed_point
+    if problem:
+        arrays["problem"] = problem
+    attributes = {
+        "config": config.to_toml(),
+        "run_id": config.run_id(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config.run.seed,
+        **provenance.attributes(json.dumps(hosts), len(hosts), ranks.library_version()),
+    }
+    return RunLog(out, attributes, arrays, theory, force)
+
+
+def _whole_problem(experiment: Experiment) -> dict[str, Any]:
+    """L, b and the constants of all workers, on rank 0 (else empty); collective."""
+    comm, where, local = experiment.comm, experiment.where, experiment.problem
+    d = experiment.d
+
+    def of(worker: int) -> int:
+        return int(local.index[worker - where.first])
+
+    L = workers.workers_array(comm, where, lambda worker: local.L[of(worker)], (d, d))
+    b = workers.workers_array(comm, where, lambda worker: local.b[of(worker)], (d,))
+    constant = workers.all_workers(comm, local.constant[local.index])
+    return {} if L is None else {"L": L, "b": b, "constant": constant}
+
+
+def _shared_result(comm: Any, log: RunLog | None) -> Result:
+    """The result on every rank, its bulk on rank 0 only; collective."""
+    result = log.result() if log is not None else None
+    light = result.without_bulk() if result is not None else None
+    shared = comm.bcast(light)
+    return result if result is not None else shared
