@@ -12,10 +12,9 @@ logs=results/quickstart
 
 echo "Running jobs/figure1a.toml on $ranks rank(s): d = 1000, n = 10 workers, 1000 rounds"
 for step in 1e-6 1e-5 1e-4 1.5e-4; do
-    mpiexec -n "$ranks" ist-mpi run jobs/figure1a.toml --set method.step_size="$step" \
-        --out "$logs/step-$step.h5" --force >"$logs.txt"
-    echo "  step size $step: $(grep 'final relative gap' "$logs.txt")"
-    rm "$logs.txt"
+    summary=$(mpiexec -n "$ranks" ist-mpi run jobs/figure1a.toml \
+        --set method.step_size="$step" --out "$logs/step-$step.h5" --force)
+    echo "  step size $step: $(echo "$summary" | grep 'final relative gap')"
 done
 echo "  step size 5e-5:"
 mpiexec -n "$ranks" ist-mpi run jobs/figure1a.toml --set method.step_size=5e-5 \
