@@ -120,8 +120,14 @@ def draw_predictions(axes: Axes, curves: Sequence[Curve], y: str) -> None:
     if defined and np.allclose(defined, defined[0], rtol=1e-6):
         axes.axhline(defined[0], color="0.35", dashes=(6, 4), linewidth=1.0, zorder=1)
         axes.annotate(
-            "fixed point $x^\\infty$", (0.99, defined[0]), xycoords=("axes fraction", "data"),
-            xytext=(0, -3), textcoords="offset points", ha="right", va="top", fontsize="small",
+            "fixed point $x^\\infty$",
+            (0.99, defined[0]),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize="small",
             color="0.25",
         )
         return

@@ -22,8 +22,10 @@ Where things are, from the ground up (a module imports only from those above it)
     provenance    versions, hosts, commit
     budget        what a run needs before it starts
     experiment    all of it put together once
+    progress      where a run stands
     runner        the main loop
     api           run() and its checks
+    doctor        the health of an installation
     report        what people read
     cli           the commands
 

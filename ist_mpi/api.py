@@ -14,6 +14,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import Facts, facts_of, prepare
 from ist_mpi.problems.quadratic import Source
+from ist_mpi.progress import Watcher
 from ist_mpi.runlog import Result
 
 
@@ -99,7 +100,7 @@ def results(
     job: Job,
     problem: Source | None,
     force: bool = False,
-    watch: runner.Watcher | None = None,
+    watch: Watcher | None = None,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it; collective."""
     with threadpool_limits(limits=1):
@@ -126,9 +127,7 @@ def output_faults(path: Path | None, force: bool) -> list[Fault]:
         return [Fault(where, "a directory", "the path of a file")]
     if path.exists() or path.is_symlink():
         if not force:
-            return [
-                Fault(where, "a file that exists", "a path where nothing is", "or use --force")
-            ]
+            return [Fault(where, "a file that exists", "a path where nothing is", "or use --force")]
         if not path.is_file():
             return [Fault(where, "a special file", "the path of a regular file")]
     folder = budget.existing_folder(path)

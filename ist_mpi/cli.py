@@ -93,9 +93,7 @@ def run(
                 print(f"ist-mpi: caution: {caution}", file=sys.stderr)
         if dry_run:
             if speaks:
-                needed = budget.seconds_per_round(
-                    job.config, job.facts.n, job.facts.d, comm.size
-                )
+                needed = budget.seconds_per_round(job.config, job.facts.n, job.facts.d, comm.size)
                 screen.print(report.toml_text(job.config.to_toml()))
                 outs = [str(log) for log in job.outs.values()]
                 screen.print(report.plan(job.config, job.budget, needed, comm.size, outs))

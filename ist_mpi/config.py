@@ -34,9 +34,7 @@ MAX_TOML_BYTES = 1 << 20
 Count = Annotated[int, Field(ge=1, le=2**31 - 2, description="an integer from 1 to 2147483646")]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description=f"an integer from 0 to {MAX_SEED}")]
 Flag = Annotated[bool, Field(description="true or false")]
-NotNegative = Annotated[
-    float, Field(ge=0, allow_inf_nan=False, description="a finite number ≥ 0")
-]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a finite number ≥ 0")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a finite number > 0")]
 Text = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 
@@ -155,12 +153,12 @@ class Method(Section):
     """Which update, with which sketch and step size."""
 
     name: Annotated[MethodName, Field(description='"ist", "gradient_descent" or "dcgd"')]
-    sketch: Annotated[
-        SketchName, Field(description='"identity", "permutation" or "rand"')
-    ] = "permutation"
-    scaling: Annotated[
-        Scaling, Field(description='"unbiased", "unscaled" or "preconditioned"')
-    ] = "unbiased"
+    sketch: Annotated[SketchName, Field(description='"identity", "permutation" or "rand"')] = (
+        "permutation"
+    )
+    scaling: Annotated[Scaling, Field(description='"unbiased", "unscaled" or "preconditioned"')] = (
+        "unbiased"
+    )
     form: Annotated[Form, Field(description='"merge" or "estimator"')] | None = None
     q: Count | None = None
     step_size: Positive
@@ -388,8 +386,8 @@ def _fault(detail: Any, tables: Mapping[str, Any], label: str) -> Fault:
     if kind == "missing":
         return Fault(where, "nothing", _allowed(model, location), "it is required")
     if kind == "extra_forbidden":
-        known = list(model.model_fields) if len(location) == 2 and model else list(
-            Config.model_fields
+        known = (
+            list(model.model_fields) if len(location) == 2 and model else list(Config.model_fields)
         )
         known = [name for name in known if name not in _HIDDEN]
         near = difflib.get_close_matches(location[-1], known, n=1)
@@ -421,7 +419,8 @@ def _model(section: str, tables: Mapping[str, Any]) -> type[Section] | None:
             "arrays": ArraysProblem,
         }
         return models.get(kind) if isinstance(kind, str) else None
-    return {"method": Method, "run": Run, "log": Log}.get(section)
+    others: dict[str, type[Section]] = {"method": Method, "run": Run, "log": Log}
+    return others.get(section)
 
 
 def _allowed(model: type[Section] | None, location: list[str]) -> str:

@@ -84,7 +84,8 @@ def reading(path: str | Path) -> Iterator[Any]:
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise InputError(Fault(str(path), f"a file HDF5 cannot open ({error})", expected)) from error
+        got = f"a file that HDF5 cannot open ({error})"
+        raise InputError(Fault(str(path), got, expected)) from error
     with file:
         yield file
 
@@ -116,4 +117,5 @@ def read(found: Any, selection: Any = ()) -> NDArray[np.float64]:
         return np.ascontiguousarray(found[selection], dtype=np.float64)
     except OSError as error:
         where = f"{found.file.filename}:{found.name}"
-        raise InputError(Fault(where, f"data that cannot be read ({error})", "whole data")) from error
+        got = f"data that cannot be read ({error})"
+        raise InputError(Fault(where, got, "whole data")) from error

@@ -162,7 +162,7 @@ def predict(
         if method.local_steps > 1:
             return None, limit
         if moments.rho == 1.0 and mean_sketch is None and rescaled is None:
-            return x_star / moments.alpha * moments.beta, limit
+            return np.asarray(x_star * (moments.beta / moments.alpha)), limit
         return theory.fixed_point(M, m, method.step_size, mean_sketch), limit
 
     x_infinity, limit = ranks.on_root(comm, solve)
@@ -192,7 +192,8 @@ def _solution(comm: Any, where: Layout, mean: Means) -> Float64:
             if solved is None or image is None:
                 return x
             residual = mean.b - image
-            return x + np.asarray(linalg.cho_solve(solved.factor, residual, check_finite=False))
+            step = linalg.cho_solve(solved.factor, residual, check_finite=False)
+            return np.asarray(x + step)
 
         x = ranks.on_root(comm, correct)
     return np.ascontiguousarray(x)

@@ -1,5 +1,6 @@
 """Where a run came from: versions, hosts, commit, batch job."""
 
+import functools
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ from ist_mpi import hdf5
 from ist_mpi._version import __version__
 
 
+@functools.cache
 def git_commit() -> str:
     """The commit of the checkout this package runs from, with ``-dirty``; else empty."""
     package = Path(__file__).resolve().parent

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ist_mpi.budget import Budget, size_text
 from ist_mpi.config import Config
+from ist_mpi.progress import Progress as Standing
 from ist_mpi.runlog import Run
-from ist_mpi.runner import Progress as Standing
 
 LINE_SECONDS = 5.0
 
@@ -110,9 +110,7 @@ def summary(run: Run) -> Table:
     table.add_row(
         "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
     )
-    table.add_row(
-        "distance to the predicted fixed point", number(row["distance_to_fixed_point"])
-    )
+    table.add_row("distance to the predicted fixed point", number(row["distance_to_fixed_point"]))
     table.add_row("distance to the solution", number(row["distance_to_solution"]))
     floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
     table.add_row("floats sent per worker", floats)
@@ -169,9 +167,7 @@ def plan(config: Config, budget: Budget, seconds: float, ranks: int, outs: list[
     table.add_row("memory per rank", size_text(budget.memory))
     table.add_row("memory of rank 0", size_text(budget.memory_root))
     table.add_row("log", f"{size_text(budget.log)} each")
-    table.add_row(
-        "floats per worker", f"{budget.floats_up:.0f} up, {budget.floats_down:.0f} down"
-    )
+    table.add_row("floats per worker", f"{budget.floats_up:.0f} up, {budget.floats_down:.0f} down")
     total = seconds * config.run.rounds * len(outs)
     table.add_row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")
     for out in outs:

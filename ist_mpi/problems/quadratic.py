@@ -35,9 +35,17 @@ class Share(Protocol):
 class Source(Protocol):
     """A problem as rank 0 sees it."""
 
-    n: int
-    d: int
-    homogeneous: bool
+    @property
+    def n(self) -> int:
+        """Number of workers."""
+
+    @property
+    def d(self) -> int:
+        """Number of coordinates."""
+
+    @property
+    def homogeneous(self) -> bool:
+        """Whether all workers have the same quadratic."""
 
     def share(self, worker: int) -> Share:
         """What worker `worker` (0-based) is made of."""
@@ -80,9 +88,7 @@ class LocalQuadratics:
 
     def gradients(self, x: Float64, blocks: Blocks, out: Float64) -> None:
         """out (t,) = the coordinates S_i of ∇f_i(x) for each of this rank's workers."""
-        kernels.gradient_on_blocks(
-            self.L, self.b, self.index, blocks.pi, blocks.offsets, x, out
-        )
+        kernels.gradient_on_blocks(self.L, self.b, self.index, blocks.pi, blocks.offsets, x, out)
 
 
 def assemble(shares: Iterable[Share], workers: int, d: int, homogeneous: bool) -> LocalQuadratics:

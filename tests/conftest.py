@@ -1,0 +1,70 @@
+"""What all tests share: a failure on one rank ends the job, and a run of no tests is a failure."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+PASSED = {"count": 0}
+
+
+def _world() -> Any:
+    """COMM_WORLD under a launcher, else None: the serial tests do not start MPI for this."""
+    if not any(name in os.environ for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")):
+        return None
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    world = _world()
+    if world is not None and world.rank > 0:
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        config.pluginmanager.unregister(reporter)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    PASSED["count"] += report.when == "call" and report.passed
+    world = _world()
+    if report.failed and world is not None and world.size > 1:
+        # The other ranks may wait for this one in a collective, for ever.
+        text = f"\nrank {world.rank} of {world.size}: {report.nodeid}\n{report.longreprtext}\n"
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        world.Abort(1)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == 0 and PASSED["count"] == 0 and not session.config.option.collectonly:
+        sys.stderr.write("no test passed: under mpiexec, tests/mpi needs --with-mpi\n")
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.fixture
+def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command line on p ranks: ``launch(3, "-m", "ist_mpi", "doctor")``, p = 0: no launcher.
+
+    The mpiexec beside this python is used; 120 seconds without an end are a failure.
+    """
+
+    def run(p: int, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        mpiexec = Path(sys.executable).with_name("mpiexec")
+        launcher = [str(mpiexec), "-n", str(p)] if p else []
+        return subprocess.run(
+            [*launcher, sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run

@@ -1,0 +1,105 @@
+"""n workers on any number of ranks: the same bits, for every method, by every exchange."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from cases import VARIANTS, configuration
+from mpi4py import MPI
+
+import ist_mpi
+
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
+
+WORLD = MPI.COMM_WORLD
+
+
+def alone_and_together(config: dict[str, Any]) -> None:
+    """Run on rank 0 alone, then on all ranks, and compare bit by bit on every rank."""
+    expected = ist_mpi.run(config, MPI.COMM_SELF) if WORLD.rank == 0 else None
+    light = expected.without_bulk() if expected is not None else None
+    light = WORLD.bcast(light)
+    found = ist_mpi.run(config, WORLD)
+    assert found.attributes["ranks"] == WORLD.size
+    for name, column in light.rounds.items():
+        if name != "seconds":
+            assert column.tobytes() == found.rounds[name].tobytes(), name
+    for group in ("model", "theory"):
+        ours, theirs = getattr(light, group), getattr(found, group)
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            assert np.asarray(value).tobytes() == np.asarray(theirs[name]).tobytes(), name
+    if expected is not None:
+        for group in ("iterates", "permutations", "problem"):
+            ours, theirs = getattr(expected, group), getattr(found, group)
+            assert ours.keys() == theirs.keys()
+            for name, value in ours.items():
+                assert value.tobytes() == theirs[name].tobytes(), name
+
+
+@pytest.mark.parametrize("exchange", ["server", "replicated"])
+@pytest.mark.parametrize("shape", ["n divides d", "n does not divide d", "n > d", "n = 1"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_method(variant: str, shape: str, exchange: str) -> None:
+    config = configuration(variant, shape, exchange=exchange)
+    config["run"]["rounds"] = 8
+    alone_and_together(config)
+
+
+@pytest.mark.parametrize("exchange", ["server", "replicated"])
+@pytest.mark.parametrize("variant", ["merge", "preconditioned estimator", "dcgd, rand"])
+def test_larger_blocks(variant: str, exchange: str) -> None:
+    """Blocks long enough for vector instructions and their remainders."""
+    config = configuration(variant, "n = 1", exchange=exchange)
+    config["problem"] |= {"n": 6, "d": 203}
+    config["method"] |= {"step_size": 1e-4}
+    if "q" in config["method"]:
+        config["method"]["q"] = 37
+    config["log"]["every"] = 5
+    alone_and_together(config)
+
+
+@pytest.mark.parametrize("heterogeneous", [True, False])
+def test_homogeneous_and_interpolation(heterogeneous: bool) -> None:
+    config = configuration("merge", "n does not divide d")
+    config["problem"] |= {"heterogeneous": heterogeneous, "linear_term": False}
+    alone_and_together(config)
+
+
+@pytest.mark.parametrize("split", ["contiguous", "shuffled"])
+def test_data_set(split: str) -> None:
+    config = configuration("merge", "n = d")
+    config["problem"] = {"kind": "ridge", "dataset": "diabetes", "n": 7, "split": split}
+    alone_and_together(config)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_arrays(in_memory: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Every rank reads its own workers from the file."""
+    stream = np.random.default_rng(8)
+    B = stream.standard_normal((5, 6, 6))
+    data = {"L": B.transpose(0, 2, 1) @ B, "b": stream.standard_normal((5, 6)), "x0": np.ones(6)}
+    config = configuration("merge", "n = d")
+    config["problem"] = {"kind": "arrays", **data}
+    if not in_memory:
+        path = WORLD.bcast(str(tmp_path_factory.mktemp("arrays")) if WORLD.rank == 0 else None)
+        config["problem"] = {"kind": "arrays", "path": str(Path(path) / "mine.h5")}
+        if WORLD.rank == 0:
+            with h5py.File(config["problem"]["path"], "w") as file:
+                for name, array in data.items():
+                    file[name] = array
+        WORLD.Barrier()
+    alone_and_together(config)
+
+
+def test_divergence_is_the_same_everywhere() -> None:
+    config = configuration("merge", "n = d")
+    config["method"]["step_size"] = 10.0
+    config["run"]["rounds"] = 5000
+    config["log"]["every"] = 1000
+    alone_and_together(config)
+    result = ist_mpi.run(config, WORLD)
+    assert result.status == "failed"
+    assert result.rounds["round"][-1] < 1000  # at once, not at the next logged round

@@ -1,0 +1,211 @@
+"""The commands as a user types them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ist_mpi
+from ist_mpi.progress import Progress
+from ist_mpi.report import ProgressReport
+
+SMALL = """
+[problem]
+kind = "synthetic"
+d = 24
+n = 5
+
+[method]
+name = "ist"
+step_size = 1e-3
+
+[run]
+rounds = 60
+
+[log]
+every = 7
+"""
+
+Launch = Callable[..., Any]
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_run_then_info(launch: Launch, config: Path) -> None:
+    done = launch(0, "-m", "ist_mpi", "run", "small.toml")
+    assert done.returncode == 0, done.stderr
+    log = config.parent / "results" / "small.h5"
+    for words in ("final relative gap", "predicted fixed point", "rounds per second"):
+        assert words in done.stdout
+    assert str(Path("results/small.h5")) in done.stdout
+    run = ist_mpi.open_run(log)
+    assert run.rounds["round"].tolist() == [*range(0, 60, 7), 60]
+    shown = launch(0, "-m", "ist_mpi", "info", str(log))
+    assert shown.returncode == 0
+    assert "[method]" in shown.stdout
+    assert run.attributes["run_id"] in shown.stdout
+    document = json.loads(launch(0, "-m", "ist_mpi", "info", str(log), "--json").stdout)
+    assert document["status"] == "finished"
+    assert document["config"]["problem"]["d"] == 24
+    assert document["last_row"]["round"] == 60
+    assert document["last_row"]["relative_gap"] == run.rounds["relative_gap"][-1]
+
+
+def test_ranks_do_not_change_the_log(launch: Launch, config: Path) -> None:
+    """Serial without a launcher, and 1 to 4 ranks, by both exchanges."""
+    runs = []
+    ways = [(0, "server"), (1, "server"), (2, "server"), (3, "replicated"), (4, "server")]
+    for p, exchange in ways:
+        out = config.parent / f"{p}.h5"
+        done = launch(
+            p,
+            "-m",
+            "ist_mpi",
+            "run",
+            "small.toml",
+            "--out",
+            str(out),
+            "--set",
+            f"run.exchange={exchange}",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("final relative gap") == 1
+        runs.append(ist_mpi.open_run(out))
+        assert runs[-1].attributes["ranks"] == max(p, 1)
+    for run in runs[1:]:
+        assert run.x.tobytes() == runs[0].x.tobytes()
+        for name in run.rounds:
+            if name != "seconds":
+                np.testing.assert_array_equal(run.rounds[name], runs[0].rounds[name])
+
+
+def test_seeds_share_a_problem(launch: Launch, config: Path) -> None:
+    done = launch(2, "-m", "ist_mpi", "run", "small.toml", "--seeds", "3:6", "--out", "many.h5")
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in config.parent.glob("*.h5"))
+    assert names == ["many-seed3.h5", "many-seed4.h5", "many-seed5.h5"]
+    single = launch(
+        0, "-m", "ist_mpi", "run", "small.toml", "--set", "run.seed=4", "--out", "one.h5"
+    )
+    assert single.returncode == 0
+    four, one = ist_mpi.open_run("many-seed4.h5"), ist_mpi.open_run("one.h5")
+    assert four.x.tobytes() == one.x.tobytes()
+    assert four.attributes["config"] == one.attributes["config"]
+    assert four.attributes["seed"] == 4
+    three = ist_mpi.open_run("many-seed3.h5")
+    assert three.x.tobytes() != one.x.tobytes()
+
+
+def test_dry_run_leaves_nothing(launch: Launch, config: Path) -> None:
+    done = launch(2, "-m", "ist_mpi", "run", "small.toml", "--dry-run", "--set", "run.seed=9")
+    assert done.returncode == 0
+    assert "seed = 9" in done.stdout
+    for words in ("memory per rank", "floats per worker", "time, roughly", "log"):
+        assert words in done.stdout
+    assert [path.name for path in config.parent.iterdir()] == ["small.toml"]
+
+
+def test_dry_run_refuses_what_cannot_fit(launch: Launch, config: Path) -> None:
+    for setting, word in [("problem.d=3000000", "memory"), ("run.rounds=2000000000", "disk")]:
+        extra = ["--set", "log.permutations=true", "--set", "log.every=1000000"]
+        done = launch(
+            0, "-m", "ist_mpi", "run", "small.toml", "--dry-run", "--set", setting, *extra
+        )
+        assert done.returncode == 2
+        assert word in done.stderr
+
+
+def test_divergence_is_reported(launch: Launch, config: Path) -> None:
+    done = launch(
+        3,
+        "-m",
+        "ist_mpi",
+        "run",
+        "small.toml",
+        "--set",
+        "method.step_size=1.0",
+        "--set",
+        "run.rounds=10000",
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("diverged") == 1
+    run = ist_mpi.open_run("results/small.h5")
+    assert run.status == "failed"
+    assert "step size 1" in run.stop_reason
+    assert f"{run.theory['mean_step_size_limit']:.4g}" in run.stop_reason
+
+
+@pytest.mark.parametrize("p", [0, 3])
+def test_doctor(launch: Launch, p: int) -> None:
+    done = launch(p, "-m", "ist_mpi", "doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert findings["ranks"] == max(p, 1)
+    assert sum(findings["hosts"].values()) == max(p, 1)
+    assert findings["mpi_library"]
+    assert {"numba", "hdf5", "mpi4py"} <= set(findings["versions"])
+    assert done.returncode == 0
+    assert launch(0, "-m", "ist_mpi", "doctor").stdout.count("MPI library") == 1
+
+
+def test_doctor_sees_singletons(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")  # what another MPI's launcher would leave
+    done = launch(0, "-m", "ist_mpi", "doctor")
+    assert done.returncode == 2
+    assert "singletons" in done.stdout
+
+
+def test_run_refuses_singletons(
+    launch: Launch, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    done = launch(0, "-m", "ist_mpi", "run", "small.toml")
+    assert done.returncode == 2
+    assert "each of them is alone" in done.stderr
+    assert not Path("results").exists()
+
+
+def test_without_an_mpi_library(
+    launch: Launch, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything but run works where no MPI can be loaded."""
+    assert launch(0, "-m", "ist_mpi", "run", "small.toml").returncode == 0
+    broken = tmp_path / "broken" / "mpi4py"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('libmpi.so: cannot open')\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    shown = launch(0, "-m", "ist_mpi", "info", "results/small.h5")
+    assert shown.returncode == 0, shown.stderr
+    found = launch(0, "-m", "ist_mpi", "doctor")
+    assert found.returncode == 0, found.stderr
+    assert "no MPI library can be loaded" in found.stdout
+    refused = launch(0, "-m", "ist_mpi", "run", "small.toml", "--force")
+    assert refused.returncode == 2
+    assert "no MPI library can be loaded" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["info"], ["doctor"]])
+def test_every_command_has_help(launch: Launch, command: list[str]) -> None:
+    done = launch(0, "-m", "ist_mpi", *command, "--help")
+    assert done.returncode == 0
+    assert "Usage: " in done.stdout
+    assert "--" in done.stdout
+
+
+def test_progress_is_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressReport("small", 1000) as watch:
+        for k in range(0, 1000, 100):
+            watch(Progress(round=k, rounds=1000, seconds=k / 50, row={"relative_gap": 0.5}))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3  # 20 seconds, a line every five
+    assert "small: round 300/1000  50 rounds/s  relative gap 5.000e-01  14 s left" in lines[0]
+    assert "\x1b" not in "".join(lines)

@@ -1,0 +1,133 @@
+"""The structure: imports point down, one door to each library, one compilation a kernel."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cases import VARIANTS, configuration
+
+import ist_mpi
+
+ROOT = Path(ist_mpi.__file__).parent
+
+# From the ground up; modules named together do not import each other, except inside a package.
+LAYERS = [
+    ["_version", "errors", "partition", "randomness", "progress"],
+    ["config"],
+    ["kernels"],
+    ["hdf5"],
+    ["sketches"],
+    ["problems"],
+    ["exchange"],
+    ["theory"],
+    ["objective"],
+    ["methods"],
+    ["runlog", "provenance"],
+    ["budget", "experiment"],
+    ["runner"],
+    ["api", "report", "doctor"],
+    ["cli"],
+    ["__main__"],
+]
+
+DOORS = {
+    "numba": {"kernels", "doctor"},  # doctor asks for its settings
+    "h5py": {"hdf5"},
+    "mpi4py": {"exchange"},
+    "sklearn": {"problems"},
+    "pydantic": {"config"},
+    "typer": {"cli"},
+    "rich": {"report"},
+}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Top-level name (module or package) and file of everything in the package."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts != ("__init__",):
+            found.append((parts[0], path))
+    return found
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def inside(name: str) -> str | None:
+    """The top-level module of this package that an import names; None for another's."""
+    parts = name.split(".")
+    known = {module for layer in LAYERS for module in layer}
+    return parts[1] if parts[0] == "ist_mpi" and len(parts) > 1 and parts[1] in known else None
+
+
+def test_every_module_has_a_layer() -> None:
+    listed = [name for layer in LAYERS for name in layer]
+    assert sorted(set(listed)) == sorted({name for name, _ in modules()})
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value)[-40:])
+def test_imports_point_down(name: str, path: Path) -> None:
+    level = {module: height for height, layer in enumerate(LAYERS) for module in layer}
+    for imported in imports_of(path):
+        other = inside(imported)
+        if other is not None and other != name:
+            assert level[other] < level[name], f"{path} imports {imported}"
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_libraries_have_one_door(library: str) -> None:
+    users = {
+        name
+        for name, path in modules()
+        if any(imported.split(".")[0] == library for imported in imports_of(path))
+    }
+    assert users == DOORS[library]
+
+
+def test_the_world_is_named_once() -> None:
+    text = "".join(path.read_text() for _, path in modules())
+    assert text.count("MPI.COMM_WORLD\n") == 1
+
+
+def test_importing_the_package_starts_nothing() -> None:
+    code = "import ist_mpi, sys; print({'mpi4py', 'numba', 'h5py'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_analysis_never_imports_mpi4py() -> None:
+    scripts = list((ROOT.parent / "analysis").glob("*.py"))
+    assert scripts
+    for script in scripts:
+        assert not any(name.startswith("mpi4py") for name in imports_of(script))
+
+
+def test_kernels_are_compiled_once() -> None:
+    """Whatever the method, every kernel meets the same types: nothing compiles in a second run."""
+    for variant in VARIANTS:
+        for shape in ("n does not divide d", "n > d", "n divides d"):
+            ist_mpi.run(configuration(variant, shape))
+    package = importlib.import_module("ist_mpi.kernels")
+    counts = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"ist_mpi.kernels.{info.name}")
+        for name, kernel in vars(module).items():
+            if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
+                counts[f"{info.name}.{name}"] = len(kernel.signatures)
+    called_by_rounds = [name for name, count in counts.items() if count]
+    assert len(called_by_rounds) >= 10
+    assert {name: count for name, count in counts.items() if count > 1} == {}

@@ -1,0 +1,216 @@
+"""The log is a contract: its names, what other tools see in it, and what never happens to it."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray
+from cases import configuration
+
+import ist_mpi
+from ist_mpi import hdf5, runlog
+from ist_mpi.config import load
+
+ROOT_ATTRIBUTES = {
+    "format",
+    "schema_version",
+    "status",
+    "config",
+    "run_id",
+    "stop_reason",
+    "created",
+    "seed",
+    "versions",
+    "mpi_library",
+    "ranks",
+    "hosts",
+    "threads",
+    "slurm_job_id",
+    "committed",
+}
+COLUMNS = [
+    "round",
+    "seconds",
+    "gap",
+    "relative_gap",
+    "distance_to_solution",
+    "distance_to_fixed_point",
+    "gradient_norm_squared",
+    "gradient_norm_squared_w",
+    "floats_up",
+    "floats_down",
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    config = configuration("merge", "n does not divide d")
+    config["log"]["every"] = 10
+    ist_mpi.run(config, out=tmp_path / "deep" / "run.h5")
+    return tmp_path / "deep" / "run.h5"
+
+
+def test_h5py_finds_the_schema(log: Path) -> None:
+    with h5py.File(log) as file:
+        assert set(file.attrs) == ROOT_ATTRIBUTES
+        assert file.attrs["format"] == "ist_mpi.run"
+        assert file.attrs["schema_version"] == 1
+        assert file.attrs["status"] == "finished"
+        assert file.attrs["stop_reason"] == "rounds"
+        assert file.attrs["seed"] == 5
+        assert set(COLUMNS) == set(file["rounds"])
+        for name in COLUMNS:
+            column = file["rounds"][name]
+            assert column.shape == (4,)
+            assert column.attrs["units"]
+            assert column.attrs["long_name"]
+        assert file["rounds/round"][:].tolist() == [0, 10, 20, 25]  # the last round too
+        assert file.attrs["committed"] == 4
+        assert file["theory/x_star"].shape == file["theory/fixed_point"].shape == (7,)
+        assert file["model/x0"].shape == file["model/x"].shape == (7,)
+        assert file["iterates/round"][:].tolist() == [0, 10, 20, 25]
+        assert file["iterates/x"].shape == (4, 7)
+        assert file["permutations/round"][:].tolist() == list(range(25))
+        assert file["permutations/pi"].shape == (25, 7)
+        assert file["permutations/offsets"].shape == (25, 4)
+        shapes = {name: file["problem"][name].shape for name in ("L", "b", "constant")}
+        assert shapes == {"L": (3, 7, 7), "b": (3, 7), "constant": (3,)}
+        versions = json.loads(file.attrs["versions"])
+        assert {"ist_mpi", "git_commit", "python", "numpy", "numba", "h5py", "mpi4py"} <= set(
+            versions
+        )
+
+
+def test_resolved_configuration_is_in_the_log(log: Path) -> None:
+    text = ist_mpi.open_run(log).attributes["config"]
+    config = load(tomllib.loads(text))
+    assert config.to_toml() == text
+    assert isinstance(tomllib.loads(text)["method"]["step_size"], float)
+    assert tomllib.loads(text)["method"]["form"] == "merge"
+
+
+@pytest.mark.parametrize("engine", [None, "h5netcdf"])
+def test_xarray_finds_named_dimensions(log: Path, engine: Any) -> None:
+    with xarray.open_dataset(log, group="rounds", engine=engine) as rounds:
+        assert dict(rounds.sizes) == {"round": 4}
+        assert rounds["gap"].dims == ("round",)
+        assert rounds["round"].values.tolist() == [0, 10, 20, 25]
+        assert rounds["seconds"].attrs["units"] == "s"
+    with xarray.open_dataset(log, engine=engine) as root:
+        assert root.attrs["format"] == "ist_mpi.run"
+    with xarray.open_dataset(log, group="iterates", engine=engine) as iterates:
+        assert iterates["x"].dims == ("round", "coordinate")
+    for group in ("theory", "model", "permutations", "problem"):
+        with xarray.open_dataset(log, group=group, engine=engine) as dataset:
+            assert dataset.sizes
+
+
+def test_identity_has_no_permutations() -> None:
+    assert ist_mpi.run(configuration("identity merge", "n = d")).permutations == {}
+
+
+def test_reader_gives_what_the_run_returned(tmp_path: Path) -> None:
+    returned = ist_mpi.run(configuration("rand merge", "n = d"), out=tmp_path / "run.h5")
+    read = ist_mpi.open_run(tmp_path / "run.h5")
+    for name in COLUMNS:
+        np.testing.assert_array_equal(read.rounds[name], returned.rounds[name])
+    np.testing.assert_array_equal(read.x, returned.x)
+    assert read.attributes == returned.attributes
+
+
+def test_run_can_be_replayed_from_its_log(log: Path, tmp_path: Path) -> None:
+    """The thirty lines that a reader would write, with nothing but the file."""
+    path = tmp_path / "every.h5"
+    ist_mpi.run(configuration("merge, 3 local steps", "n does not divide d"), out=path)
+    with h5py.File(path) as file:
+        method = tomllib.loads(file.attrs["config"])["method"]
+        gamma, steps = method["step_size"], method["local_steps"]
+        L, b = file["problem/L"][:], file["problem/b"][:]
+        pi, offsets = file["permutations/pi"][:], file["permutations/offsets"][:]
+        logged, gaps = file["iterates/x"][:], file["rounds/gap"][:]
+    n, d = b.shape
+    x_star = np.linalg.solve(L.mean(0), b.mean(0))
+    x = logged[0]
+    for k in range(len(pi)):
+        following = np.zeros(d)
+        for i in range(n):
+            S = pi[k, offsets[k, i] : offsets[k, i + 1]]
+            w = n * x[S]
+            for _ in range(steps):
+                w = w - gamma * n * (L[i][np.ix_(S, S)] @ w - b[i, S])
+            following[S] = w / n
+        x = following
+        np.testing.assert_allclose(x, logged[k + 1], rtol=1e-12, atol=1e-14)
+        gap = 0.5 * (x - x_star) @ L.mean(0) @ (x - x_star)
+        assert gap == pytest.approx(gaps[k + 1], rel=1e-9)
+
+
+def test_existing_file_survives_until_forced(log: Path) -> None:
+    before = log.read_bytes()
+    config = configuration("merge", "n = d")
+    with pytest.raises(ist_mpi.InputError, match="a file that exists"):
+        ist_mpi.run(config, out=log)
+    assert log.read_bytes() == before
+    ist_mpi.run(config, out=log, force=True)
+    assert ist_mpi.open_run(log).model["x"].shape == (5,)
+    assert [path.name for path in log.parent.iterdir()] == [log.name]  # nothing else is left
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_text("somebody else's")
+    with pytest.raises(FileExistsError):
+        hdf5.replace(path, b"ours", overwrite=False)
+    assert path.read_text() == "somebody else's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_log_respects_the_umask(log: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    assert log.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_running_log_is_readable(tmp_path: Path) -> None:
+    """What is on disk while a run goes on is a log with the rows so far."""
+    path = tmp_path / "run.h5"
+    start = {"theory": {"x_star": np.zeros(2)}, "model": {"x0": np.ones(2)}}
+    attributes = {"config": "", "run_id": "0", "versions": "{}"}
+    log = runlog.RunLog(path, attributes, start, {}, force=False)
+    for k in range(3):
+        log.append(dict.fromkeys(COLUMNS, float(k)), np.full(2, k), keep_iterate=False)
+        log.commit("running")
+        run = ist_mpi.open_run(path)
+        assert (run.status, run.rounds["round"].tolist()) == ("running", list(range(k + 1)))
+        np.testing.assert_array_equal(run.x, [k, k])
+
+
+@pytest.mark.parametrize("content", [b"", b"text\n", b"\x89HDF\r\n\x1a\n" + bytes(100)])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.h5"
+    path.write_bytes(content)
+    with pytest.raises(ist_mpi.InputError, match=r"other\.h5"):
+        ist_mpi.open_run(path)
+
+
+def test_other_hdf5_files_and_schemas_are_refused(log: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+    with pytest.raises(ist_mpi.InputError, match="of another kind"):
+        ist_mpi.open_run(path)
+    with h5py.File(log, "r+") as file:
+        file.attrs["schema_version"] = 2
+    with pytest.raises(ist_mpi.InputError, match="schema version 2"):
+        ist_mpi.open_run(log)
+
+
+def test_truncated_log_is_refused(log: Path) -> None:
+    log.write_bytes(log.read_bytes()[:-500])
+    with pytest.raises(ist_mpi.InputError, match=r"run\.h5"):
+        ist_mpi.open_run(log)
