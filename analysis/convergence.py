@@ -88,7 +88,13 @@ def names_of(curves: Sequence[Curve]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A setting as it would be typed: 1e-4, not 0.0001."""
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:e}" if 0 < abs(value) < 1e-2 or abs(value) >= 1e5 else f"{value:g}"
+    digits, e, exponent = text.partition("e")
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return f"{digits}e{int(exponent)}" if e else digits
 
 
 def column(run: Run, name: str) -> NDArray[np.float64]:
@@ -118,18 +124,8 @@ def draw_predictions(axes: Axes, curves: Sequence[Curve], y: str) -> None:
     levels = [float(curve.runs[0].theory[PREDICTED[y]]) for curve in curves]
     defined = [level for level in levels if level > 0]
     if defined and np.allclose(defined, defined[0], rtol=1e-6):
-        axes.axhline(defined[0], color="0.35", dashes=(6, 4), linewidth=1.0, zorder=1)
-        axes.annotate(
-            "fixed point $x^\\infty$",
-            (0.99, defined[0]),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, -3),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize="small",
-            color="0.25",
-        )
+        name = "fixed point $x^\\infty$"
+        axes.axhline(defined[0], label=name, zorder=3, color="0.15", dashes=(6, 4), linewidth=1.0)
         return
     for place, level in enumerate(levels):
         if level > 0:

@@ -122,6 +122,14 @@ def output_faults(path: Path | None, force: bool) -> list[Fault]:
     """Whether a log can be put at `path`."""
     if path is None:
         return []
+    try:
+        return _output_faults(path, force)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        got = error.strerror or str(error)
+        return [Fault(f"--out {path}", got, "a path where a file can be made")]
+
+
+def _output_faults(path: Path, force: bool) -> list[Fault]:
     where = f"--out {path}"
     if path.is_dir():
         return [Fault(where, "a directory", "the path of a file")]

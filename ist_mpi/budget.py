@@ -12,6 +12,7 @@ from ist_mpi.config import Config
 from ist_mpi.errors import Fault
 from ist_mpi.kernels import quadratic as kernels
 from ist_mpi.runlog import COLUMNS
+from ist_mpi.sketches import block_sizes
 
 FLOAT = 8
 INTEGER = 4
@@ -38,9 +39,7 @@ def estimate(config: Config, n: int, d: int, homogeneous: bool, size: int) -> Bu
     method, log = config.method, config.log
     rows = config.run.rounds // log.every + 2
     most = min(-(-n // size), n)
-    q = method.q if method.sketch == "rand" and method.q else -(-d // n)
-    q = d if method.sketch == "identity" else q
-    t = n * q if method.sketch != "permutation" else max(n, d)
+    _, t = block_sizes(method, n, d)
     matrices = (1 if homogeneous else most) * d * (d + 1)
     slabs = (3 if method.scaling == "preconditioned" else 2) * -(-d // size) * d
     buffers = 6 * t + 10 * d
@@ -102,8 +101,7 @@ def existing_folder(path: Path) -> Path:
 def seconds_per_round(config: Config, n: int, d: int, size: int) -> float:
     """A rough time of a round: the kernel, timed here on a made-up block, plus the messages."""
     method = config.method
-    q = method.q if method.sketch == "rand" and method.q else -(-d // n)
-    q = d if method.sketch == "identity" else q
+    q, _ = block_sizes(method, n, d)
     sample = min(d, 1024)
     L, x, out = np.ones((1, sample, sample)), np.ones(sample), np.empty(sample)
     kernels.rows_product(L[0], x, out)

@@ -15,6 +15,10 @@ import typer
 from ist_mpi._version import __version__
 from ist_mpi.doctor import environment_rank
 from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.randomness import MAX_SEED
+
+MAX_SEEDS = 100_000
+"""Most runs of one --seeds: their logs are checked before the first starts."""
 
 app = typer.Typer(
     name="ist-mpi",
@@ -62,7 +66,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing log.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check everything, print what would run and its needs."),
+        typer.Option("--dry-run", help="Print what would run and its needs, run nothing."),
     ] = False,
     seeds: Annotated[
         str | None,
@@ -115,9 +119,18 @@ def _seed_range(text: str | None) -> range | None:
     if text is None:
         return None
     first, colon, last = text.partition(":")
-    if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
-        raise InputError(Fault(f"--seeds {text}", repr(text), "A:B with integers 0 ≤ A < B"))
-    return range(int(first), int(last))
+    expected = f"A:B with 0 ≤ A < B ≤ {MAX_SEED}, at most {MAX_SEEDS} seeds"
+    fault = Fault("--seeds", repr(text[:60]), expected)
+    if not (colon and _is_seed(first) and _is_seed(last)):
+        raise InputError(fault)
+    seeds = range(int(first), int(last))
+    if not 1 <= len(seeds) <= MAX_SEEDS:
+        raise InputError(fault)
+    return seeds
+
+
+def _is_seed(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) < 20 and int(word) <= MAX_SEED
 
 
 @app.command()

@@ -17,6 +17,7 @@ import numpy as np
 import tomli_w
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -26,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from ist_mpi import files
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.randomness import MAX_SEED
 
@@ -34,14 +36,78 @@ MAX_TOML_BYTES = 1 << 20
 Count = Annotated[int, Field(ge=1, le=2**31 - 2, description="an integer from 1 to 2147483646")]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description=f"an integer from 0 to {MAX_SEED}")]
 Flag = Annotated[bool, Field(description="true or false")]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a finite number ≥ 0")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a finite number > 0")]
+NotNegative = Annotated[
+    float,
+    BeforeValidator(lambda value: _finite(value, "a finite number ≥ 0")),
+    Field(ge=0, allow_inf_nan=False, description="a finite number ≥ 0"),
+]
+Positive = Annotated[
+    float,
+    BeforeValidator(lambda value: _finite(value, "a finite number > 0")),
+    Field(gt=0, allow_inf_nan=False, description="a finite number > 0"),
+]
 Text = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 
 
 def _wrong(key: str, got: str, expected: str) -> ValueError:
     """What a validator raises for settings that do not go together; `_fault` reads it."""
     return ValueError(key, got, expected)
+
+
+def _finite(value: Any, expected: str) -> Any:
+    """Refuse an integer that no float can hold, which pydantic would stumble over."""
+    if isinstance(value, int) and abs(value) > 10**300:
+        raise _wrong("", f"an integer of {value.bit_length()} bits", expected)
+    return value
+
+
+Rule = tuple[str, str, str]
+"""A broken rule between settings: the key, what was got, what is expected."""
+
+
+def broken_rules(section: str, values: Mapping[str, Any]) -> Iterator[Rule]:
+    """The rules between the settings of a table that its values break, right or wrong as types."""
+    if section == "problem" and values.get("kind") == "ridge":
+        given = [key for key in ("path", "dataset") if values.get(key) is not None]
+        if len(given) != 1:
+            got = "both path and dataset" if given else "neither path nor dataset"
+            yield "path", got, "exactly one of path and dataset"
+    if section == "problem" and values.get("kind") == "arrays":
+        arrays = [key for key in ("L", "b", "x0") if values.get(key) is not None]
+        if values.get("path") is not None and arrays:
+            yield "path", f"path and {', '.join(arrays)}", "either path, or L and b (and x0)"
+        elif values.get("path") is None and not {"L", "b"} <= set(arrays):
+            yield "path", "neither path nor (L, b)", "either path, or both L and b"
+    if section == "method":
+        yield from _broken_method_rules(values)
+
+
+def _broken_method_rules(values: Mapping[str, Any]) -> Iterator[Rule]:
+    name = values.get("name")
+    if name == "gradient_descent":
+        values = {**values, "sketch": "identity", "scaling": "unbiased"}
+    sketch = values.get("sketch", "permutation")
+    scaling = values.get("scaling", "unbiased")
+    steps = values.get("local_steps", 1)
+    if sketch == "rand" and values.get("q") is None:
+        yield "q", "nothing", 'the size of the random blocks, with sketch = "rand"'
+    if scaling in ("unscaled", "preconditioned") and not (
+        sketch == "permutation" and name == "ist"
+    ):
+        yield (
+            "scaling",
+            f'"{scaling}" with name = "{name}", sketch = "{sketch}"',
+            '"unbiased" (the other scalings belong to ist with the permutation sketch)',
+        )
+    if name in ("gradient_descent", "dcgd") and isinstance(steps, int) and steps > 1:
+        yield "local_steps", f'{steps} with name = "{name}"', "1 (only ist takes local steps)"
+
+
+def _kept(section: Any) -> None:
+    """Refuse a section that breaks a rule: the check of those that are made directly."""
+    name = "method" if isinstance(section, Method) else "problem"
+    for rule in broken_rules(name, dict(section)):
+        raise _wrong(*rule)
 
 
 class Section(BaseModel):
@@ -85,10 +151,8 @@ class RidgeProblem(Section):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.path is None) == (self.dataset is None):
-            got = "neither" if self.path is None else "both"
-            raise _wrong("path", f"{got} of path and dataset", "exactly one of path and dataset")
+    def _rules(self) -> Self:
+        _kept(self)
         return self
 
 
@@ -108,20 +172,19 @@ class ArraysProblem(Section):
     def _as_array(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None:
             return None
-        array = np.asarray(value)
         ndim = {"L": 3, "b": 2, "x0": 1}[str(info.field_name)]
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            array = np.empty(0, dtype=object)  # ragged lists
         if array.ndim != ndim or array.dtype.kind not in "fiu":
-            raise _wrong(
-                "", f"{array.dtype} of shape {array.shape}", f"a real array of {ndim} dimension(s)"
-            )
+            got = f"{array.dtype} of shape {array.shape}"
+            raise _wrong("", got, f"a real array of {ndim} dimension(s)")
         return np.ascontiguousarray(array, dtype=np.float64)
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        in_memory = self.L is not None and self.b is not None
-        if in_memory == (self.path is not None):
-            got = "both" if in_memory else "neither"
-            raise _wrong("path", f"{got} of path and (L, b)", "exactly one of path and (L, b)")
+    def _rules(self) -> Self:
+        _kept(self)
         if self.L is not None and self.b is not None:
             digest = hashlib.sha256()
             for array in (self.L, self.b, self.x0):
@@ -183,22 +246,8 @@ class Method(Section):
         return kept
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.sketch == "rand" and self.q is None:
-            raise _wrong("q", "nothing", 'the size of the random blocks, with sketch = "rand"')
-        permutations_only = self.sketch != "permutation" or self.name != "ist"
-        if permutations_only and self.scaling != "unbiased":
-            raise _wrong(
-                "scaling",
-                f'"{self.scaling}" with name = "{self.name}", sketch = "{self.sketch}"',
-                '"unbiased" (the other scalings belong to ist with the permutation sketch)',
-            )
-        if self.name != "ist" and self.local_steps != 1:
-            raise _wrong(
-                "local_steps",
-                f'{self.local_steps} with name = "{self.name}"',
-                "1 (only ist takes local steps)",
-            )
+    def _rules(self) -> Self:
+        _kept(self)
         if self.name == "ist" and self.form is None:
             object.__setattr__(self, "form", default_form(self.sketch, self.scaling))
         return self
@@ -298,8 +347,14 @@ def load(
         if not overrides:
             return source
         tables, label = source.to_dict(), "configuration"
+        if isinstance(source.problem, ArraysProblem):
+            arrays = {key: getattr(source.problem, key) for key in ("L", "b", "x0")}
+            tables["problem"] |= {key: value for key, value in arrays.items() if value is not None}
     elif isinstance(source, Mapping):
         tables, label = _plain(source), "configuration"
+    elif not isinstance(source, str | Path):
+        got = f"{type(source).__name__}"
+        raise InputError(Fault("configuration", got, "a Config, a mapping, or the path of a file"))
     else:
         path = Path(source)
         tables, label = read_toml(path), str(path)
@@ -311,7 +366,15 @@ def load(
     try:
         config = Config.model_validate(tables)
     except ValidationError as error:
-        faults += [_fault(detail, tables, label) for detail in error.errors()]
+        details = [detail for detail in error.errors() if not _is_rule(detail)]
+        faults += [_fault(detail, tables, label) for detail in details]
+        for section in ("problem", "method"):
+            if isinstance(tables[section], Mapping):
+                rules = broken_rules(section, tables[section])
+                faults += [
+                    Fault(f"{section}.{key} in {label}", got, expected)
+                    for key, got, expected in rules
+                ]
     if faults:
         raise InputError(faults)
     return config
@@ -319,23 +382,20 @@ def load(
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, or an InputError that says what is wrong with it."""
+    expected = "a TOML configuration file of at most 1 MiB"
+    got = files.trouble(path)
+    if got is not None:
+        raise InputError(Fault(str(path), got, expected))
     try:
-        if not path.is_file():
-            got = "a directory or special file" if path.exists() else "no such file"
-            raise InputError(Fault(str(path), got, "a TOML configuration file"))
         if path.stat().st_size > MAX_TOML_BYTES:
-            raise InputError(
-                Fault(str(path), f"{path.stat().st_size} bytes", "a TOML file of at most 1 MiB")
-            )
+            raise InputError(Fault(str(path), f"{path.stat().st_size} bytes", expected))
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(
-            Fault(str(path), error.strerror or str(error), "a readable TOML file")
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(
-            Fault(str(path), f"text that is not TOML: {error}", "a TOML configuration")
-        ) from error
+        raise InputError(Fault(str(path), error.strerror or str(error), expected)) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(Fault(str(path), f"text that is not TOML: {error}", expected)) from error
     return tables
 
 
@@ -355,22 +415,34 @@ def _anchor(tables: dict[str, Any], folder: Path) -> None:
         problem["path"] = str((folder / Path(problem["path"]).expanduser()).absolute())
 
 
+_ALTERNATIVES = {"path": "dataset", "dataset": "path"}
+"""Settings that take each other's place when one of them is overridden."""
+
+
 def _apply(tables: dict[str, Any], overrides: Sequence[str]) -> Iterator[Fault]:
     """Set every ``section.key=value``; the value is TOML, else a plain string."""
     for override in overrides:
         name, equals, text = override.partition("=")
-        section, dot, key = name.strip().partition(".")
+        section, dot, key = (part.strip() for part in name.partition("."))
         if not (equals and dot and section and key and "." not in key):
             yield Fault(f"--set {override}", repr(override), "section.key=value")
             continue
         try:
             parsed = tomllib.loads(f"value = {text}")
             value = parsed["value"] if set(parsed) == {"value"} else text
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             value = text
         table = tables.setdefault(section, {})
         if isinstance(table, dict):
             table[key] = value
+            if section == "problem" and key in _ALTERNATIVES:
+                table.pop(_ALTERNATIVES[key], None)
+
+
+def _is_rule(detail: Any) -> bool:
+    """Whether a finding is a broken rule between settings, which `broken_rules` lists."""
+    whole_table = len(detail["loc"]) == (2 if detail["loc"][0] == "problem" else 1)
+    return detail["type"] == "value_error" and whole_table
 
 
 def _fault(detail: Any, tables: Mapping[str, Any], label: str) -> Fault:
@@ -398,9 +470,8 @@ def _fault(detail: Any, tables: Mapping[str, Any], label: str) -> Fault:
         got = "nothing" if tag is None else _shown(tag)
         return Fault(f"problem.kind in {label}", got, '"synthetic", "ridge" or "arrays"')
     if kind == "value_error":
-        key, got, expected = detail["ctx"]["error"].args
-        place = ".".join([*location, key] if key else location)
-        return Fault(f"{place} in {label}", got, expected)
+        _, got, expected = detail["ctx"]["error"].args
+        return Fault(where, got, expected)
     if len(location) == 1:
         return Fault(where, _shown(detail["input"]), f"a table [{location[0]}]")
     return Fault(where, _shown(detail["input"]), _allowed(model, location))

@@ -16,7 +16,7 @@ from ist_mpi.exchange.workers import Layout
 from ist_mpi.methods.bench import Bench
 from ist_mpi.objective import Objective, means, preconditioned_means, predict
 from ist_mpi.problems.quadratic import LocalQuadratics, Source, assemble
-from ist_mpi.sketches import Factors, Sketch
+from ist_mpi.sketches import Factors, Sketch, block_sizes
 
 Float64 = NDArray[np.float64]
 
@@ -39,13 +39,12 @@ class Facts(NamedTuple):
     n: int
     d: int
     homogeneous: bool
-    x0: Float64
 
 
 def facts_of(config: Config, source: Source) -> Facts:
     """The facts of an opened problem; raises InputError if the sketch does not fit them."""
-    Sketch(config.method, source.n, source.d, config.run.seed)
-    return Facts(source.n, source.d, source.homogeneous, source.start())
+    block_sizes(config.method, source.n, source.d)
+    return Facts(source.n, source.d, source.homogeneous)
 
 
 def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> Experiment:
@@ -62,7 +61,8 @@ def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> E
         On every rank: a worker's data are wrong, L̄ is singular, or a preconditioned sketch
         meets a zero diagonal entry.
     """
-    n, d, homogeneous, x0 = facts
+    n, d, homogeneous = facts
+    x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
     where = workers.layout(comm, n, d)
     shares = list(workers.deal(comm, where, source.share if source is not None else None))
     with ranks.agreeing(comm):

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi import files
 from ist_mpi.errors import Fault, InputError
 
 VERSION: str = h5py.version.hdf5_version
@@ -78,8 +79,8 @@ def reading(path: str | Path) -> Iterator[Any]:
     """
     path = Path(path)
     expected = "an HDF5 file"
-    if not path.is_file():
-        got = "a directory or special file" if path.exists() else "no such file"
+    got = files.trouble(path)
+    if got is not None:
         raise InputError(Fault(str(path), got, expected))
     try:
         file = h5py.File(path, "r", locking=False)

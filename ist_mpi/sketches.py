@@ -27,6 +27,26 @@ class Blocks(NamedTuple):
     """Shape (n + 1,)."""
 
 
+def block_sizes(method: Method, n: int, d: int) -> tuple[int, int]:
+    """The size of the largest block, and t, the coordinates handed out in a round.
+
+    Raises
+    ------
+    InputError
+        If the sketch does not fit n and d.
+    """
+    if method.sketch == "rand":
+        q = method.q or 0
+        if not 1 <= q <= d:
+            raise InputError(Fault("method.q", str(method.q), f"1 ≤ q ≤ d = {d}"))
+    else:
+        q = d if method.sketch == "identity" else -(-d // n)
+    size = max(n, d) if method.sketch == "permutation" else n * q
+    if n + 2 + size >= 2**31:
+        raise InputError(Fault("problem.n", f"{size} coordinates a round", "fewer than 2^31"))
+    return q, size
+
+
 class Sketch:
     """The blocks of every round, drawn from (seed, round) alone.
 
@@ -51,18 +71,7 @@ class Sketch:
         self.n, self.d, self.seed = n, d, seed
         self.disjoint = n == 1 if self.name == "identity" else self.name == "permutation"
         self.disjoint = self.disjoint and n <= d
-        if self.name == "rand":
-            if method.q is None or method.q > d:
-                raise InputError(Fault("method.q", str(method.q), f"1 ≤ q ≤ d = {d}"))
-            self.q = method.q
-        else:
-            self.q = d if self.name == "identity" else -(-d // n)
-        overlapping = n * self.q
-        self.size = overlapping if self.name != "permutation" else max(n, d)
-        if n + 2 + self.size >= 2**31:
-            raise InputError(
-                Fault("problem.n", f"{self.size} coordinates a round", "fewer than 2^31")
-            )
+        self.q, self.size = block_sizes(method, n, d)
         self.message = np.zeros(n + 1 + self.size, dtype=np.int32)
         self.blocks = Blocks(self.message[n + 1 :], self.message[: n + 1])
         self._state = np.zeros(philox.STATE_SIZE, dtype=np.uint32)

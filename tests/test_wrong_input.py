@@ -496,6 +496,11 @@ def test_malformed_seeds(seeds: str, main: Callable[..., str], tmp_path: Path) -
     assert "A:B" in message
 
 
+def test_seeds_beyond_the_largest(main: Callable[..., str], tmp_path: Path) -> None:
+    written(tmp_path, job())
+    assert "--seeds" in main("run", "job.toml", f"--seeds={2**63 - 1}:{2**63 + 1}")
+
+
 def test_one_of_many_outputs_exists(main: Callable[..., str], tmp_path: Path) -> None:
     written(tmp_path, job())
     (tmp_path / "run-seed2.h5").write_bytes(b"precious")

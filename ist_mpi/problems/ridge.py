@@ -7,7 +7,12 @@ Worker i has the samples A_i (m_i, d), y_i (m_i,):
 so L_i = A_iᵀA_i/m_i + l2 I, b_i = A_iᵀy_i/m_i, and the constant is ‖y_i‖²/(2m_i).
 """
 
+import bz2
+import gzip
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ist_mpi import files
 from ist_mpi.config import RidgeProblem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
@@ -51,6 +57,7 @@ class RidgeSource:
     order: NDArray[np.int64]
     edges: NDArray[np.int64]
     l2: float
+    standardize: bool
     homogeneous: bool = False
 
     @property
@@ -66,11 +73,36 @@ class RidgeSource:
     def share(self, worker: int) -> RidgeShare:
         """A copy of one worker's samples."""
         rows = self.order[self.edges[worker] : self.edges[worker + 1]]
-        return RidgeShare(self.A[rows], self.y[rows], self.l2)
+        A = self.A[rows]
+        if self.standardize:
+            mean, deviation = self.moments
+            A = ((A.toarray() if sparse.issparse(A) else A) - mean) / deviation
+        return RidgeShare(A, self.y[rows], self.l2)
+
+    @cached_property
+    def moments(self) -> tuple[Float64, Float64]:
+        """Mean and standard deviation of the columns, each (d,); a constant column's is 1."""
+        A = self.A
+        mean, least, most = (_row(of(axis=0)) for of in (A.mean, A.min, A.max))
+        if sparse.issparse(A):
+            # Entries that are not stored are 0: each contributes mean².
+            stored = A.copy()
+            stored.data = (stored.data - mean[stored.indices]) ** 2
+            absent = A.shape[0] - np.bincount(A.indices, minlength=self.d)
+            variance = (_row(stored.sum(axis=0)) + absent * mean**2) / A.shape[0]
+        else:
+            variance = np.var(A, axis=0)
+        constant = least == most
+        return np.where(constant, least, mean), np.where(constant, 1.0, np.sqrt(variance))
 
     def start(self) -> Float64:
         """x⁰ = 0."""
         return np.zeros(self.d)
+
+
+def _row(values: Any) -> Float64:
+    """A reduction over the rows as (d,), whatever kind of array it came as."""
+    return np.ravel(values.toarray() if sparse.issparse(values) else values)
 
 
 def load(problem: RidgeProblem) -> RidgeSource:
@@ -96,13 +128,11 @@ def load(problem: RidgeProblem) -> RidgeSource:
         raise InputError(
             Fault("problem.n", f"{problem.n} workers", f"at most {samples}, the samples of {name}")
         )
-    if problem.standardize:
-        A = _standardized(A)
     if problem.split == "contiguous":
         order = np.argsort(y, kind="stable")
     else:
         order = data_stream(problem.seed, Purpose.SHUFFLE).permutation(samples)
-    return RidgeSource(A, y, order, spans(samples, problem.n), problem.l2)
+    return RidgeSource(A, y, order, spans(samples, problem.n), problem.l2, problem.standardize)
 
 
 def _bundled(name: str) -> tuple[Float64, Float64]:
@@ -127,14 +157,6 @@ def _sklearn_datasets() -> Any:
     return datasets
 
 
-def _standardized(A: Any) -> Float64:
-    """Columns shifted and scaled to mean 0 and variance 1; constant columns become 0."""
-    dense = A.toarray() if sparse.issparse(A) else A.copy()
-    dense -= dense.mean(axis=0)
-    deviation = dense.std(axis=0)
-    return np.asarray(dense / np.where(deviation > 0, deviation, 1.0))
-
-
 def read_libsvm(path: Path, features: int | None = None) -> tuple[Any, Float64]:
     """A LIBSVM file: A (m, d) as a CSR array, y (m,).
 
@@ -151,76 +173,79 @@ def read_libsvm(path: Path, features: int | None = None) -> tuple[Any, Float64]:
         If the file is missing, empty, cut off, not LIBSVM, or holds a number that is not finite.
     """
     where, expected = str(path), 'lines of "label index:value index:value …" (LIBSVM)'
-    if not path.is_file():
-        got = "a directory or special file" if path.exists() else "no such file"
+    got = files.trouble(path)
+    if got is not None:
         raise InputError(Fault(where, got, "a data set in LIBSVM format"))
     datasets = _sklearn_datasets()
     try:
-        if path.stat().st_size == 0:
-            raise InputError(Fault(where, "an empty file", expected))
-        if path.suffix not in (".gz", ".bz2") and not _ends_with_newline(path):
-            raise InputError(
-                Fault(
-                    where,
-                    "a last line that does not end: the file seems cut off",
-                    "a newline at the end",
-                    "fetch it again, or append a newline if it is whole",
-                )
-            )
-        A, y = datasets.load_svmlight_file(where, n_features=features, dtype=np.float64)
-    except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
-        if isinstance(error, InputError):
-            raise
-        got = first_bad_line(path, features) or f"a file that cannot be read ({error})"
+        got = _unfinished(path)
+        if got is None:
+            A, y = datasets.load_svmlight_file(where, n_features=features, dtype=np.float64)
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError, zlib.error) as error:
+        got = _first_bad_line(path, features) or f"a file that cannot be read ({error})"
         raise InputError(Fault(where, got, expected)) from error
-    if A.shape[0] == 0 or A.shape[1] == 0:
-        raise InputError(Fault(where, f"{A.shape[0]} samples, {A.shape[1]} features", expected))
-    for name, numbers in (("label", y), ("value", A.data)):
-        if not np.isfinite(numbers).all():
-            got = first_bad_line(path, features) or f"a {name} that is not finite"
-            raise InputError(Fault(where, got, "finite numbers"))
+    if got is not None:
+        raise InputError(Fault(where, got, expected, "fetch it again, or end its last line"))
+    if A.shape[0] == 0 or A.nnz == 0:
+        got = "0 samples" if A.shape[0] == 0 else f"{A.shape[0]} samples without any feature"
+        raise InputError(Fault(where, got, expected))
+    if not (np.isfinite(y).all() and np.isfinite(A.data).all()):
+        got = _first_bad_line(path, features) or "numbers that are not finite"
+        raise InputError(Fault(where, got, "finite numbers"))
     return sparse.csr_array(A), np.asarray(y, dtype=np.float64)
 
 
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that may be compressed."""
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+    opener = openers.get(path.suffix, open)
+    with opener(path, "rb") as file:
+        yield from file
 
 
-def first_bad_line(path: Path, features: int | None) -> str | None:
+def _unfinished(path: Path) -> str | None:
+    """Whether a file is empty or its last line has no end: a sign that it was cut off."""
+    last = b""
+    for line in _lines(path):
+        last = line
+    if not last:
+        return "an empty file"
+    return None if last.endswith(b"\n") else "a last line that does not end: it seems cut off"
+
+
+def _first_bad_line(path: Path, features: int | None) -> str | None:
     """What is wrong with the first line that is not LIBSVM, for the message; None if none is."""
-    if path.suffix in (".gz", ".bz2"):
-        return None
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            line = raw.partition(b"#")[0].split()
+    try:
+        for number, raw in enumerate(_lines(path), start=1):
+            line = raw.partition(b"#")[0].decode(errors="replace").split()
             trouble = _trouble(line, features) if line else None
             if trouble:
                 return f"line {number}: {trouble}"
+    except (OSError, EOFError, zlib.error):
+        pass  # the caller's own error says it
     return None
 
 
-def _trouble(tokens: list[bytes], features: int | None) -> str | None:
+def _trouble(words: list[str], features: int | None) -> str | None:
     """What is wrong with one line's words."""
-    if not _finite(tokens[0]):
-        return f"label {tokens[0][:40]!r} is no finite number"
+    if not _finite(words[0]):
+        return f'label "{words[0][:40]}" is no finite number'
     last = -1
-    for token in tokens[1:]:
-        index, colon, value = token.partition(b":")
-        if index == b"qid":
+    for word in words[1:]:
+        index, colon, value = word.partition(":")
+        if index == "qid":
             continue
-        if not (colon and index.isdigit() and _finite(value)):
-            return f"{token[:40]!r} is not index:value with a finite value"
-        if int(index) <= last:
+        if not (colon and index.isdecimal() and _finite(value)):
+            return f'"{word[:40]}" is not index:value with a finite value'
+        if int(index[:20]) <= last:
             return f"index {int(index)} after {last}: indices must increase"
-        last = int(index)
+        last = int(index[:20])
     if features is not None and last > features:
         return f"feature {last}, but problem.d = {features}"
     return None
 
 
-def _finite(word: bytes) -> bool:
+def _finite(word: str) -> bool:
     try:
         return bool(np.isfinite(float(word)))
     except ValueError:
