@@ -8,7 +8,7 @@ Where things are, from the ground up (a module imports only from those above it)
 
     errors        what can go wrong, in words
     files         what can be wrong with a path
-    config        what a run is
+    config/       what a run is
     partition     near-equal spans
     randomness    who owns which random numbers
     kernels/      compiled functions on plain arrays

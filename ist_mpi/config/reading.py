@@ -1,0 +1,126 @@
+"""From a file, a dict or a `Config`, with overrides on top, to a resolved configuration."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from ist_mpi import files
+from ist_mpi.config.faults import fault_of, is_rule
+from ist_mpi.config.model import ArraysProblem, Config
+from ist_mpi.config.rules import broken_rules
+from ist_mpi.errors import Fault, InputError
+
+MAX_TOML_BYTES = 1 << 20
+
+
+def load(
+    source: "Config | Mapping[str, Any] | str | Path", overrides: Sequence[str] = ()
+) -> Config:
+    """The resolved configuration of `source` with `overrides` (``section.key=value``) on top.
+
+    Paths inside a file are relative to the file's folder, paths in overrides and dicts to the
+    current one; the resolved configuration holds absolute paths.
+
+    Raises
+    ------
+    InputError
+        Listing every fault found.
+    """
+    if isinstance(source, Config):
+        if not overrides:
+            return source
+        tables, label = source.to_dict(), "configuration"
+        if isinstance(source.problem, ArraysProblem):
+            arrays = {key: getattr(source.problem, key) for key in ("L", "b", "x0")}
+            tables["problem"] |= {key: value for key, value in arrays.items() if value is not None}
+    elif isinstance(source, Mapping):
+        tables, label = _plain(source), "configuration"
+    elif not isinstance(source, str | Path):
+        got = f"{type(source).__name__}"
+        raise InputError(Fault("configuration", got, "a Config, a mapping, or the path of a file"))
+    else:
+        path = Path(source)
+        tables, label = read_toml(path), str(path)
+        _anchor(tables, path.parent)
+    faults = list(_apply(tables, overrides))
+    _anchor(tables, Path.cwd())
+    for required in ("problem", "method", "run"):
+        tables.setdefault(required, {})  # so that what is missing inside is listed too
+    try:
+        config = Config.model_validate(tables)
+    except ValidationError as error:
+        details = [detail for detail in error.errors() if not is_rule(detail)]
+        faults += [fault_of(detail, tables, label) for detail in details]
+        for section in ("problem", "method"):
+            if isinstance(tables[section], Mapping):
+                rules = broken_rules(section, tables[section])
+                faults += [
+                    Fault(f"{section}.{key} in {label}", got, expected)
+                    for key, got, expected in rules
+                ]
+    if faults:
+        raise InputError(faults)
+    return config
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, or an InputError that says what is wrong with it."""
+    expected = "a TOML configuration file of at most 1 MiB"
+    got = files.trouble(path)
+    if got is not None:
+        raise InputError(Fault(str(path), got, expected))
+    try:
+        if path.stat().st_size > MAX_TOML_BYTES:
+            raise InputError(Fault(str(path), f"{path.stat().st_size} bytes", expected))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Fault(str(path), error.strerror or str(error), expected)) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(Fault(str(path), f"text that is not TOML: {error}", expected)) from error
+    return tables
+
+
+def _plain(value: Any) -> Any:
+    """A deep copy of a dict's tables, with numpy scalars and paths as plain values."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
+
+
+def _anchor(tables: dict[str, Any], folder: Path) -> None:
+    """Make problem.path absolute."""
+    problem = tables.get("problem")
+    if isinstance(problem, dict) and isinstance(problem.get("path"), str) and problem["path"]:
+        problem["path"] = str((folder / Path(problem["path"]).expanduser()).absolute())
+
+
+_ALTERNATIVES = {"path": "dataset", "dataset": "path"}
+"""Settings that take each other's place when one of them is overridden."""
+
+
+def _apply(tables: dict[str, Any], overrides: Sequence[str]) -> Iterator[Fault]:
+    """Set every ``section.key=value``; the value is TOML, else a plain string."""
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = (part.strip() for part in name.partition("."))
+        if not (equals and dot and section and key and "." not in key):
+            yield Fault(f"--set {override}", repr(override), "section.key=value")
+            continue
+        try:
+            parsed = tomllib.loads(f"value = {text}")
+            value = parsed["value"] if set(parsed) == {"value"} else text
+        except (ValueError, RecursionError):
+            value = text
+        table = tables.setdefault(section, {})
+        if isinstance(table, dict):
+            table[key] = value
+            if section == "problem" and key in _ALTERNATIVES:
+                table.pop(_ALTERNATIVES[key], None)
