@@ -8,22 +8,25 @@ Where things are, from the ground up (a module imports only from those above it)
 
     errors        what can go wrong, in words
     files         what can be wrong with a path
-    config/       what a run is
+    launcher      how many were started, and which of them this is
     partition     near-equal spans
     randomness    who owns which random numbers
+    progress      where a run stands
+    config/       what a run is
     kernels/      compiled functions on plain arrays
     hdf5          files, whole or not at all
     sketches      C_i: the blocks of a round
     problems/     f_i: where the quadratics come from
     exchange/     what crosses ranks
     theory        M, m, x∞
+    moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
+    recursions    θ, stability, exact expectations
     objective     f: its minimiser, its measurements
     methods/      the round: Algorithm 1 and its baselines
     runlog        the log: one writer, one reader
     provenance    versions, hosts, commit
     budget        what a run needs before it starts
     experiment    all of it put together once
-    progress      where a run stands
     runner        the main loop
     api           run() and its checks
     doctor        the health of an installation

@@ -1,7 +1,9 @@
 """`run` from start to end: read and check on rank 0, prepare together, execute."""
 
-import os
-from collections.abc import Iterator, Sequence
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +14,14 @@ from ist_mpi.budget import Budget
 from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
-from ist_mpi.experiment import Facts, facts_of, prepare
-from ist_mpi.problems.quadratic import Source
+from ist_mpi.experiment import facts_of, prepare
+from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.progress import Watcher
+from ist_mpi.randomness import MAX_SEED
 from ist_mpi.runlog import Result
+
+MAX_SEEDS = 100_000
+"""Most runs of one --seeds: all their logs are checked before the first starts."""
 
 
 class Job(NamedTuple):
@@ -34,7 +40,13 @@ def run(
     """See `ist_mpi.run`."""
     comm = ranks.world() if comm is None else comm
     with ranks.abort_on_error(comm):
-        return next(results(comm, *open_job(comm, source, out=out, force=force), force=force))
+        job, problem = open_job(comm, source, out=out, force=force)
+        if comm.rank == 0:
+            for caution in job.config.cautions():
+                warnings.warn(caution, stacklevel=3)
+        runs = results(comm, job, problem, force=force)
+        del problem  # so that only `results` has it, and can let go of it
+        return next(runs)
 
 
 def open_job(
@@ -42,10 +54,20 @@ def open_job(
     source: Any,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
-    seeds: range | None = None,
+    seeds: str | None = None,
     force: bool = False,
 ) -> tuple[Job, Source | None]:
     """Check everything that rank 0 can check; the opened problem is on rank 0 only; collective.
+
+    Parameters
+    ----------
+    source : Config, mapping or path
+    overrides : sequence of str
+        ``section.key=value``.
+    out : path, optional
+    seeds : str, optional
+        ``A:B``: the run seeds A, …, B − 1, each with a log of its own.
+    force : bool
 
     Raises
     ------
@@ -58,28 +80,23 @@ def open_job(
     def check() -> Job:
         nonlocal opened
         faults: list[Fault] = []
-        path = Path(out) if out is not None else None
-        config = None
-        try:
+        config, chosen = None, None
+        with _collecting(faults):
             config = load(source, overrides)
-        except InputError as error:
-            faults += error.faults
+        with _collecting(faults):
+            chosen = seed_range(seeds) if seeds is not None else None
         run_seed = config.run.seed if config is not None else 0
-        outs = _outs(path, seeds if seeds is not None else [run_seed], split=seeds is not None)
-        for log in outs.values():
-            faults += output_faults(log, force)
+        outs = _outs(Path(out) if out is not None else None, run_seed, chosen)
+        faults += output_faults(outs.values(), force)
+        facts = None
         if config is not None:
-            try:
+            with _collecting(faults):
                 opened = problems.load(config.problem)
                 facts = facts_of(config, opened)
-            except InputError as error:
-                faults += error.faults
-        if faults or config is None:
+        if config is None or facts is None or faults:
             raise InputError(faults)
-        needs = budget.estimate(config, facts.n, facts.d, facts.homogeneous, comm.size)
-        for log in outs.values():
-            faults += budget.disk_faults(needs, log) if log is not None else []
-        if faults:
+        needs = budget.estimate(config, facts, comm.size)
+        if faults := budget.disk_faults(needs, [log for log in outs.values() if log is not None]):
             raise InputError(faults)
         return Job(config.without_arrays(), facts, needs, outs)
 
@@ -95,6 +112,15 @@ def open_job(
     return job, opened
 
 
+@contextmanager
+def _collecting(faults: list[Fault]) -> Iterator[None]:
+    """Add the faults of an InputError in the body to a list, and go on."""
+    try:
+        yield
+    except InputError as error:
+        faults += error.faults
+
+
 def results(
     comm: Any,
     job: Job,
@@ -103,44 +129,87 @@ def results(
     watch: Watcher | None = None,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it; collective."""
-    with threadpool_limits(limits=1):
-        experiment = prepare(comm, job.config, job.facts, problem)
+    experiment = prepare(comm, job.config, job.facts, problem)
     del problem  # a data set need not stay in rank 0's memory
     for seed, out in job.outs.items():
         config = job.config.with_values(run={"seed": seed})
         yield runner.execute(config, experiment, out, force, watch)
 
 
-def _outs(path: Path | None, seeds: Sequence[int], split: bool) -> dict[int, Path | None]:
-    """The log of every seed: ``name.h5``, or ``name-seed3.h5`` and so on."""
-    if path is None or not split:
-        return {seed: path for seed in seeds}
+def seed_range(text: str) -> range:
+    """The run seeds that ``A:B`` means; raises InputError."""
+    first, colon, last = text.partition(":")
+    seeds = range(0)
+    if colon and _is_seed(first) and _is_seed(last):
+        seeds = range(int(first), int(last))
+    if not 1 <= len(seeds) <= MAX_SEEDS:
+        expected = f"A:B with 0 ≤ A < B ≤ {MAX_SEED}, at most {MAX_SEEDS} seeds"
+        raise InputError(Fault("--seeds", repr(text[:60]), expected))
+    return seeds
+
+
+def _is_seed(word: str) -> bool:
+    return word.isascii() and word.isdecimal() and len(word) < 20 and int(word) <= MAX_SEED
+
+
+def _outs(path: Path | None, run_seed: int, seeds: range | None) -> dict[int, Path | None]:
+    """The log of every seed: the path itself, or with --seeds ``name-seed3.h5`` and so on."""
+    if seeds is None:
+        return {run_seed: path}
+    if path is None:
+        return dict.fromkeys(seeds)
     return {seed: path.with_name(f"{path.stem}-seed{seed}{path.suffix}") for seed in seeds}
 
 
-def output_faults(path: Path | None, force: bool) -> list[Fault]:
-    """Whether a log can be put at `path`."""
-    if path is None:
-        return []
-    try:
-        return _output_faults(path, force)
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        got = error.strerror or str(error)
-        return [Fault(f"--out {path}", got, "a path where a file can be made")]
+def output_faults(paths: Iterable[Path | None], force: bool) -> list[Fault]:
+    """Whether logs can be put there; of many paths in one folder, what ails it is said once."""
+    faults: dict[Fault, None] = {}
+    for path in paths:
+        if path is not None:
+            try:
+                found = _output_fault(path, force)
+            except OSError as error:  # a name that is too long, a folder that may not be entered
+                got = error.strerror or str(error)
+                found = Fault(f"--out {path}", got, "a path where a file can be made")
+            if found is not None:
+                faults[found] = None
+    return list(faults)
 
 
-def _output_faults(path: Path, force: bool) -> list[Fault]:
+def _output_fault(path: Path, force: bool) -> Fault | None:
     where = f"--out {path}"
     if path.is_dir():
-        return [Fault(where, "a directory", "the path of a file")]
+        return Fault(where, "a directory", "the path of a file")
     if path.exists() or path.is_symlink():
         if not force:
-            return [Fault(where, "a file that exists", "a path where nothing is", "or use --force")]
+            return Fault(where, "a file that exists", "a path where nothing is", "or use --force")
         if not path.is_file():
-            return [Fault(where, "a special file", "the path of a regular file")]
+            return Fault(where, "a special file", "the path of a regular file")
     folder = budget.existing_folder(path)
     if not folder.is_dir():
-        return [Fault(where, f"{folder}, which is no directory", "a path inside directories")]
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return [Fault(where, f"the folder {folder}, which cannot be written", "a writable folder")]
-    return []
+        return Fault(where, f"{folder}, which is no directory", "a path inside directories")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        got = f"the folder {folder}, which cannot be written ({error.strerror})"
+        return Fault("--out", got, "a writable folder")
+    return None
+
+
+REHEARSAL_ENTRIES = 10**8
+"""Largest n d² for which a dry run makes the matrices, to check them too."""
+
+
+def rehearse(comm: Any, job: Job, problem: Source | None) -> bool:
+    """Prepare a run that will not be made, unless that is costly; whether it was; collective.
+
+    Raises
+    ------
+    InputError
+        On every rank, as the run would.
+    """
+    if job.facts.n * job.facts.d**2 > REHEARSAL_ENTRIES:
+        return False
+    prepare(comm, job.config, job.facts, problem)
+    return True

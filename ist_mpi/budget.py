@@ -11,6 +11,7 @@ import psutil
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault
 from ist_mpi.kernels import quadratic as kernels
+from ist_mpi.problems.quadratic import Facts
 from ist_mpi.runlog import COLUMNS
 from ist_mpi.sketches import block_sizes
 
@@ -34,21 +35,22 @@ class Budget(NamedTuple):
     floats_up: float
 
 
-def estimate(config: Config, n: int, d: int, homogeneous: bool, size: int) -> Budget:
+def estimate(config: Config, facts: Facts, size: int) -> Budget:
     """The budget of a configuration on `size` ranks."""
-    method, log = config.method, config.log
+    method, log, n, d = config.method, config.log, facts.n, facts.d
     rows = config.run.rounds // log.every + 2
     most = min(-(-n // size), n)
     _, t = block_sizes(method, n, d)
-    matrices = (1 if homogeneous else most) * d * (d + 1)
-    slabs = (3 if method.scaling == "preconditioned" else 2) * -(-d // size) * d
+    matrices = (1 if facts.homogeneous else most) * d * (d + 1)
+    making = 2 * d * d  # of one L_i from its data, and of the means
+    slabs = (4 if method.scaling == "preconditioned" else 3) * -(-d // size) * d
     buffers = 6 * t + 10 * d
-    memory = FLOAT * (matrices + slabs + buffers)
+    memory = FLOAT * (matrices + making + slabs + buffers)
     bulk = rows * len(COLUMNS) * FLOAT
     bulk += rows * d * FLOAT if log.iterates else 0
     bulk += config.run.rounds * (t + n + 1) * INTEGER if log.permutations else 0
     bulk += n * d * (d + 1) * FLOAT if log.problem else 0
-    on_root = 2 * FLOAT * d * d + 3 * bulk
+    on_root = 2 * FLOAT * d * d + 3 * bulk + facts.data_bytes
     down = d if method.name != "ist" else t / n
     up = d if method.name == "gradient_descent" else t / n
     return Budget(
@@ -77,16 +79,18 @@ def memory_faults(budget: Budget, ranks_here: int, root_here: bool) -> list[Faul
     ]
 
 
-def disk_faults(budget: Budget, out: Path) -> list[Fault]:
-    """Whether the log fits on its disk, twice: a new version is written beside the old one."""
-    folder = existing_folder(out)
-    free = shutil.disk_usage(folder).free
-    if 2 * budget.log <= free:
+def disk_faults(budget: Budget, outs: list[Path]) -> list[Fault]:
+    """Whether all logs fit on their disk, and one more: a new version is written beside the old."""
+    if not outs:
+        return []
+    free = shutil.disk_usage(existing_folder(outs[0])).free
+    needed = (len(outs) + 1) * budget.log
+    if needed <= free:
         return []
     return [
         Fault(
-            str(out),
-            f"a log of {size_text(budget.log)}, which needs twice that while it is replaced",
+            f"--out {outs[0]}",
+            f"{len(outs)} log(s) of {size_text(budget.log)}, and room to replace one",
             f"at most the {size_text(free)} that are free on the disk",
             "a longer log.every, or fewer of log.iterates, log.permutations, log.problem",
         )

@@ -1,7 +1,7 @@
 """The commands: ``ist-mpi run``, ``info``, ``doctor``.
 
-Exit codes: 0 finished, 1 bug or diverged run, 2 wrong input. Under a launcher all ranks run this;
-rank 0 speaks, and all end with the same code.
+Exit codes: 0 finished, 1 bug or diverged run, 2 wrong input, 130 interrupted (Ctrl-C). Under a
+launcher all ranks run this; rank 0 speaks, and all end with the same code.
 """
 
 import os
@@ -13,12 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from ist_mpi._version import __version__
-from ist_mpi.doctor import environment_rank
-from ist_mpi.errors import Fault, InputError, ISTError
-from ist_mpi.randomness import MAX_SEED
-
-MAX_SEEDS = 100_000
-"""Most runs of one --seeds: their logs are checked before the first starts."""
+from ist_mpi.errors import ISTError
+from ist_mpi.launcher import launched_rank
 
 app = typer.Typer(
     name="ist-mpi",
@@ -81,56 +77,35 @@ def run(
     The log never replaces a file unless --force is given. Exit code 0: finished, also by
     tolerance; 1: diverged, or a bug; 2: wrong input, nothing was run.
     """
-    from ist_mpi import api, budget, report
     from ist_mpi.exchange import ranks
 
     comm = ranks.world()
-    speaks = comm.rank == 0
-    path = out if out is not None else Path("results") / f"{config.stem}.h5"
     with ranks.abort_on_error(comm):
-        chosen = ranks.on_root(comm, lambda: _seed_range(seeds))
-        opened = api.open_job(comm, config, override or (), path, chosen, force)
-        job = opened[0]
-        screen = report.console()
+        from ist_mpi import api, report
+
+        path = out if out is not None else Path("results") / f"{config.stem}.h5"
+        job, problem = api.open_job(comm, config, override or (), path, seeds, force)
+        speaks = comm.rank == 0
         if speaks:
             for caution in job.config.cautions():
                 print(f"ist-mpi: caution: {caution}", file=sys.stderr)
         if dry_run:
+            checked = api.rehearse(comm, job, problem)
             if speaks:
-                needed = budget.seconds_per_round(job.config, job.facts.n, job.facts.d, comm.size)
-                screen.print(report.toml_text(job.config.to_toml()))
-                outs = [str(log) for log in job.outs.values()]
-                screen.print(report.plan(job.config, job.budget, needed, comm.size, outs))
+                logs = list(job.outs.values())
+                report.show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
-        failed = 0
         label, rounds = config.stem, job.config.run.rounds
+        failed = 0
         with report.ProgressReport(label, rounds) if speaks else nullcontext() as watch:
-            for result in api.results(comm, *opened, force=force, watch=watch):
+            runs = api.results(comm, job, problem, force=force, watch=watch)
+            del problem
+            for result in runs:
                 failed += result.status == "failed"
                 if speaks:
-                    screen.print(report.summary(result))
-                    if result.status == "failed":
-                        print(f"ist-mpi: {result.stop_reason}", file=sys.stderr)
+                    report.show_outcome(result)
     if failed:
         raise typer.Exit(1)
-
-
-def _seed_range(text: str | None) -> range | None:
-    if text is None:
-        return None
-    first, colon, last = text.partition(":")
-    expected = f"A:B with 0 ≤ A < B ≤ {MAX_SEED}, at most {MAX_SEEDS} seeds"
-    fault = Fault("--seeds", repr(text[:60]), expected)
-    if not (colon and _is_seed(first) and _is_seed(last)):
-        raise InputError(fault)
-    seeds = range(int(first), int(last))
-    if not 1 <= len(seeds) <= MAX_SEEDS:
-        raise InputError(fault)
-    return seeds
-
-
-def _is_seed(word: str) -> bool:
-    return word.isascii() and word.isdecimal() and len(word) < 20 and int(word) <= MAX_SEED
 
 
 @app.command()
@@ -170,7 +145,7 @@ def doctor(
 
 def main() -> None:
     """The entry point: run a command and end with its exit code, the same on every rank."""
-    first = environment_rank() == 0
+    first = launched_rank() == 0
     silence: Any = nullcontext() if first else redirect_stdout(open(os.devnull, "w"))  # noqa: SIM115
     with silence:
         code, message = _outcome()
@@ -191,4 +166,6 @@ def _outcome() -> tuple[int, str]:
         return 1, "ist-mpi: aborted"
     except ISTError as error:
         return error.exit_code, f"ist-mpi: {error}"
+    except KeyboardInterrupt:
+        return 130, "ist-mpi: interrupted"
     return (code if isinstance(code, int) else 0), ""

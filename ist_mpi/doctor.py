@@ -1,6 +1,5 @@
 """The health of an installation: MPI, ranks, threads, cores, libraries."""
 
-import os
 from collections import Counter
 from typing import Any
 
@@ -8,6 +7,7 @@ import numba
 
 from ist_mpi import provenance
 from ist_mpi.errors import LauncherError
+from ist_mpi.launcher import launched_size
 
 
 def examine() -> dict[str, Any]:
@@ -27,12 +27,13 @@ def examine() -> dict[str, Any]:
         problems.append(str(error))
         return findings
     comm = ranks.world()
-    census = ranks.census(comm)
+    with ranks.abort_on_error(comm):
+        census = ranks.census(comm)
     on_host = Counter(rank.host for rank in census)
     findings |= {
         "mpi_library": ranks.library_version(),
         "ranks": comm.size,
-        "launched": ranks.launched_size(),
+        "launched": launched_size(),
         "hosts": dict(on_host),
         "cores": {rank.host: rank.cores for rank in census},
         "threads": census[0].threads,
@@ -55,11 +56,3 @@ def examine() -> dict[str, Any]:
         settings = ", ".join(f"{name}={value}" for name, value in wide.items())
         problems.append(f"{settings}: set to 1 under MPI (the program pins its own threads anyway)")
     return findings
-
-
-def environment_rank() -> int:
-    """This process's rank as the launcher says, without starting MPI; 0 without a launcher."""
-    for name in ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return 0

@@ -26,6 +26,8 @@ class ISTError(Exception):
     """Base class of every error that this package raises on purpose."""
 
     exit_code = 1
+    agreed = False
+    """Whether all ranks raise it together, so that the job can end in order."""
 
 
 class InputError(ISTError, ValueError):

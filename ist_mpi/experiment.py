@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ist_mpi import methods, theory
 from ist_mpi.config import Config
@@ -15,7 +16,7 @@ from ist_mpi.exchange import ranks, rounds, workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.methods.bench import Bench
 from ist_mpi.objective import Objective, means, preconditioned_means, predict
-from ist_mpi.problems.quadratic import LocalQuadratics, Source, assemble
+from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import Factors, Sketch, block_sizes
 
 Float64 = NDArray[np.float64]
@@ -33,18 +34,10 @@ class Experiment(NamedTuple):
     d: int
 
 
-class Facts(NamedTuple):
-    """What every rank knows of the problem before its data are dealt."""
-
-    n: int
-    d: int
-    homogeneous: bool
-
-
 def facts_of(config: Config, source: Source) -> Facts:
     """The facts of an opened problem; raises InputError if the sketch does not fit them."""
     block_sizes(config.method, source.n, source.d)
-    return Facts(source.n, source.d, source.homogeneous)
+    return Facts(source.n, source.d, source.homogeneous, source.data_bytes)
 
 
 def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> Experiment:
@@ -61,7 +54,12 @@ def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> E
         On every rank: a worker's data are wrong, L̄ is singular, or a preconditioned sketch
         meets a zero diagonal entry.
     """
-    n, d, homogeneous = facts
+    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+        return _prepare(comm, config, facts, source)
+
+
+def _prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> Experiment:
+    n, d, homogeneous, _ = facts
     x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
     where = workers.layout(comm, n, d)
     shares = list(workers.deal(comm, where, source.share if source is not None else None))

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from ist_mpi import files
 from ist_mpi.errors import Fault, InputError
 
+TEMPORARY_PREFIX = ".ist-mpi-"
+"""Of the files that become logs."""
+
 VERSION: str = h5py.version.hdf5_version
 H5PY_VERSION: str = h5py.version.version
 
@@ -45,7 +48,7 @@ def replace(path: Path, contents: bytes, overwrite: bool) -> None:
     OSError
         If the directory or the disk refuses; what was there before is untouched.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -58,7 +61,7 @@ def replace(path: Path, contents: bytes, overwrite: bool) -> None:
         if overwrite:
             temporary.replace(path)
         else:
-            os.link(temporary, path)  # unlike a rename, fails where something exists
+            _move_to_free(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -66,6 +69,17 @@ def replace(path: Path, contents: bytes, overwrite: bool) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _move_to_free(temporary: Path, path: Path) -> None:
+    """Move a file to a path where nothing is; FileExistsError if something is there."""
+    try:
+        os.link(temporary, path)  # unlike a rename, fails where something exists
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        temporary.replace(path)
 
 
 @contextmanager

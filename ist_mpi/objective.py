@@ -157,7 +157,7 @@ def predict(
         limit = math.nan
         if method.multiplies_model and rescaled is not None:
             mean_sketch = moments.root_mean * rescaled.inverse_root
-        elif method.local_steps == 1:
+        else:
             limit = 2.0 / theory.largest_eigenvalue(M)
         if method.local_steps > 1:
             return None, limit

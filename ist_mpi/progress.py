@@ -7,6 +7,8 @@ from typing import NamedTuple
 class Progress(NamedTuple):
     """Where a run stands."""
 
+    seed: int
+    """The run seed."""
     round: int
     rounds: int
     """How many there are to be."""

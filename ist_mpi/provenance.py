@@ -21,7 +21,16 @@ def git_commit() -> str:
         return ""
     try:
         done = subprocess.run(
-            ["git", "-C", str(package.parent), "describe", "--always", "--dirty", "--abbrev=40"],
+            [
+                "git",
+                "-C",
+                str(package.parent),
+                "describe",
+                "--always",
+                "--dirty",
+                "--abbrev=40",
+                "--exclude=*",
+            ],
             capture_output=True,
             text=True,
             timeout=10,

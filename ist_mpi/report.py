@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from rich.console import Console
@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from ist_mpi.budget import Budget, size_text
+from ist_mpi.budget import Budget, seconds_per_round, size_text
 from ist_mpi.config import Config
+from ist_mpi.problems.quadratic import Facts
 from ist_mpi.progress import Progress as Standing
 from ist_mpi.runlog import Run
 
@@ -34,6 +35,7 @@ class ProgressReport:
     def __init__(self, label: str, rounds: int) -> None:
         self._label = label
         self._next_line = LINE_SECONDS
+        self._last_round = 0
         self._bar: Progress | None = None
         self._task = TaskID(0)
         screen = Console(stderr=True)
@@ -59,14 +61,18 @@ class ProgressReport:
 
     def __call__(self, standing: Standing) -> None:
         """Take note of where the run stands now."""
+        if standing.round < self._last_round:  # the next seed's run
+            self._next_line = LINE_SECONDS
+        self._last_round = standing.round
         rate = standing.round / standing.seconds if standing.seconds > 0 else math.nan
         facts = f"{rate:.0f} rounds/s  relative gap {standing.row['relative_gap']:.3e}"
+        label = f"{self._label} seed {standing.seed}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=standing.round, facts=facts)
+            self._bar.update(self._task, description=label, completed=standing.round, facts=facts)
         elif standing.seconds >= self._next_line:
             self._next_line = standing.seconds + LINE_SECONDS
             left = (standing.rounds - standing.round) / rate if rate > 0 else math.nan
-            line = f"{self._label}: round {standing.round}/{standing.rounds}  {facts}"
+            line = f"{label}: round {standing.round}/{standing.rounds}  {facts}"
             print(f"{line}  {duration(left)} left", file=sys.stderr, flush=True)
 
 
@@ -160,19 +166,39 @@ def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(_without_nan(document), indent=2)
 
 
-def plan(config: Config, budget: Budget, seconds: float, ranks: int, outs: list[str]) -> Table:
-    """What a run would need."""
+def show_outcome(run: Run) -> None:
+    """How a run ended: a table, and what is remarkable about it (stderr)."""
+    console().print(summary(run))
+    if run.status == "failed":
+        print(f"ist-mpi: {run.stop_reason}", file=sys.stderr)
+    elif run.rounds["relative_gap"][-1] > 1.0:
+        limit = number(run.theory["mean_step_size_limit"])
+        print(
+            "ist-mpi: caution: the gap grew: the run diverges; the mean iterate of one local step "
+            f"is stable only at step sizes below {limit}",
+            file=sys.stderr,
+        )
+
+
+def show_plan(
+    config: Config, facts: Facts, needs: Budget, logs: Sequence[object], ranks: int, checked: bool
+) -> None:
+    """What a run would be and need; `checked`: whether the workers' matrices were looked at."""
+    seconds = seconds_per_round(config, facts.n, facts.d, ranks)
     table = _facts()
     table.add_row("ranks", str(ranks))
-    table.add_row("memory per rank", size_text(budget.memory))
-    table.add_row("memory of rank 0", size_text(budget.memory_root))
-    table.add_row("log", f"{size_text(budget.log)} each")
-    table.add_row("floats per worker", f"{budget.floats_up:.0f} up, {budget.floats_down:.0f} down")
-    total = seconds * config.run.rounds * len(outs)
+    table.add_row("memory per rank", size_text(needs.memory))
+    table.add_row("memory of rank 0", size_text(needs.memory_root))
+    table.add_row("floats per worker", f"{needs.floats_up:.0f} up, {needs.floats_down:.0f} down")
+    total = seconds * config.run.rounds * len(logs)
     table.add_row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")
-    for out in outs:
-        table.add_row("log at", out)
-    return table
+    for log in logs:
+        table.add_row("log", f"{log}, {size_text(needs.log)}")
+    matrices = "checked" if checked else "not checked: large; the run itself will check them"
+    table.add_row("the workers' matrices", matrices)
+    screen = console()
+    screen.print(Text(config.to_toml()))
+    screen.print(table)
 
 
 def health(findings: Mapping[str, Any]) -> Table:
@@ -201,11 +227,6 @@ def _facts() -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     return table
-
-
-def toml_text(text: str) -> Text:
-    """TOML as it is, not read as markup."""
-    return Text(text)
 
 
 def _toml(value: Any) -> str:

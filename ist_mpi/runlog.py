@@ -251,21 +251,47 @@ def open_run(path: str | Path) -> Run:
         return _read(file, path)
 
 
+REQUIRED = {
+    "config": str,
+    "run_id": str,
+    "status": str,
+    "stop_reason": str,
+    "created": str,
+    "seed": int,
+    "versions": str,
+    "mpi_library": str,
+    "ranks": int,
+    "hosts": str,
+    "slurm_job_id": str,
+    "committed": int,
+}
+"""The attributes of / and their types, besides `format` and `schema_version`."""
+
+CONSTANTS = ("f_star", "initial_gap", "fixed_point_gap", "fixed_point_relative_gap")
+"""The attributes of /theory that every log has."""
+
+
 def _read(file: Any, path: Path | None) -> Run:
-    """An open log as a `Run`."""
-    attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    """An open log as a `Run`; InputError where it is none, or is damaged."""
     expected = f"a run log ({FORMAT}, schema version {SCHEMA_VERSION})"
-    if attributes.get("format") != FORMAT:
-        raise InputError(Fault(str(path), "an HDF5 file of another kind", expected))
-    if attributes.get("schema_version") != SCHEMA_VERSION:
-        got = f"schema version {attributes.get('schema_version')}"
-        raise InputError(Fault(str(path), got, expected))
     try:
-        if isinstance(attributes.get("versions"), str):
-            attributes["versions"] = json.loads(attributes["versions"])
-        committed = int(attributes["committed"])
-        rounds = {name: file["rounds"][name][:committed] for name in COLUMNS}
+        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        kind, version = str(attributes.get("format")), str(attributes.get("schema_version"))
+        if kind != FORMAT:
+            raise InputError(Fault(str(path), "an HDF5 file of another kind", expected))
+        if version != str(SCHEMA_VERSION):
+            raise InputError(Fault(str(path), f"schema version {version}", expected))
+        for name, of in REQUIRED.items():
+            if not isinstance(attributes.get(name), of):
+                raise ValueError(f"attribute {name} is {attributes.get(name)!r}")
+        attributes["versions"] = json.loads(attributes["versions"])
+        committed = attributes["committed"]
+        rounds = {name: file["rounds"][name][()] for name in COLUMNS}
+        if committed < 1 or any(column.shape != (committed,) for column in rounds.values()):
+            raise ValueError(f"the columns of /rounds do not have {committed} rows")
         theory = {name: _plain(value) for name, value in file["theory"].attrs.items()}
+        if not set(CONSTANTS) <= set(theory):
+            raise ValueError("/theory lacks constants")
         theory |= _arrays(file, "theory", ("x_star", "fixed_point"))
         return Run(
             path=path,
@@ -277,7 +303,9 @@ def _read(file: Any, path: Path | None) -> Run:
             permutations=_arrays(file, "permutations", ("round", "pi", "offsets")),
             problem=_arrays(file, "problem", ("L", "b", "constant")),
         )
-    except (KeyError, ValueError, OSError, AttributeError) as error:
+    except InputError:
+        raise
+    except (KeyError, ValueError, OSError, AttributeError, RuntimeError, TypeError) as error:
         raise InputError(Fault(str(path), f"a damaged log ({error})", expected)) from error
 
 

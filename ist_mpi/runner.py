@@ -57,7 +57,12 @@ def execute(
         method, bench = method_of(config, experiment)
         log = _open_log(config, experiment, out, force)
         record = Record(config, experiment, method, bench, log, watch)
-        _train(config, method, bench, record)
+        try:
+            _train(config, method, bench, record)
+        except KeyboardInterrupt:
+            if log is not None:
+                log.commit("stopped", "interrupted")
+            raise
         return _shared_result(experiment.comm, log)
 
 
@@ -91,7 +96,7 @@ class Record:
         self._method, self._exchange = method, bench.exchange
         self._log, self._watch = log, watch
         self._keeps_draws = self.on_root and config.log.permutations and bench.sketch.random
-        self._initial_gap = math.nan
+        self._first = math.nan  # the gap at x⁰
         self._observed = -1
         self._row: dict[str, float] = {}
         self._status, self._reason = "finished", "rounds"
@@ -106,8 +111,8 @@ class Record:
         if self._log is None or metrics is None:
             return
         if k == 0:
-            self._initial_gap = metrics.gap
-        relative = metrics.gap / self._initial_gap if self._initial_gap > 0 else math.nan
+            self._first = metrics.gap
+        relative = metrics.gap / self._first if self._first > 0 else math.nan
         self._row = {
             "round": k,
             "seconds": time.monotonic() - self._began,
@@ -127,7 +132,7 @@ class Record:
             self._status, self._reason = "failed", self._divergence(k)
             return False
         tolerance = self._config.run.tolerance
-        if self._observed == k and tolerance > 0 and self._row["relative_gap"] <= tolerance:
+        if self._observed == k and tolerance > 0 and self._row["gap"] <= tolerance * self._first:
             self._reason = "tolerance"
             return False
         if self._watch is not None and time.monotonic() >= self._next_report:
@@ -138,7 +143,8 @@ class Record:
         now = time.monotonic()
         self._next_report = now + REPORT_SECONDS
         if self._watch is not None:
-            self._watch(Progress(k, self._config.run.rounds, now - self._began, self._row))
+            run = self._config.run
+            self._watch(Progress(run.seed, k, run.rounds, now - self._began, self._row))
 
     def _divergence(self, k: int) -> str:
         """What to tell the user whose run blew up."""

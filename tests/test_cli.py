@@ -204,8 +204,10 @@ def test_every_command_has_help(launch: Launch, command: list[str]) -> None:
 def test_progress_is_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressReport("small", 1000) as watch:
         for k in range(0, 1000, 100):
-            watch(Progress(round=k, rounds=1000, seconds=k / 50, row={"relative_gap": 0.5}))
+            watch(Progress(seed=3, round=k, rounds=1000, seconds=k / 50, row={"relative_gap": 0.5}))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3  # 20 seconds, a line every five
-    assert "small: round 300/1000  50 rounds/s  relative gap 5.000e-01  14 s left" in lines[0]
+    assert (
+        "small seed 3: round 300/1000  50 rounds/s  relative gap 5.000e-01  14 s left" in lines[0]
+    )
     assert "\x1b" not in "".join(lines)

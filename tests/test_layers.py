@@ -16,7 +16,7 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; modules named together do not import each other, except inside a package.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness", "progress", "files"],
+    ["_version", "errors", "partition", "randomness", "progress", "files", "launcher"],
     ["config"],
     ["kernels"],
     ["hdf5"],
@@ -24,6 +24,8 @@ LAYERS = [
     ["problems"],
     ["exchange"],
     ["theory"],
+    ["moments"],
+    ["recursions"],
     ["objective"],
     ["methods"],
     ["runlog", "provenance"],

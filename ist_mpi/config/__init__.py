@@ -10,7 +10,6 @@ faults      findings in words
 reading     files, dicts, overrides
 """
 
-from ist_mpi.config.reading import load, read_toml
 from ist_mpi.config.model import (
     ArraysProblem,
     Config,
@@ -20,6 +19,7 @@ from ist_mpi.config.model import (
     SyntheticProblem,
     default_form,
 )
+from ist_mpi.config.reading import load, read_toml
 
 __all__ = [
     "ArraysProblem",

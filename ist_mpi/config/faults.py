@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ist_mpi.config.model import (
     ArraysProblem,
@@ -18,21 +18,33 @@ from ist_mpi.config.model import (
 from ist_mpi.errors import Fault
 
 
+class Labels(NamedTuple):
+    """Where settings came from."""
+
+    source: str
+    """The file, or "configuration" for a dict."""
+    overridden: frozenset[str]
+    """The keys, ``section.key``, that came from --set."""
+
+    def where(self, key: str) -> str:
+        """What to call a setting in a message."""
+        return f"--set {key}" if key in self.overridden else f"{key} in {self.source}"
+
+
 def is_rule(detail: Any) -> bool:
     """Whether a finding is a broken rule between settings, which `broken_rules` lists."""
     whole_table = len(detail["loc"]) == (2 if detail["loc"][0] == "problem" else 1)
     return detail["type"] == "value_error" and whole_table
 
 
-def fault_of(detail: Any, tables: Mapping[str, Any], label: str) -> Fault:
+def fault_of(detail: Any, tables: Mapping[str, Any], labels: "Labels") -> Fault:
     """One of pydantic's findings in this program's words."""
     location = [str(part) for part in detail["loc"]]
     if location[0] == "problem" and len(location) > 1:
         del location[1]  # the tag of the union, which is not a name in the file
-    # pydantic adds the branch of an optional value to the location
-    location = location[:2]
+    location = location[:2]  # without the branch of an optional value
     model = _model(location[0], tables)
-    where = f"{'.'.join(location)} in {label}"
+    where = labels.where(".".join(location))
     kind = detail["type"]
     if kind == "missing":
         return Fault(where, "nothing", _allowed(model, location), "it is required")
@@ -47,7 +59,7 @@ def fault_of(detail: Any, tables: Mapping[str, Any], label: str) -> Fault:
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         tag = tables["problem"].get("kind") if isinstance(tables["problem"], dict) else None
         got = "nothing" if tag is None else _shown(tag)
-        return Fault(f"problem.kind in {label}", got, '"synthetic", "ridge" or "arrays"')
+        return Fault(labels.where("problem.kind"), got, '"synthetic", "ridge" or "arrays"')
     if kind == "value_error":
         _, got, expected = detail["ctx"]["error"].args
         return Fault(where, got, expected)
@@ -94,5 +106,5 @@ def _shown(value: Any) -> str:
     text = repr(value) if not isinstance(value, str) else f'"{value}"'
     kind = type(value).__name__
     shown = text if len(text) <= 60 else text[:57] + "…"
-    plain_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return shown if plain_number and math.isfinite(value) else f"{shown} ({kind})"
+    plain = type(value) is int or (isinstance(value, float) and math.isfinite(value))
+    return shown if plain else f"{shown} ({kind})"

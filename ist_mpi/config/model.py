@@ -240,7 +240,7 @@ class Config(Section):
         return self.model_dump(exclude_none=True)
 
     def to_toml(self) -> str:
-        """The resolved configuration as TOML; `load` reads it back."""
+        """The resolved configuration as TOML; `load` reads it back, unless it had arrays."""
         return tomli_w.dumps(self.to_dict())
 
     def run_id(self) -> str:

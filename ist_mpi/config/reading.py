@@ -1,5 +1,6 @@
 """From a file, a dict or a `Config`, with overrides on top, to a resolved configuration."""
 
+import contextlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ist_mpi import files
-from ist_mpi.config.faults import fault_of, is_rule
+from ist_mpi.config.faults import Labels, fault_of, is_rule
 from ist_mpi.config.model import ArraysProblem, Config
 from ist_mpi.config.rules import broken_rules
 from ist_mpi.errors import Fault, InputError
@@ -34,6 +35,7 @@ def load(
         if not overrides:
             return source
         tables, label = source.to_dict(), "configuration"
+        tables["problem"].pop("digest", None)
         if isinstance(source.problem, ArraysProblem):
             arrays = {key: getattr(source.problem, key) for key in ("L", "b", "x0")}
             tables["problem"] |= {key: value for key, value in arrays.items() if value is not None}
@@ -47,6 +49,7 @@ def load(
         tables, label = read_toml(path), str(path)
         _anchor(tables, path.parent)
     faults = list(_apply(tables, overrides))
+    labels = Labels(label, frozenset(text.partition("=")[0].strip() for text in overrides))
     _anchor(tables, Path.cwd())
     for required in ("problem", "method", "run"):
         tables.setdefault(required, {})  # so that what is missing inside is listed too
@@ -54,12 +57,12 @@ def load(
         config = Config.model_validate(tables)
     except ValidationError as error:
         details = [detail for detail in error.errors() if not is_rule(detail)]
-        faults += [fault_of(detail, tables, label) for detail in details]
+        faults += [fault_of(detail, tables, labels) for detail in details]
         for section in ("problem", "method"):
             if isinstance(tables[section], Mapping):
                 rules = broken_rules(section, tables[section])
                 faults += [
-                    Fault(f"{section}.{key} in {label}", got, expected)
+                    Fault(labels.where(f"{section}.{key}"), got, expected)
                     for key, got, expected in rules
                 ]
     if faults:
@@ -99,7 +102,10 @@ def _anchor(tables: dict[str, Any], folder: Path) -> None:
     """Make problem.path absolute."""
     problem = tables.get("problem")
     if isinstance(problem, dict) and isinstance(problem.get("path"), str) and problem["path"]:
-        problem["path"] = str((folder / Path(problem["path"]).expanduser()).absolute())
+        path = Path(problem["path"])
+        with contextlib.suppress(RuntimeError):  # no such user: the path is taken as it is
+            path = path.expanduser()
+        problem["path"] = str((folder / path).absolute())
 
 
 _ALTERNATIVES = {"path": "dataset", "dataset": "path"}

@@ -16,7 +16,9 @@ def broken_rules(section: str, values: Mapping[str, Any]) -> Iterator[Rule]:
             yield "path", got, "exactly one of path and dataset"
     if section == "problem" and values.get("kind") == "arrays":
         arrays = [key for key in ("L", "b", "x0") if values.get(key) is not None]
-        if values.get("path") is not None and arrays:
+        if values.get("digest") is not None:
+            yield "digest", "a problem that was in memory", "its L and b themselves, or a path"
+        elif values.get("path") is not None and arrays:
             yield "path", f"path and {', '.join(arrays)}", "either path, or L and b (and x0)"
         elif values.get("path") is None and not {"L", "b"} <= set(arrays):
             yield "path", "neither path nor (L, b)", "either path, or both L and b"

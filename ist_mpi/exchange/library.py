@@ -1,11 +1,6 @@
 """The MPI library, loaded once; importing this starts MPI."""
 
-import os
-
 from ist_mpi.errors import LauncherError
-
-# MPICH's own line after an abort would be a second message about one failure.
-os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
 
 try:
     from mpi4py import MPI

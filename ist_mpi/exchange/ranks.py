@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,28 +10,15 @@ from typing import Any, NamedTuple
 
 from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
 from ist_mpi.exchange.library import MPI
+from ist_mpi.launcher import launched_size
 
-LAUNCHER_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-"""Where launchers tell a process how many they started (MPICH's mpiexec, Open MPI's)."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 def world() -> Any:
     """COMM_WORLD: all ranks that the launcher started, or this process alone."""
     return MPI.COMM_WORLD
-
-
-def alone() -> Any:
-    """COMM_SELF: this process, whatever else was started."""
-    return MPI.COMM_SELF
-
-
-def launched_size(environ: dict[str, str] | None = None) -> int | None:
-    """How many ranks the launcher says it started; None without a launcher that says."""
-    environ = dict(os.environ) if environ is None else environ
-    for name in LAUNCHER_SIZES:
-        if environ.get(name, "").isdigit():
-            return int(environ[name])
-    return None
 
 
 def check_launcher(comm: Any) -> None:
@@ -53,22 +41,12 @@ def library_version() -> str:
     """The MPI library, in a few words."""
     text = MPI.Get_library_version().strip("\0 \n").replace("\t", " ")
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    return " ".join(lines[:1])
+    return lines[0].partition(",")[0]
 
 
 def hosts(comm: Any) -> list[str]:
     """The host of every rank, on every rank; collective."""
     return list(comm.allgather(MPI.Get_processor_name()))
-
-
-def barrier(comm: Any) -> None:
-    """Wait for every rank."""
-    comm.Barrier()
-
-
-def clock() -> float:
-    """Seconds on MPI's clock, for intervals."""
-    return float(MPI.Wtime())
 
 
 def agree(comm: Any, error: ISTError | None = None) -> None:
@@ -84,7 +62,7 @@ def agree(comm: Any, error: ISTError | None = None) -> None:
     if len(inputs) == len(errors):
         seen: dict[Fault, None] = {fault: None for found in inputs for fault in found.faults}
         agreed = InputError(seen)
-    agreed.agreed = True  # type: ignore[attr-defined]  # see abort_on_error
+    agreed.agreed = True
     raise agreed
 
 
@@ -115,21 +93,24 @@ def agreeing(comm: Any) -> Iterator[None]:
 def abort_on_error(comm: Any) -> Iterator[None]:
     """End the whole job when one rank fails alone, with that rank's message.
 
-    An error on which the ranks agreed passes through: all of them raise it and can end in order.
+    The job is all of MPI's ranks, also those that a larger program uses for something else. An
+    error on which the ranks agreed passes through: all of them raise it and can end in order.
     """
     try:
         yield
     except BaseException as error:
         if comm.size == 1 or getattr(error, "agreed", False):
             raise
-        code = 1
+        code, text = 1, traceback.format_exc()
         if isinstance(error, ISTError):
-            text, code = f"{error}\n", error.exit_code
-        else:
-            text = traceback.format_exc()
+            code, text = error.exit_code, f"{error}\n"
+        if isinstance(error, KeyboardInterrupt):
+            code, text = INTERRUPTED, "interrupted\n"
+            time.sleep(0.5 * comm.rank)  # rank 0, interrupted too, speaks for all
         # One write, so that the message of this rank is not mixed with another's.
         sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
         sys.stderr.flush()
+        time.sleep(0.2)  # the launcher forwards the text before it hears of the end
         comm.Abort(code)
 
 

@@ -57,10 +57,10 @@ def deal(comm: Any, where: Layout, share: Callable[[int], Any] | None) -> Iterat
             yield comm.recv(source=0, tag=0)
 
 
-def mean_rows(
+def sum_rows(
     comm: Any, where: Layout, array_of: Callable[[int], Float64], shape: tuple[int, ...]
 ) -> Float64:
-    """This rank's rows of (1/n) Σ_i array_i, added up in worker order; collective.
+    """This rank's rows of Σ_i array_i, added up in worker order; collective.
 
     Parameters
     ----------
@@ -69,14 +69,13 @@ def mean_rows(
     shape : tuple of int
         Shape of each worker's array; the first axis is spread over the ranks.
     """
-    n = int(where.workers[-1])
     tail = shape[1:]
     mine = where.slab
     total = np.zeros((mine.stop - mine.start, *tail))
     if comm.size == 1:
-        for worker in range(n):
+        for worker in range(int(where.workers[-1])):
             total += array_of(worker)
-        return total / n
+        return total
     width = int(np.prod(tail, dtype=np.int64))
     counts, starts = np.diff(where.rows) * width, where.rows[:-1] * width
     part = np.empty_like(total)
@@ -86,8 +85,14 @@ def mean_rows(
             send = [np.ascontiguousarray(array_of(worker)), counts, starts, MPI.DOUBLE]
         comm.Scatterv(send, part, root=int(owner))
         total += part
-    total /= n
     return total
+
+
+def mean_rows(
+    comm: Any, where: Layout, array_of: Callable[[int], Float64], shape: tuple[int, ...]
+) -> Float64:
+    """This rank's rows of (1/n) Σ_i array_i; see `sum_rows`."""
+    return sum_rows(comm, where, array_of, shape) / int(where.workers[-1])
 
 
 def whole(comm: Any, where: Layout, slab: Float64, everywhere: bool = False) -> Float64 | None:

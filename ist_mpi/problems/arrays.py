@@ -54,6 +54,7 @@ class ArraysSource:
     d: int
     x0: Float64 | None
     homogeneous: bool = False
+    data_bytes: int = 0  # what is in memory is the caller's
 
     def share(self, worker: int) -> FileShare | MemoryShare:
         """Where a worker's quadratic is, or the quadratic itself."""

@@ -47,11 +47,25 @@ class Source(Protocol):
     def homogeneous(self) -> bool:
         """Whether all workers have the same quadratic."""
 
+    @property
+    def data_bytes(self) -> int:
+        """What the source itself takes in memory."""
+
     def share(self, worker: int) -> Share:
         """What worker `worker` (0-based) is made of."""
 
     def start(self) -> Float64:
         """x⁰, shape (d,)."""
+
+
+class Facts(NamedTuple):
+    """What every rank knows of the problem before its data are dealt."""
+
+    n: int
+    d: int
+    homogeneous: bool
+    data_bytes: int
+    """What the data set takes on rank 0 until it is dealt."""
 
 
 @dataclass(frozen=True)

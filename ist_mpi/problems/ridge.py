@@ -70,6 +70,14 @@ class RidgeSource:
         """Number of features."""
         return int(self.A.shape[1])
 
+    @property
+    def data_bytes(self) -> int:
+        """Of the samples, and of one worker's copy of them."""
+        stored = self.A.data.nbytes + (self.A.indices.nbytes if sparse.issparse(self.A) else 0)
+        dense = self.standardize and sparse.issparse(self.A)
+        copies = -(-self.A.shape[0] // self.n) * self.d * 8 if dense else stored // self.n
+        return int(stored + copies)
+
     def share(self, worker: int) -> RidgeShare:
         """A copy of one worker's samples."""
         rows = self.order[self.edges[worker] : self.edges[worker + 1]]

@@ -34,6 +34,7 @@ class SyntheticSource(NamedTuple):
     homogeneous: bool
     linear_term: bool
     seed: int
+    data_bytes: int = 0
 
     def share(self, worker: int) -> SyntheticShare:
         """The recipe of a worker's quadratic."""
