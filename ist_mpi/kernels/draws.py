@@ -10,7 +10,7 @@ from numba import njit
 
 from ist_mpi.kernels.philox import below, open_stream
 
-ROUND_STREAM = 0
+ROUND_STREAM = np.int64(0)
 """Stream of what is drawn once a round; worker i's own draws use stream i + 1."""
 
 
