@@ -77,3 +77,32 @@ def test_the_log_of_a_failed_job_is_readable_and_not_finished(
     run = ist_mpi.open_run(out)
     assert run.status == "running"
     assert run.rounds["round"].tolist() == [0]
+
+
+BROKEN = """
+import os, sys
+from ist_mpi.cli import main
+
+if os.environ["PMI_RANK"] == "1":
+    {action}
+sys.argv = ["ist-mpi", *{arguments!r}]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("sys.modules['ist_mpi.api'] = None", ["run", "missing.toml"]),
+        ("import ist_mpi.exchange.ranks as r; r.census = None", ["doctor"]),
+    ],
+    ids=["run", "doctor"],
+)
+def test_one_rank_fails_before_the_run(
+    launch: Callable[..., object], tmp_path: Path, action: str, arguments: list[str]
+) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN.format(action=action, arguments=arguments))
+    done = launch(3, str(script), timeout=60)
+    assert done.returncode != 0
+    assert "rank 1 of 3 failed" in done.stderr

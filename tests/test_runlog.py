@@ -180,8 +180,10 @@ def test_a_running_log_is_readable(tmp_path: Path) -> None:
     """What is on disk while a run goes on is a log with the rows so far."""
     path = tmp_path / "run.h5"
     start = {"theory": {"x_star": np.zeros(2)}, "model": {"x0": np.ones(2)}}
-    attributes = {"config": "", "run_id": "0", "versions": "{}"}
-    log = runlog.RunLog(path, attributes, start, {}, force=False)
+    texts = dict.fromkeys(["config", "run_id", "created", "mpi_library", "slurm_job_id"], "")
+    attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}"}
+    constants = dict.fromkeys(runlog.CONSTANTS, 0.0)
+    log = runlog.RunLog(path, attributes, start, constants, force=False)
     for k in range(3):
         log.append(dict.fromkeys(COLUMNS, float(k)), np.full(2, k), keep_iterate=False)
         log.commit("running")
@@ -208,6 +210,30 @@ def test_other_hdf5_files_and_schemas_are_refused(log: Path, tmp_path: Path) -> 
         file.attrs["schema_version"] = 2
     with pytest.raises(ist_mpi.InputError, match="schema version 2"):
         ist_mpi.open_run(log)
+
+
+@pytest.mark.parametrize("name", ["config", "created", "status", "committed"])
+def test_log_without_an_attribute_is_refused(log: Path, name: str) -> None:
+    with h5py.File(log, "r+") as file:
+        del file.attrs[name]
+    with pytest.raises(ist_mpi.InputError, match=f"a damaged log.*{name}"):
+        ist_mpi.open_run(log)
+
+
+def test_damage_anywhere_is_an_input_error_or_seen_nowhere(log: Path) -> None:
+    contents = log.read_bytes()
+    stream = np.random.default_rng(4)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(contents)
+        for place in stream.integers(0, len(contents), 20):
+            damaged[place] = stream.integers(0, 256)
+        log.write_bytes(damaged)
+        try:
+            ist_mpi.open_run(log)
+        except ist_mpi.InputError:
+            refused += 1
+    assert refused > 20
 
 
 def test_truncated_log_is_refused(log: Path) -> None:

@@ -28,7 +28,7 @@ class Labels(NamedTuple):
 
     def where(self, key: str) -> str:
         """What to call a setting in a message."""
-        return f"--set {key}" if key in self.overridden else f"{key} in {self.source}"
+        return f"{key} in {'--set' if key in self.overridden else self.source}"
 
 
 def is_rule(detail: Any) -> bool:
