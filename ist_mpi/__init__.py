@@ -22,6 +22,7 @@ Where things are, from the ground up (a module imports only from those above it)
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations
     objective     f: its minimiser, its measurements
+    constants     the constants of theory for a run
     methods/      the round: Algorithm 1 and its baselines
     runlog        the log: one writer, one reader
     provenance    versions, hosts, commit
@@ -30,6 +31,8 @@ Where things are, from the ground up (a module imports only from those above it)
     runner        the main loop
     api           run() and its checks
     doctor        the health of an installation
+    verdict       theory in plain words
+    foresight     the theory command
     report        what people read
     cli           the commands
 

@@ -132,7 +132,8 @@ def results(
     experiment = prepare(comm, job.config, job.facts, problem)
     del problem  # a data set need not stay in rank 0's memory
     for seed, out in job.outs.items():
-        config = job.config.with_values(run={"seed": seed})
+        step = {"step_size": experiment.method.gamma}
+        config = job.config.with_values(run={"seed": seed}, method=step)
         yield runner.execute(config, experiment, out, force, watch)
 
 

@@ -1,4 +1,4 @@
-"""The commands: ``ist-mpi run``, ``info``, ``doctor``.
+"""The commands: ``ist-mpi run``, ``theory``, ``info``, ``doctor``.
 
 Exit codes: 0 finished, 1 bug or diverged run, 2 wrong input, 130 interrupted (Ctrl-C). Under a
 launcher all ranks run this; rank 0 speaks, and all end with the same code.
@@ -106,6 +106,49 @@ def run(
                     report.show_outcome(result)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def theory(
+    config: Annotated[Path, typer.Argument(help="The configuration, a TOML file.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="As for run. Repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    rounds: Annotated[
+        int | None, typer.Option(min=0, metavar="K", help="With --csv: rows for rounds 0 to K.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="Write the exact expected trajectory there.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also what takes minutes: nothing is left out.")
+    ] = False,
+) -> None:
+    """Say what theory knows: constants, the limit, step sizes to try, and a verdict.
+
+    Needs no MPI; with it, mpiexec -n 2 ist-mpi theory CONFIG.toml shares the work.
+    """
+    from ist_mpi.exchange import ranks
+
+    comm = ranks.world_if_any()
+    with ranks.abort_on_error(comm):
+        from ist_mpi import foresight, report
+
+        if (rounds is None) != (table is None):
+            raise typer.BadParameter("--rounds and --csv go together")
+        found = foresight.foresee(comm, config, override or (), rounds, full)
+        if comm.rank != 0:
+            return
+        if found.trajectory is not None and table is not None:
+            foresight.write_csv(found.trajectory, table)
+        if as_json:
+            print(report.to_json(foresight.to_document(found)))
+        elif table is None:
+            report.show_foresight(found)
+        else:
+            print(f"expected trajectory: {table}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ import numba
 
 from ist_mpi import provenance
 from ist_mpi.errors import LauncherError
+from ist_mpi.exchange import ranks
 from ist_mpi.launcher import launched_size
 
 
@@ -21,12 +22,11 @@ def examine() -> dict[str, Any]:
     findings: dict[str, Any] = {"versions": provenance.versions(), "problems": []}
     problems: list[str] = findings["problems"]
     try:
-        from ist_mpi.exchange import ranks
+        comm = ranks.world()
     except LauncherError as error:
         findings["mpi_library"] = None
         problems.append(str(error))
         return findings
-    comm = ranks.world()
     with ranks.abort_on_error(comm):
         census = ranks.census(comm)
     on_host = Counter(rank.host for rank in census)

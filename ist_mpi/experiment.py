@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ist_mpi import methods, theory
-from ist_mpi.config import Config
+from ist_mpi.config import Config, Method
+from ist_mpi.constants import Constants, Effort, compute, effort_of, theory_step_size
 from ist_mpi.exchange import ranks, rounds, workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.methods.bench import Bench
@@ -27,8 +28,11 @@ class Experiment(NamedTuple):
 
     comm: Any
     where: Layout
+    method: Method
+    """Its step size a number."""
     problem: LocalQuadratics
     objective: Objective
+    constants: Constants
     x0: Float64
     n: int
     d: int
@@ -40,13 +44,21 @@ def facts_of(config: Config, source: Source) -> Facts:
     return Facts(source.n, source.d, source.homogeneous, source.data_bytes)
 
 
-def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> Experiment:
+def prepare(
+    comm: Any,
+    config: Config,
+    facts: Facts,
+    source: Source | None,
+    effort: Effort | None = None,
+) -> Experiment:
     """Lay the configured problem out over the ranks; collective.
 
     Parameters
     ----------
     source : Source or None
         The opened problem, on rank 0.
+    effort : {"none", "cheap", "dense", "full"}, optional
+        How much theory; default: as `run.theory` says.
 
     Raises
     ------
@@ -55,10 +67,12 @@ def prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> E
         meets a zero diagonal entry.
     """
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        return _prepare(comm, config, facts, source)
+        return _prepare(comm, config, facts, source, effort)
 
 
-def _prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> Experiment:
+def _prepare(
+    comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort | None
+) -> Experiment:
     n, d, homogeneous, _ = facts
     x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
     where = workers.layout(comm, n, d)
@@ -66,15 +80,21 @@ def _prepare(comm: Any, config: Config, facts: Facts, source: Source | None) -> 
     with ranks.agreeing(comm):
         local = assemble(shares, where.last - where.first, d, homogeneous)
     del shares
+    method = config.method
     rescaled = None
-    if config.method.scaling == "preconditioned":
+    if method.scaling == "preconditioned":
         rescaled = preconditioned_means(comm, where, local, d)
     mean = means(comm, where, local, d)
-    prediction = predict(comm, where, config.method, mean, rescaled)
-    applies = config.method.local_steps == 1 and not config.method.multiplies_model
-    moments = theory.first_moments(config.method, n, d) if applies else None
+    if method.step_size == "theory":
+        step = theory_step_size(comm, where, local, method, d)
+        method = method.model_copy(update={"step_size": step})
+    prediction = predict(comm, where, method, mean, rescaled)
+    applies = method.local_steps == 1 and not method.multiplies_model
+    moments = theory.first_moments(method, n, d) if applies else None
     objective = Objective(comm, where, mean, prediction, moments, rescaled)
-    return Experiment(comm, where, local, objective, x0, n, d)
+    effort = effort_of(config, n, d, comm.size) if effort is None else effort
+    constants = compute(comm, where, local, objective, method, x0, effort)
+    return Experiment(comm, where, method, local, objective, constants, x0, n, d)
 
 
 def method_of(config: Config, experiment: Experiment) -> tuple[methods.Method, Bench]:

@@ -297,10 +297,8 @@ class RoundMoments:
     Attributes
     ----------
     coefficients : Coefficients
-    quadratics : sequence of Quadratic
-        Those of this rank's workers.
-    total : callable
-        Adds an array up over the ranks.
+    over_workers : callable
+        Adds ``term(quadratic)`` up over all workers.
     L_mean, b_mean : ndarray, shapes (d, d) and (d,)
         L̄ and b̄.
     X_mean, y_mean, z_mean : ndarray, shapes (d, d), (d,) and (d,)
@@ -320,8 +318,7 @@ class RoundMoments:
     """
 
     coefficients: Coefficients
-    quadratics: Sequence[Quadratic]
-    total: Callable[[Float64], Float64]
+    over_workers: "Total"
     L_mean: Float64
     b_mean: Float64
     X_mean: Float64
@@ -382,10 +379,8 @@ class RoundMoments:
     ) -> Float64:
         out = term(split.mean, self.X_mean, self.y_mean, self.z_mean)
         if any(split.own.values()):
-            own = np.zeros_like(out)
-            for quadratic in self.quadratics:
-                own += quadratic.copies * term(split.own, *_factors(quadratic, self.preconditioned))
-            out += self.total(own)
+            own = split.own
+            out += self.over_workers(lambda f: term(own, *_factors(f, self.preconditioned)))
         return out
 
 
@@ -397,12 +392,21 @@ def _factors(quadratic: Quadratic, preconditioned: bool) -> tuple[Float64, Float
     return quadratic.L * np.multiply.outer(root, root), quadratic.b * root, root
 
 
+Total = Callable[[Callable[[Quadratic], Float64]], Float64]
+"""Adds ``term(quadratic)`` up over all workers, in worker order, one copy each."""
+
+
+def total_of(quadratics: Sequence[Quadratic]) -> Total:
+    """The sum over workers that are all here."""
+
+    def total(term: Callable[[Quadratic], Float64]) -> Float64:
+        return np.asarray(sum(quadratic.copies * term(quadratic) for quadratic in quadratics))
+
+    return total
+
+
 def round_moments(
-    method: Method,
-    n: int,
-    d: int,
-    quadratics: Sequence[Quadratic],
-    total: Callable[[Float64], Float64] = np.asarray,
+    method: Method, n: int, d: int, workers: Sequence[Quadratic] | Total
 ) -> RoundMoments:
     """The moments of one round of `method`.
 
@@ -411,11 +415,10 @@ def round_moments(
     method : Method
         With one local step.
     n, d : int
-        Workers on all ranks, and coordinates.
-    quadratics : sequence of Quadratic
-        Those of this rank's workers (without `total`: of all workers).
-    total : callable
-        Adds an array up over the ranks; the same numbers, to the bit, must reach all of them.
+        Workers and coordinates.
+    workers : sequence of Quadratic, or callable
+        The workers' quadratics; or, where the workers are spread over ranks, the sum over them,
+        whose result must be the same to the bit on all ranks.
 
     Raises
     ------
@@ -424,22 +427,15 @@ def round_moments(
     """
     if method.local_steps != 1:
         raise InputError(Fault("method.local_steps", str(method.local_steps), "1"))
+    over_workers = workers if callable(workers) else total_of(workers)
     preconditioned = method.scaling == "preconditioned"
 
-    L_mean, b_mean = np.zeros((d, d)), np.zeros(d)
-    for quadratic in quadratics:
-        L_mean += quadratic.copies / n * quadratic.L
-        b_mean += quadratic.copies / n * quadratic.b
-    L_mean, b_mean = total(L_mean), total(b_mean)
+    L_mean, b_mean = over_workers(lambda f: f.L) / n, over_workers(lambda f: f.b) / n
     X_mean, y_mean, z_mean = L_mean, b_mean, np.ones(d)
     if preconditioned:
-        X_mean, y_mean, z_mean = np.zeros((d, d)), np.zeros(d), np.zeros(d)
-        for quadratic in quadratics:
-            X, y, z = _factors(quadratic, True)
-            X_mean += quadratic.copies / n * X
-            y_mean += quadratic.copies / n * y
-            z_mean += quadratic.copies / n * z
-        X_mean, y_mean, z_mean = total(X_mean), total(y_mean), total(z_mean)
+        X_mean = over_workers(lambda f: _factors(f, True)[0]) / n
+        y_mean = over_workers(lambda f: _factors(f, True)[1]) / n
+        z_mean = over_workers(lambda f: _factors(f, True)[2]) / n
     first = first_moments(method, n, d)
     one_draw = {
         "identity": True,
@@ -448,8 +444,7 @@ def round_moments(
     }[method.sketch]
     return RoundMoments(
         coefficients=coefficients(method, n, d),
-        quadratics=quadratics,
-        total=total,
+        over_workers=over_workers,
         L_mean=L_mean,
         b_mean=b_mean,
         X_mean=X_mean,

@@ -163,7 +163,7 @@ def predict(
             return None, limit
         if moments.rho == 1.0 and mean_sketch is None and rescaled is None:
             return np.asarray(x_star * (moments.beta / moments.alpha)), limit
-        return theory.fixed_point(M, m, method.step_size, mean_sketch), limit
+        return theory.fixed_point(M, m, method.gamma, mean_sketch), limit
 
     x_infinity, limit = ranks.on_root(comm, solve)
     f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
@@ -231,6 +231,11 @@ class Objective:
         """The product of a matrix in slabs with a vector, on rank 0; collective."""
         kernels.rows_product(rows, vector, self._slab)
         return workers.whole(self._comm, self._where, self._slab)
+
+    def gap(self, x: Float64) -> float:
+        """f(x) − f* of an x (d,) known to every rank, on every rank; collective."""
+        metrics = self.measure(x)
+        return float(self._comm.bcast(metrics.gap if metrics is not None else None))
 
     def measure(self, x: Float64) -> Metrics | None:
         """The metrics of x (d,), known to every rank; on rank 0, None elsewhere; collective.

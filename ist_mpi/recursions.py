@@ -145,17 +145,40 @@ def theorem_one(moments: RoundMoments) -> TheoremOne | None:
     """
     if moments.mean_sketch is not None:
         return None
+    spectrum = w_spectrum(moments)
+    factor = spectrum.factor
+    half = linalg.solve_triangular(
+        factor, moments.second(moments.L_mean, transposed=True), lower=True
+    )
+    T = linalg.solve_triangular(factor, half.T, lower=True)
+    T = 0.5 * (T + T.T)
+    theta = _largest_quotient(T, spectrum.eigenvalues, spectrum.eigenvectors)
+    return TheoremOne(theta, spectrum.w_min_eigenvalue, float(spectrum.eigenvalues[0]))
+
+
+class WSpectrum(NamedTuple):
+    """W̄ seen from L̄ = F Fᵀ: the eigenvalues of L̄^{−1/2} W̄ L̄^{−1/2}."""
+
+    w_min_eigenvalue: float
+    """λ_min(W̄) itself."""
+    eigenvalues: Float64
+    """Of F⁻¹ W̄ F⁻ᵀ, shape (d,), rising."""
+    eigenvectors: Float64
+    """Of the same, shape (d, d)."""
+    factor: Float64
+    """F, shape (d, d)."""
+
+
+def w_spectrum(moments: RoundMoments) -> WSpectrum:
+    """What can be said of W̄ = ½ (L̄M + ML̄) without second moments; O(d³)."""
     L, M = moments.L_mean, moments.M
     LM = L @ M
     w_min = float(linalg.eigvalsh(0.5 * (LM + LM.T), subset_by_index=[0, 0])[0])
     factor = linalg.cholesky(L, lower=True)
-    # F⁻¹ W̄ F⁻ᵀ = ½ (Y + Yᵀ) with L̄ = F Fᵀ and Y = F⁻¹ M F
+    # F⁻¹ W̄ F⁻ᵀ = ½ (Y + Yᵀ) with Y = F⁻¹ M F
     Y = linalg.solve_triangular(factor, M @ factor, lower=True)
-    half = linalg.solve_triangular(factor, moments.second(L, transposed=True), lower=True)
-    T = linalg.solve_triangular(factor, half.T, lower=True)
-    T = 0.5 * (T + T.T)
     w, V = linalg.eigh(0.5 * (Y + Y.T))
-    return TheoremOne(_largest_quotient(T, w, V), w_min, float(w[0]))
+    return WSpectrum(w_min, w, V, factor)
 
 
 def _largest_quotient(T: Float64, w: Float64, V: Float64) -> float | None:
@@ -194,6 +217,15 @@ def step_size_limit(moments: RoundMoments, tolerance: float = 1e-7) -> float | N
     w, V = linalg.eigh(moments.M)
     scaled = _between_roots(moments.second, V, np.add.outer(w, w))
     return 1.0 / _radius(scaled, len(w), not moments.one_sided, tolerance)
+
+
+def mean_spectral_radius(moments: RoundMoments, gamma: float) -> float:
+    """The spectral radius of I − γM (of E C̄ − γM for merges that multiply the model)."""
+    M = gamma * moments.M
+    if moments.mean_sketch is not None:
+        M = M + np.diag(1.0 - moments.mean_sketch)
+    w = linalg.eigvalsh(M)
+    return float(max(abs(1.0 - w[0]), abs(1.0 - w[-1])))
 
 
 def is_stable(moments: RoundMoments, gamma: float, tolerance: float = 1e-7) -> bool:

@@ -14,9 +14,11 @@ from rich.text import Text
 
 from ist_mpi.budget import Budget, seconds_per_round, size_text
 from ist_mpi.config import Config
+from ist_mpi.foresight import Foresight
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.progress import Progress as Standing
 from ist_mpi.runlog import Run
+from ist_mpi.verdict import rounds_to, step_sizes, verdict
 
 LINE_SECONDS = 5.0
 
@@ -116,6 +118,9 @@ def summary(run: Run) -> Table:
     table.add_row(
         "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
     )
+    limit = run.theory.get("limit_relative_gap", math.nan)
+    if not math.isnan(limit):
+        table.add_row("predicted limit of the expected relative gap", number(limit))
     table.add_row("distance to the predicted fixed point", number(row["distance_to_fixed_point"]))
     table.add_row("distance to the solution", number(row["distance_to_solution"]))
     floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
@@ -199,6 +204,43 @@ def show_plan(
     screen = console()
     screen.print(Text(config.to_toml()))
     screen.print(table)
+
+
+SYMBOLS = {
+    "theta": "θ (14)",
+    "step_size_limit": "1/θ, largest step size of Theorem 1",
+    "w_min_eigenvalue": "λ_min(W̄) (14)",
+    "contraction": "contraction factor (16)",
+    "spectral_radius": "spectral radius of I − γM",
+    "stable_step_size_limit": "γ_max, second moment stable below",
+    "fixed_point_relative_gap": "relative gap of x∞ = M⁻¹m",
+    "limit_relative_gap": "relative gap in the limit, lim E f",
+    "limit_gap": "gap in the limit, lim E f − f*",
+    "bias_norm_squared": "bias ‖x* − x∞‖² in L̄ (27)",
+    "sigma_squared": "σ² (30)",
+}
+
+
+def show_foresight(foresight: Foresight) -> None:
+    """The constants with their equations, what to expect, and what to try."""
+    constants = foresight.constants
+    table = _facts()
+    table.add_row("γ, the step size", number(foresight.method.gamma))
+    for name, value in constants.values().items():
+        left_out = name in constants.not_computed
+        shown = number(math.nan if value is None else value)
+        table.add_row(SYMBOLS[name], "not computed (--full)" if left_out else shown)
+    table.add_row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
+    needed = rounds_to(foresight.tolerance, constants)
+    shown = "undefined" if needed is None else f"{needed:.0f}"
+    table.add_row(f"rounds for {foresight.tolerance:g} of E x's distance²", shown)
+    floats = f"{foresight.floats_up:g} up, {foresight.floats_down:g} down"
+    table.add_row("floats per round per worker", floats)
+    for why, step in step_sizes(constants).items():
+        table.add_row("worth trying", f"γ = {step:.4g} ({why})")
+    screen = console()
+    screen.print(table)
+    screen.print(Text(verdict(foresight.method, constants)))
 
 
 def health(findings: Mapping[str, Any]) -> Table:

@@ -67,7 +67,7 @@ class RunLog:
         path: Path | None,
         attributes: Mapping[str, Any],
         arrays: Mapping[str, Mapping[str, Float64]],
-        theory: Mapping[str, float],
+        theory: Mapping[str, float | str],
         force: bool,
     ) -> None:
         self.path = path
@@ -275,7 +275,11 @@ def _read(file: Any, path: Path | None) -> Run:
     """An open log as a `Run`; InputError where it is none, or is damaged."""
     expected = f"a run log ({FORMAT}, schema version {SCHEMA_VERSION})"
     try:
-        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        attributes = {
+            name: _plain(file.attrs[name])
+            for name in ("format", "schema_version", "threads", *REQUIRED)
+            if name in file.attrs
+        }
         kind, version = str(attributes.get("format")), str(attributes.get("schema_version"))
         if kind != FORMAT:
             raise InputError(Fault(str(path), "an HDF5 file of another kind", expected))

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi import provenance
 from ist_mpi.config import Config
+from ist_mpi.constants import as_attributes
 from ist_mpi.exchange import ranks, workers
 from ist_mpi.experiment import Experiment, method_of
 from ist_mpi.kernels import model as kernels
@@ -149,7 +150,7 @@ class Record:
     def _divergence(self, k: int) -> str:
         """What to tell the user whose run blew up."""
         limit = self._objective.prediction.mean_step_size_limit
-        gamma = self._config.method.step_size
+        gamma = self._config.method.gamma
         text = f"diverged: the model is not finite after round {k}, step size {gamma:g}"
         if math.isnan(limit):
             return f"{text}; try a smaller one"
@@ -197,11 +198,9 @@ def _open_log(
     theory = {
         "f_star": prediction.f_star,
         "initial_gap": at_start.gap,
+        **as_attributes(experiment.constants),
         "mean_step_size_limit": prediction.mean_step_size_limit,
         "fixed_point_gap": at_fixed_point.gap if at_fixed_point else math.nan,
-        "fixed_point_relative_gap": (
-            at_fixed_point.gap / at_start.gap if at_fixed_point and at_start.gap > 0 else math.nan
-        ),
     }
     arrays: dict[str, dict[str, Any]] = {
         "theory": {"x_star": prediction.x_star},

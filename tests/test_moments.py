@@ -260,15 +260,15 @@ def test_workers_may_be_spread_over_ranks(variant: str) -> None:
     method, x0 = method_of(VARIANTS[variant]), np.ones(5)
 
     def rank(r: int, first: int, last: int) -> np.ndarray:
-        def total(a: np.ndarray) -> np.ndarray:
-            slots[r] = a
+        def over_workers(term: Callable[[Quadratic], np.ndarray]) -> np.ndarray:
+            slots[r] = sum((term(f) for f in own), np.zeros(1))
             barrier.wait(timeout=60)
             everything = sum(slots)
             barrier.wait(timeout=60)
             return everything
 
         own = [Quadratic(L[i], b[i]) for i in range(first, last)]
-        spread = round_moments(method, 3, 5, own, total)
+        spread = round_moments(method, 3, 5, over_workers)
         return recursions.trajectory(spread, 0.01, x0, 3).gap
 
     with ThreadPoolExecutor(3) as pool:

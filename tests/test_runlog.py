@@ -220,22 +220,6 @@ def test_log_without_an_attribute_is_refused(log: Path, name: str) -> None:
         ist_mpi.open_run(log)
 
 
-def test_damage_anywhere_is_an_input_error_or_seen_nowhere(log: Path) -> None:
-    contents = log.read_bytes()
-    stream = np.random.default_rng(4)
-    refused = 0
-    for _ in range(150):
-        damaged = bytearray(contents)
-        for place in stream.integers(0, len(contents), 20):
-            damaged[place] = stream.integers(0, 256)
-        log.write_bytes(damaged)
-        try:
-            ist_mpi.open_run(log)
-        except ist_mpi.InputError:
-            refused += 1
-    assert refused > 20
-
-
 def test_truncated_log_is_refused(log: Path) -> None:
     log.write_bytes(log.read_bytes()[:-500])
     with pytest.raises(ist_mpi.InputError, match=r"run\.h5"):

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from ist_mpi.config.rules import broken_rules
+from ist_mpi.errors import Fault, InputError
 from ist_mpi.randomness import MAX_SEED
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 2, description="an integer from 1 to 2147483646")]
@@ -169,7 +170,9 @@ class Method(Section):
     )
     form: Annotated[Form, Field(description='"merge" or "estimator"')] | None = None
     q: Count | None = None
-    step_size: Positive
+    step_size: Annotated[
+        Positive | Literal["theory"], Field(description='a finite number > 0, or "theory": 1/θ')
+    ]
     local_steps: Count = 1
 
     @model_validator(mode="before")
@@ -198,6 +201,13 @@ class Method(Section):
         return self
 
     @property
+    def gamma(self) -> float:
+        """γ as a number; ``step_size = "theory"`` has one once the problem is known."""
+        if isinstance(self.step_size, str):
+            raise InputError(Fault("method.step_size", '"theory"', "a number by now"))
+        return self.step_size
+
+    @property
     def multiplies_model(self) -> bool:
         """Whether a merge multiplies x by the random matrix (1/n) Σ C_i (SPEC §3)."""
         return (
@@ -208,7 +218,7 @@ class Method(Section):
 
 
 class Run(Section):
-    """How long, from which seed, and how the ranks exchange the model."""
+    """How long, from which seed, how the ranks exchange the model, and how much theory."""
 
     rounds: Count
     seed: Seed = 0
@@ -216,6 +226,7 @@ class Run(Section):
     exchange: Annotated[
         Literal["server", "replicated"], Field(description='"server" or "replicated"')
     ] = "server"
+    theory: Annotated[bool | Literal["auto"], Field(description='true, false or "auto"')] = "auto"
 
 
 class Log(Section):

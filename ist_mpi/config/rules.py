@@ -43,5 +43,13 @@ def _broken_method_rules(values: Mapping[str, Any]) -> Iterator[Rule]:
             f'"{scaling}" with name = "{name}", sketch = "{sketch}"',
             '"unbiased" (the other scalings belong to ist with the permutation sketch)',
         )
+    if values.get("step_size") == "theory":
+        form = values.get("form")
+        if steps != 1:
+            got = f'"theory" with local_steps = {steps}'
+            yield "step_size", got, "a number: Theorem 1 is about one local step"
+        if name == "ist" and form == "merge" and (sketch == "rand" or scaling == "preconditioned"):
+            got = f'"theory" with form = "merge", sketch = "{sketch}", scaling = "{scaling}"'
+            yield "step_size", got, "a number: Theorem 1 is about the estimator form here"
     if name in ("gradient_descent", "dcgd") and isinstance(steps, int) and steps > 1:
         yield "local_steps", f'{steps} with name = "{name}"', "1 (only ist takes local steps)"

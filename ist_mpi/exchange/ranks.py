@@ -1,6 +1,7 @@
 """Who is there, and all ranks or none: the launcher, agreement on errors, the end of a job."""
 
 import os
+import platform
 import sys
 import time
 import traceback
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
-from ist_mpi.exchange.library import MPI
+from ist_mpi.exchange.library import MPI, Solo, required
 from ist_mpi.launcher import launched_size
 
 INTERRUPTED = 130
@@ -17,8 +18,20 @@ INTERRUPTED = 130
 
 
 def world() -> Any:
-    """COMM_WORLD: all ranks that the launcher started, or this process alone."""
+    """COMM_WORLD: all ranks that the launcher started, or this process alone.
+
+    Raises
+    ------
+    LauncherError
+        If no MPI library can be loaded.
+    """
+    required()
     return MPI.COMM_WORLD
+
+
+def world_if_any() -> Any:
+    """COMM_WORLD, or where there is no MPI library this process alone."""
+    return Solo() if MPI is None else MPI.COMM_WORLD
 
 
 def check_launcher(comm: Any) -> None:
@@ -30,7 +43,8 @@ def check_launcher(comm: Any) -> None:
         With what to do about it.
     """
     expected = launched_size()
-    if expected is not None and comm.size < expected and comm.size == MPI.COMM_WORLD.size == 1:
+    alone = MPI is None or MPI.COMM_WORLD.size == 1
+    if expected is not None and comm.size < expected and alone:
         raise LauncherError(
             f"the launcher started {expected} ranks, but each of them is alone: mpiexec belongs "
             f"to another MPI than {library_version()}; use the mpiexec next to this python"
@@ -39,6 +53,8 @@ def check_launcher(comm: Any) -> None:
 
 def library_version() -> str:
     """The MPI library, in a few words."""
+    if MPI is None:
+        return "none"
     text = MPI.Get_library_version().strip("\0 \n").replace("\t", " ")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return lines[0].partition(",")[0]
@@ -46,7 +62,7 @@ def library_version() -> str:
 
 def hosts(comm: Any) -> list[str]:
     """The host of every rank, on every rank; collective."""
-    return list(comm.allgather(MPI.Get_processor_name()))
+    return list(comm.allgather(platform.node()))
 
 
 def agree(comm: Any, error: ISTError | None = None) -> None:
@@ -126,5 +142,5 @@ def census(comm: Any) -> list[Ranks]:
     """Host, usable cores and thread settings of every rank, on every rank; collective."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     threads = {name: os.environ[name] for name in names if name in os.environ}
-    me = Ranks(MPI.Get_processor_name(), len(os.sched_getaffinity(0)), threads)
+    me = Ranks(platform.node(), len(os.sched_getaffinity(0)), threads)
     return list(comm.allgather(me))

@@ -97,6 +97,8 @@ def mean_rows(
 
 def whole(comm: Any, where: Layout, slab: Float64, everywhere: bool = False) -> Float64 | None:
     """Put slabs of rows together: the whole array on rank 0 (or everywhere), else None."""
+    if comm.size == 1:
+        return slab.copy()
     width = int(np.prod(slab.shape[1:], dtype=np.int64))
     counts, starts = np.diff(where.rows) * width, where.rows[:-1] * width
     shape = (int(where.rows[-1]), *slab.shape[1:])
@@ -132,3 +134,14 @@ def workers_array(
 def all_workers(comm: Any, values: Float64) -> Float64:
     """Every worker's number, in worker order, on every rank, from each rank's (m,); collective."""
     return np.concatenate(comm.allgather(values))
+
+
+def sum_everywhere(
+    comm: Any, where: Layout, arrays: list[Float64], shape: tuple[int, ...]
+) -> Float64:
+    """Σ_i array_i in worker order, on every rank, from this rank's workers' arrays; collective.
+
+    All arrays of a rank exist at once, so that the ranks have made them side by side.
+    """
+    slab = sum_rows(comm, where, lambda worker: arrays[worker - where.first], shape)
+    return np.asarray(whole(comm, where, slab, everywhere=True))

@@ -12,7 +12,7 @@ class CompressedGradientDescent:
 
     def __init__(self, settings: Settings, bench: Bench, x0: Float64) -> None:
         self.x = x0.copy()
-        self.gamma = settings.step_size
+        self.gamma = settings.gamma
         self.bench = bench
         self.floats_down = float(bench.sketch.d)
         self.floats_up = bench.sketch.size / bench.sketch.n

@@ -15,7 +15,7 @@ class IndependentSubnetworkTraining:
 
     def __init__(self, settings: Settings, bench: Bench, x0: Float64) -> None:
         self.x = x0.copy()
-        self.gamma, self.steps = settings.step_size, settings.local_steps
+        self.gamma, self.steps = settings.gamma, settings.local_steps
         self.merging = settings.form == "merge"
         self.bench = bench
         self.floats_down = self.floats_up = bench.sketch.size / bench.sketch.n

@@ -83,6 +83,8 @@ class LocalQuadratics:
     """Shape (u,)."""
     index: NDArray[np.int64]
     """Shape (m,): local worker i has L[index[i]]."""
+    homogeneous: bool
+    """Whether all workers of all ranks have the same quadratic."""
 
     @property
     def diagonals(self) -> Float64:
@@ -115,7 +117,7 @@ def assemble(shares: Iterable[Share], workers: int, d: int, homogeneous: bool) -
         if i < distinct:
             L[i], b[i], constant[i] = share.quadratic()
     index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
-    return LocalQuadratics(L, b, constant, index)
+    return LocalQuadratics(L, b, constant, index, homogeneous)
 
 
 def check_quadratic(L: Float64, b: Float64, where: Callable[[str], str]) -> None:

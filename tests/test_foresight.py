@@ -1,0 +1,255 @@
+"""The theory command, the constants in the log, and the step size that theory chooses."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from cases import VARIANTS, configuration
+
+import ist_mpi
+from ist_mpi.config import load
+from ist_mpi.constants import Constants
+from ist_mpi.exchange.library import Solo
+from ist_mpi.foresight import COLUMNS, foresee, to_document
+from ist_mpi.report import to_json
+from ist_mpi.verdict import verdict
+
+KEYS = {
+    "theta",
+    "step_size_limit",
+    "w_min_eigenvalue",
+    "contraction",
+    "spectral_radius",
+    "stable_step_size_limit",
+    "fixed_point_relative_gap",
+    "limit_relative_gap",
+    "bias_norm_squared",
+    "sigma_squared",
+    "not_computed",
+}
+REMARK_1 = np.array([[[1.0, 1.9], [1.9, 4.0]]] * 2)  # c > 2ab/(a + b): W̄ is indefinite
+
+
+def small(variant: str = "merge", **method: Any) -> dict[str, Any]:
+    return {
+        "problem": {"kind": "synthetic", "d": 6, "n": 3, "seed": 4},
+        "method": {"step_size": 0.002, **VARIANTS[variant], **method},
+        "run": {"rounds": 20},
+        "log": {"problem": True},
+    }
+
+
+def enumerated_mean(run: Any, gamma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """M, E[B̄ L̄ B̄] and L̄ of the unbiased permutation, by enumerating every draw."""
+    L, b = run.problem["L"], run.problem["b"]
+    n, d = b.shape
+
+    def moments(blocks: reference.Blocks) -> np.ndarray:
+        C = reference.sketch_matrices("permutation", "unbiased", blocks, L)
+        B = np.mean([C[i] @ L[i] @ C[i] for i in range(n)], axis=0)
+        return np.stack([B, B @ L.mean(axis=0) @ B])
+
+    M, T = reference.expectation(moments, "permutation", n, d)
+    return M, T, L.mean(axis=0)
+
+
+def test_constants_are_those_of_the_enumeration() -> None:
+    run = ist_mpi.run(small())
+    theory, gamma = run.theory, 0.002
+    M, T, L = enumerated_mean(run, gamma)
+    W = 0.5 * (L @ M + M @ L)
+    theta = np.linalg.eigvals(np.linalg.solve(W, T)).real.max()
+    assert theory["theta"] == pytest.approx(theta, rel=1e-9)
+    assert theory["step_size_limit"] == pytest.approx(1 / theta, rel=1e-9)
+    assert theory["w_min_eigenvalue"] == pytest.approx(np.linalg.eigvalsh(W)[0], rel=1e-8)
+    radius = np.abs(np.linalg.eigvals(np.eye(6) - gamma * M)).max()
+    assert theory["spectral_radius"] == pytest.approx(radius, rel=1e-12)
+    w, V = np.linalg.eigh(L)
+    root = V / np.sqrt(w) @ V.T
+    contraction = 1 - gamma * np.linalg.eigvalsh(root @ W @ root)[0]
+    assert theory["contraction"] == pytest.approx(contraction, rel=1e-9)
+    bias = run.theory["x_star"] - run.theory["fixed_point"]
+    assert theory["bias_norm_squared"] == pytest.approx(bias @ L @ bias, rel=1e-8)
+    assert np.isnan(theory["sigma_squared"])
+    assert theory["not_computed"] == ""
+
+
+def test_limit_is_where_many_seeds_end() -> None:
+    config = small(step_size=0.02)
+    config["run"]["rounds"] = 1500
+    config["log"] = {"every": 1500}
+    gaps = []
+    for seed in range(60):
+        config["run"]["seed"] = seed
+        run = ist_mpi.run(config)
+        gaps.append(run.rounds["relative_gap"][-1])
+    limit = run.theory["limit_relative_gap"]
+    assert limit > 1.05 * run.theory["fixed_point_relative_gap"]  # there is noise to be seen
+    error = np.std(gaps) / np.sqrt(len(gaps))
+    assert abs(np.mean(gaps) - limit) < 4.5 * error
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_method_has_an_answer(variant: str) -> None:
+    found = foresee(Solo(), small(variant))
+    document = json.loads(to_json(to_document(found)))
+    assert set(document) >= KEYS
+    words = verdict(found.method, found.constants)
+    assert words.endswith(".")
+    if "local steps" in variant:
+        assert "No closed form" in words
+        assert document["theta"] is None
+    elif variant in ("rand merge", "preconditioned merge"):
+        assert "does not apply" in words
+        assert document["theta"] is None
+    else:
+        assert document["spectral_radius"] is not None
+
+
+def test_theory_chooses_the_step_size() -> None:
+    run = ist_mpi.run(small(step_size="theory"))
+    chosen = load(__import__("tomllib").loads(run.attributes["config"])).method.step_size
+    assert chosen == pytest.approx(1 / run.theory["theta"], rel=1e-12)
+    same = ist_mpi.run(small(step_size=chosen))
+    np.testing.assert_array_equal(run.x, same.x)
+
+
+def test_theory_does_not_choose_where_no_theta_exists() -> None:
+    config = small(step_size="theory")
+    config["problem"] = {"kind": "arrays", "L": REMARK_1, "b": np.ones((2, 2))}
+    with pytest.raises(ist_mpi.InputError, match="no θ exists: W̄ has eigenvalue -"):
+        ist_mpi.run(config)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"local_steps": 3},
+        {"sketch": "rand", "q": 2, "form": "merge"},
+        {"scaling": "preconditioned", "form": "merge"},
+    ],
+)
+def test_theory_does_not_choose_where_theorem_1_does_not_apply(method: dict[str, Any]) -> None:
+    with pytest.raises(ist_mpi.InputError, match="Theorem 1 is about"):
+        ist_mpi.run(small(step_size="theory", **method))
+
+
+def test_verdict_of_remark_1() -> None:
+    config = small(step_size=0.01)
+    config["problem"] = {"kind": "arrays", "L": REMARK_1, "b": np.zeros((2, 2))}
+    found = foresee(Solo(), config)
+    words = verdict(found.method, found.constants)
+    assert "Converges to the solution." in words
+    assert "Theorem 1 covers no step size: W̄ has eigenvalue -" in words
+    assert found.constants.theta is None
+    assert found.constants.w_min_eigenvalue is not None
+    limit = found.constants.stable_step_size_limit
+    assert limit is not None
+    assert f"the second moment is stable for γ below {limit:.4g}" in words
+    config["method"]["step_size"] = 1.01 * limit
+    found = foresee(Solo(), config)
+    assert "Diverges" in verdict(found.method, found.constants)
+
+
+@pytest.mark.parametrize(
+    ("constants", "words"),
+    [
+        ({"spectral_radius": 1.2}, "Diverges: even the mean iterate grows"),
+        ({"spectral_radius": 0.9, "stable_step_size_limit": 1e-4}, "Diverges: the second moment"),
+        ({"spectral_radius": 0.9, "limit_gap": 0.0}, "Converges to the solution"),
+        (
+            {"spectral_radius": 0.9, "limit_gap": 3.0, "limit_relative_gap": 1.2e-3},
+            "relative gap 0.0012",
+        ),
+        (
+            {
+                "spectral_radius": 0.9,
+                "fixed_point_relative_gap": 0.5,
+                "not_computed": ("limit_gap", "theta"),
+            },
+            "mean iterate converges to a point of relative gap 0.5",
+        ),
+    ],
+)
+def test_verdicts(constants: dict[str, Any], words: str) -> None:
+    method = load(small()).method
+    assert words in verdict(method, Constants(**constants))
+
+
+def test_trajectory_is_the_exact_expectation(tmp_path: Path, launch: Callable[..., Any]) -> None:
+    """Against E[x xᵀ], propagated over every draw with its probability."""
+    config = tmp_path / "small.toml"
+    config.write_text(load(small()).to_toml())
+    done = launch(
+        0, "-m", "ist_mpi", "theory", str(config), "--rounds", "4", "--csv", str(tmp_path / "e.csv")
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "e.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == COLUMNS
+    table = np.array(rows[1:], dtype=float)
+    run = ist_mpi.run(small())
+    L, b = run.problem["L"], run.problem["b"]
+    x_star, x0, d = reference.optimum(L, b), run.model["x0"], 6
+
+    def lifted(blocks: reference.Blocks) -> np.ndarray:
+        """The round as a linear map of (x, 1) (x, 1)ᵀ."""
+        A, c = reference.affine_map(
+            lambda x: reference.ist_round(
+                x, blocks, L, b, 0.002, 1, "permutation", "unbiased", "merge"
+            ),
+            d,
+        )
+        H = np.block([[A, c[:, None]], [np.zeros((1, d)), np.ones((1, 1))]])
+        return np.kron(H, H)
+
+    step = reference.expectation(lifted, "permutation", 3, d)
+    z = np.append(x0, 1.0)
+    state = np.multiply.outer(z, z)
+    for k in range(5):
+        second, mean = state[:d, :d], state[:d, d]
+        centred = second - np.outer(mean, x_star) - np.outer(x_star, mean)
+        centred = centred + np.outer(x_star, x_star)
+        assert table[k, 0] == k
+        assert table[k, 1] == pytest.approx(0.5 * np.sum(L.mean(axis=0) * centred), rel=1e-9)
+        assert table[k, 2] == pytest.approx(table[k, 1] / table[0, 1], rel=1e-12)
+        assert table[k, 3] == pytest.approx(np.trace(centred), rel=1e-9)
+        assert table[k, 5] == pytest.approx(reference.gap(mean, L, b), rel=1e-9)
+        state = (step @ state.ravel()).reshape(d + 1, d + 1)
+
+
+def test_command_prints_json_alone(launch: Callable[..., Any], tmp_path: Path) -> None:
+    config = tmp_path / "small.toml"
+    config.write_text(load(small()).to_toml())
+    alone = launch(0, "-m", "ist_mpi", "theory", str(config), "--json")
+    assert alone.returncode == 0, alone.stderr
+    together = launch(3, "-m", "ist_mpi", "theory", str(config), "--json")
+    assert json.loads(alone.stdout) == json.loads(together.stdout)
+    shown = launch(0, "-m", "ist_mpi", "theory", str(config))
+    assert "θ (14)" in shown.stdout
+    assert "Theorem 1 covers this step size" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "extra", [["--rounds", "3"], ["--csv", "x.csv"], ["--rounds", "-1", "--csv", "x.csv"]]
+)
+def test_wrong_options(launch: Callable[..., Any], tmp_path: Path, extra: list[str]) -> None:
+    config = tmp_path / "small.toml"
+    config.write_text(load(small()).to_toml())
+    done = launch(0, "-m", "ist_mpi", "theory", str(config), *extra)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_runs_compute_what_they_are_asked_for(asked: bool) -> None:
+    config = configuration("merge", "n does not divide d", theory=asked)
+    theory = ist_mpi.run(config).theory
+    assert np.isfinite(theory["theta"]) == asked
+    assert ("theta" in theory["not_computed"]) != asked
+    assert np.isfinite(theory["fixed_point_relative_gap"])
