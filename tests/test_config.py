@@ -65,7 +65,7 @@ DEFAULTS = {
         "name": "ist", "sketch": "permutation", "scaling": "unbiased", "form": "merge",
         "step_size": 1e-3, "local_steps": 1,
     },
-    "run": {"rounds": 5, "seed": 0, "tolerance": 0.0, "exchange": "server"},
+    "run": {"rounds": 5, "seed": 0, "tolerance": 0.0, "exchange": "server", "theory": "auto"},
     "log": {"every": 1, "iterates": False, "permutations": False, "problem": False},
 }  # fmt: skip
 

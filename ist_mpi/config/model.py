@@ -171,7 +171,9 @@ class Method(Section):
     form: Annotated[Form, Field(description='"merge" or "estimator"')] | None = None
     q: Count | None = None
     step_size: Annotated[
-        Positive | Literal["theory"], Field(description='a finite number > 0, or "theory": 1/θ')
+        Positive | Literal["theory"],
+        BeforeValidator(lambda value: _finite(value, 'a finite number > 0, or "theory"')),
+        Field(description='a finite number > 0, or "theory" for 1/θ'),
     ]
     local_steps: Count = 1
 

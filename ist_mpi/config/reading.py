@@ -66,7 +66,7 @@ def load(
                     for key, got, expected in rules
                 ]
     if faults:
-        raise InputError(faults)
+        raise InputError(dict.fromkeys(faults))  # the branches of a union each find the same
     return config
 
 

@@ -31,7 +31,7 @@ def world() -> Any:
 
 def world_if_any() -> Any:
     """COMM_WORLD, or where there is no MPI library this process alone."""
-    return Solo() if MPI is None else MPI.COMM_WORLD
+    return Solo() if MPI is None else world()
 
 
 def check_launcher(comm: Any) -> None:
