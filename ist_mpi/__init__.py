@@ -22,10 +22,12 @@ Where things are, from the ground up (a module imports only from those above it)
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations
     objective     f: its minimiser, its measurements
+    estimates     extreme eigenvalues of what is too large to be dense
     constants     the constants of theory for a run
     methods/      the round: Algorithm 1 and its baselines
     runlog        the log: one writer, one reader
     provenance    versions, hosts, commit
+    verify/       judges run logs
     budget        what a run needs before it starts
     experiment    all of it put together once
     runner        the main loop

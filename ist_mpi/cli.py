@@ -1,4 +1,4 @@
-"""The commands: ``ist-mpi run``, ``theory``, ``info``, ``doctor``.
+"""The commands: ``ist-mpi run``, ``theory``, ``verify``, ``info``, ``doctor``.
 
 Exit codes: 0 finished, 1 bug or diverged run, 2 wrong input, 130 interrupted (Ctrl-C). Under a
 launcher all ranks run this; rank 0 speaks, and all end with the same code.
@@ -164,6 +164,33 @@ def info(
         print(report.info_json(found))
     else:
         report.console().print(report.info(found))
+
+
+@app.command()
+def verify(
+    logs: Annotated[list[Path], typer.Argument(help="Run logs.")],
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay/--no-replay",
+            help="Make the runs again from their blocks or seeds, and compare.",
+        ),
+    ] = True,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Longest replay of a log; a longer one is not judged.")
+    ] = 60.0,
+) -> None:
+    """Judge run logs: each alone, and 20 seeds or more of one configuration against theory.
+
+    Exit code 1 if anything failed. What could not be judged is listed with the reason.
+    """
+    from ist_mpi import report
+    from ist_mpi import verify as verification
+
+    found = verification.verify(logs, replay=replay, seconds=seconds)
+    report.show_findings(found)
+    if found.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

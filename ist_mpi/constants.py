@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from ist_mpi import recursions
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.estimates import estimate
 from ist_mpi.exchange import workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.moments import Quadratic, RoundMoments, round_moments
 from ist_mpi.objective import Objective
 from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.theory import first_moments
 
 Float64 = NDArray[np.float64]
 Effort = Literal["none", "cheap", "dense", "full"]
@@ -68,16 +70,24 @@ class Constants:
     """σ² of (30), where it does not depend on x."""
     not_computed: tuple[str, ...] = field(default=())
     """What was left out for its cost; not the same as undefined."""
+    estimated: tuple[str, ...] = field(default=())
+    """What is an estimate, because d is too large for d × d matrices; all else is exact."""
 
     @classmethod
-    def of(cls, found: dict[str, float | None], left_out: tuple[str, ...] = ()) -> "Constants":
-        """Those found, by name, and the names of those left out."""
+    def of(
+        cls,
+        found: dict[str, float | None],
+        left_out: tuple[str, ...] = (),
+        estimated: tuple[str, ...] = (),
+    ) -> "Constants":
+        """Those found, by name, and the names of those left out, or estimated."""
         numbers: dict[str, Any] = dict(found)
-        return cls(**numbers, not_computed=left_out)
+        return cls(**numbers, not_computed=left_out, estimated=estimated)
 
     def values(self) -> dict[str, float | None]:
         """The constants by name."""
-        names = [item.name for item in fields(self) if item.name != "not_computed"]
+        notes = ("not_computed", "estimated")
+        names = [item.name for item in fields(self) if item.name not in notes]
         return {name: getattr(self, name) for name in names}
 
 
@@ -185,6 +195,10 @@ def compute(
         "limit_relative_gap",
         "limit_gap",
     )
+    if effort in ("dense", "full") and d > DENSE and not method.multiplies_model:
+        found = estimate(objective, first_moments(method, n, d), method.gamma, d)
+        left_out = ("contraction", "sigma_squared", *second)
+        return Constants.of(values | found, left_out, tuple(found))
     if effort == "none" or d > DENSE:
         return Constants.of(values, (*eigenvalues, *second))
     moments = moments_of(comm, where, local, method, d)
@@ -224,4 +238,8 @@ def as_attributes(constants: Constants) -> dict[str, Any]:
     numbers = {
         name: math.nan if value is None else value for name, value in constants.values().items()
     }
-    return {**numbers, "not_computed": " ".join(constants.not_computed)}
+    return {
+        **numbers,
+        "not_computed": " ".join(constants.not_computed),
+        "estimated": " ".join(constants.estimated),
+    }

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi import api, recursions
 from ist_mpi.config import Method
-from ist_mpi.constants import AUTO_DENSE, Constants, Effort, moments_of
+from ist_mpi.constants import AUTO_DENSE, DENSE, Constants, Effort, moments_of
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import Experiment, prepare
@@ -72,14 +72,12 @@ def foresee(
     """
     with ranks.abort_on_error(comm) if comm.size > 1 else nullcontext():
         job, problem = api.open_job(comm, source, overrides)
-        if rounds is not None and job.config.method.local_steps > 1:
-            error = InputError(
-                Fault(
-                    "--rounds", "a method with more than one local step", "method.local_steps = 1"
-                )
-            )
-            error.agreed = True
-            raise error
+        with ranks.agreeing(comm):
+            if rounds is not None and job.config.method.local_steps > 1:
+                got = f"method.local_steps = {job.config.method.local_steps}"
+                raise InputError(Fault("--rounds", got, "one local step"))
+            if rounds is not None and job.facts.d > DENSE:
+                raise InputError(Fault("--rounds", f"d = {job.facts.d}", f"d ≤ {DENSE}"))
         effort: Effort = "full" if full else "dense"
         experiment = prepare(comm, job.config, job.facts, problem, effort)
         del problem
@@ -160,4 +158,5 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
         "floats_down_per_round": foresight.floats_down,
         "floats_up_per_round": foresight.floats_up,
         "not_computed": list(constants.not_computed),
+        "estimated": list(constants.estimated),
     }

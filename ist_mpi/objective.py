@@ -224,13 +224,19 @@ class Objective:
     ) -> None:
         self.mean, self.prediction = mean, prediction
         self._comm, self._where = comm, where
-        self._moments, self._rescaled = moments, rescaled
+        self._moments, self.rescaled = moments, rescaled
         self._slab = np.empty(len(mean.L))
 
     def _product(self, rows: Float64, vector: Float64) -> Float64 | None:
         """The product of a matrix in slabs with a vector, on rank 0; collective."""
         kernels.rows_product(rows, vector, self._slab)
         return workers.whole(self._comm, self._where, self._slab)
+
+    def product_everywhere(self, rows: Float64, vector: Float64) -> Float64:
+        """The product of a matrix in slabs (r, d) with a vector (d,), on every rank; collective."""
+        kernels.rows_product(rows, vector, self._slab)
+        full = workers.whole(self._comm, self._where, self._slab, everywhere=True)
+        return np.asarray(full)
 
     def gap(self, x: Float64) -> float:
         """f(x) − f* of an x (d,) known to every rank, on every rank; collective."""
@@ -245,11 +251,11 @@ class Objective:
         error = x - self.prediction.x_star
         gradient = self._product(self.mean.L, error)
         needs_rescaled = (
-            self._rescaled is not None and self._moments is not None and self._moments.rho > 0
+            self.rescaled is not None and self._moments is not None and self._moments.rho > 0
         )
         turned = None
-        if needs_rescaled and self._rescaled is not None:
-            turned = self._product(self._rescaled.L, error)
+        if needs_rescaled and self.rescaled is not None:
+            turned = self._product(self.rescaled.L, error)
         if gradient is None:
             return None
         away = math.nan
@@ -269,7 +275,7 @@ class Objective:
         if self._moments is None:
             return math.nan
         alpha, rho = self._moments.alpha, self._moments.rho
-        if self._rescaled is None:
+        if self.rescaled is None:
             around = self.prediction.diagonal * error
             turned = gradient
         else:

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from ist_mpi.problems.quadratic import Facts
 from ist_mpi.progress import Progress as Standing
 from ist_mpi.runlog import Run
 from ist_mpi.verdict import rounds_to, step_sizes, verdict
+from ist_mpi.verify import Report
 
 LINE_SECONDS = 5.0
 
@@ -229,6 +231,7 @@ def show_foresight(foresight: Foresight) -> None:
     for name, value in constants.values().items():
         left_out = name in constants.not_computed
         shown = number(math.nan if value is None else value)
+        shown += " (an estimate)" if name in constants.estimated else ""
         table.add_row(SYMBOLS[name], "not computed (--full)" if left_out else shown)
     table.add_row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
     needed = rounds_to(foresight.tolerance, constants)
@@ -241,6 +244,28 @@ def show_foresight(foresight: Foresight) -> None:
     screen = console()
     screen.print(table)
     screen.print(Text(verdict(foresight.method, constants)))
+
+
+def show_findings(found: Report) -> None:
+    """What failed and what was not judged, each in a row; of what is in order the count."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("verdict", "check", "log", "seen", "allowed, or why not judged"):
+        table.add_column(heading, overflow="fold")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for row in found.rows:
+        if row.verdict != "ok":
+            key = (row.verdict, row.check, row.seen, row.allowed)
+            alike.setdefault(key, []).append(row.subject)
+    for (judged, check, seen, allowed), logs in alike.items():
+        style = "bold red" if judged == "failed" else ""
+        subject = logs[0] if len(logs) == 1 else f"{logs[0]} and {len(logs) - 1} more"
+        table.add_row(Text(judged, style=style), *map(Text, (check, subject, seen, allowed)))
+    screen = console()
+    if table.row_count:
+        screen.print(table)
+    counts = Counter(row.verdict for row in found.rows)
+    words = [f"{counts[kind]} {kind}" for kind in ("ok", "failed", "not judged")]
+    screen.print(Text(", ".join(words)))
 
 
 def health(findings: Mapping[str, Any]) -> Table:

@@ -10,6 +10,7 @@ from cases import VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
+from ist_mpi import constants
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
 
@@ -91,6 +92,24 @@ def test_arrays(in_memory: bool, tmp_path_factory: pytest.TempPathFactory) -> No
                 for name, array in data.items():
                     file[name] = array
         WORLD.Barrier()
+    alone_and_together(config)
+
+
+@pytest.mark.parametrize("variant", ["merge", "preconditioned estimator", "dcgd, rand"])
+def test_estimates_are_near_the_exact_constants(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(variant, "n = d", theory=True)
+    config["problem"] |= {"d": 60, "n": 7}
+    exact = ist_mpi.run(config, WORLD).theory
+    monkeypatch.setattr(constants, "DENSE", 10)
+    found = ist_mpi.run(config, WORLD).theory
+    assert set(found["estimated"].split()) == {"spectral_radius", "w_min_eigenvalue"}
+    assert "theta" in found["not_computed"].split()
+    assert np.isnan(found["theta"])
+    assert found["spectral_radius"] == pytest.approx(exact["spectral_radius"], rel=1e-3)
+    scale = exact["initial_gap"]  # the smallest eigenvalue is found relative to the spectrum
+    assert abs(found["w_min_eigenvalue"] - exact["w_min_eigenvalue"]) < 1e-2 * scale
     alone_and_together(config)
 
 

@@ -1,0 +1,230 @@
+"""A log and the problem it was run on, rebuilt from its configuration or from /problem."""
+
+import json
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi import config, problems, runlog
+from ist_mpi.config import Method
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.moments import Quadratic, RoundMoments, round_moments
+
+Float64 = NDArray[np.float64]
+
+MAX_BYTES = 2**31
+"""A problem whose matrices take more memory is not rebuilt."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """A run log with its configuration understood."""
+
+    run: runlog.Run
+    method: Method
+    problem: dict[str, Any]
+    """The table [problem]."""
+    rounds: int
+    """As configured."""
+    seed: int
+    tolerance: float
+    every: int
+    key: str
+    """The configuration without run.seed: logs with the same key are one group."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return str(self.run.path)
+
+    @property
+    def d(self) -> int:
+        """Coordinates."""
+        return len(self.run.x)
+
+    @property
+    def made(self) -> int:
+        """The last logged round."""
+        return int(self.run.rounds["round"][-1])
+
+    def lighter(self) -> "Log":
+        """The same log without what only its own checks need."""
+        return replace(self, run=replace(self.run, iterates={}, problem={}))
+
+
+def read(path: Path) -> Log:
+    """Open a log; raises InputError where it is none, is empty, or has no configuration."""
+    run = runlog.open_run(path)
+    expected = "a run log with a configuration and at least the row of round 0"
+    try:
+        tables = tomllib.loads(run.attributes["config"])
+        method = Method.model_validate(tables["method"])
+        settings = tables["run"]
+        seed = int(settings.pop("seed"))
+        log = Log(
+            run=run,
+            method=method,
+            problem=tables["problem"],
+            rounds=int(settings["rounds"]),
+            seed=seed,
+            tolerance=float(settings["tolerance"]),
+            every=int(tables["log"]["every"]),
+            key=json.dumps(tables, sort_keys=True),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        got = f"a log whose configuration cannot be read ({error})"
+        raise InputError(Fault(str(path), got, expected)) from error
+    got = _damage(run)
+    if got:
+        raise InputError(Fault(str(path), got, expected))
+    return log
+
+
+def _damage(run: runlog.Run) -> str:
+    """What keeps a log from being judged at all, in words; empty if nothing does."""
+    if len({len(column) for column in run.rounds.values()}) != 1 or not len(run.rounds["round"]):
+        return "a log without rows, or with columns of different lengths"
+    vectors = [run.model.get("x0"), run.model.get("x"), run.theory.get("x_star")]
+    vectors.append(run.theory.get("fixed_point", vectors[0]))
+    if any(vector is None or vector.ndim != 1 for vector in vectors):
+        return "a log without its models or without x*"
+    if len({len(vector) for vector in vectors if vector is not None}) != 1:
+        return "a log whose models and x* have different lengths"
+    return ""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The problem and the method of a run, with everything that follows from them."""
+
+    method: Method
+    L: Float64
+    """Shape (n, d, d); of a homogeneous problem a view of one matrix."""
+    b: Float64
+    """Shape (n, d)."""
+    constant: Float64
+    """f_i(0), shape (n,)."""
+    x0: Float64
+    """Shape (d,)."""
+    homogeneous: bool
+
+    @property
+    def n(self) -> int:
+        """Workers."""
+        return len(self.b)
+
+    @property
+    def d(self) -> int:
+        """Coordinates."""
+        return len(self.x0)
+
+    @cached_property
+    def L_mean(self) -> Float64:
+        """L̄, shape (d, d)."""
+        return np.asarray(self.L[0] if self.homogeneous else self.L.mean(axis=0))
+
+    @cached_property
+    def b_mean(self) -> Float64:
+        """b̄, shape (d,)."""
+        return np.asarray(self.b.mean(axis=0))
+
+    @cached_property
+    def moments(self) -> RoundMoments | None:
+        """The moments of a round; None with several local steps."""
+        if self.method.local_steps > 1:
+            return None
+        distinct = [Quadratic(self.L[0], self.b[0], self.n)]
+        if not self.homogeneous:
+            distinct = [Quadratic(L, b) for L, b in zip(self.L, self.b, strict=True)]
+        return round_moments(self.method, self.n, self.d, distinct)
+
+    @cached_property
+    def mean_step(self) -> tuple[Float64, Float64] | None:
+        """G (d, d) and h (d,) with E x⁺ = E x − γ (G E x − h); None with several local steps.
+
+        G = M, or M + (I − E C̄)/γ for merges that multiply the model; h = m.
+        """
+        if self.moments is None:
+            return None
+        G = self.moments.M
+        if self.moments.mean_sketch is not None:
+            G = G + np.diag((1.0 - self.moments.mean_sketch) / self.method.gamma)
+        return G, self.moments.m
+
+    @cached_property
+    def x_star(self) -> Float64:
+        """x* = L̄⁻¹ b̄, shape (d,), with a step of refinement."""
+        x = np.linalg.solve(self.L_mean, self.b_mean)
+        return np.asarray(x + np.linalg.solve(self.L_mean, self.b_mean - self.L_mean @ x))
+
+    @cached_property
+    def fixed_point(self) -> Float64 | None:
+        """x∞ = G⁻¹ h, shape (d,), or None where there is none."""
+        if self.mean_step is None:
+            return None
+        try:
+            return np.asarray(np.linalg.solve(*self.mean_step))
+        except np.linalg.LinAlgError:
+            return None
+
+
+def from_log(log: Log) -> Instance | None:
+    """The problem that /problem holds, or None."""
+    if {"L", "b", "constant"} - set(log.run.problem):
+        return None
+    L, b, constant = (log.run.problem[name] for name in ("L", "b", "constant"))
+    same = bool(np.all(L[0] == L) and np.all(b == b[0]))
+    if same:
+        L = np.broadcast_to(L[0], L.shape)
+    return Instance(log.method, L, b, constant, log.run.model["x0"], same)
+
+
+def _problem(log: Log) -> config.Problem:
+    """The table [problem], validated."""
+    tables = {
+        "problem": log.problem,
+        "method": {"name": "gradient_descent", "step_size": 1.0},
+        "run": {"rounds": 1},
+    }
+    return config.load(tables).problem
+
+
+def from_configuration(log: Log) -> Instance | str:
+    """The problem that the configuration describes, or why it cannot be rebuilt."""
+    if log.problem.get("kind") == "arrays" and "path" not in log.problem:
+        return "the arrays were in memory, and the log holds no /problem"
+    try:
+        source = problems.load(_problem(log))
+        n, d = source.n, source.d
+        distinct = 1 if source.homogeneous else n
+        if distinct * d * d * 8 > MAX_BYTES:
+            return f"cost: {distinct} matrices of {d} × {d} numbers"
+        parts = [source.share(worker).quadratic() for worker in range(distinct)]
+    except InputError as error:
+        return f"the data are gone: {error}"
+    L = np.stack([part.L for part in parts])
+    b = np.stack([part.b for part in parts])
+    constant = np.array([part.constant for part in parts])
+    if source.homogeneous:
+        L, b = np.broadcast_to(L[0], (n, d, d)), np.broadcast_to(b[0], (n, d))
+        constant = np.full(n, constant[0])
+    return Instance(log.method, L, b, constant, source.start(), source.homogeneous)
+
+
+def instance_of(log: Log) -> Instance | str:
+    """The problem of a log, or why it is not known.
+
+    A synthetic problem is what its seed makes it; data may have changed since, so that for them
+    /problem comes first.
+    """
+    recorded = None if log.problem.get("kind") == "synthetic" else from_log(log)
+    rebuilt = from_configuration(log) if recorded is None else recorded
+    if isinstance(rebuilt, str):
+        recorded = from_log(log)
+        return rebuilt if recorded is None else recorded
+    return rebuilt
