@@ -4,177 +4,127 @@
 
 Runs that differ in nothing but the run seed are drawn as one curve, their median, in a band from
 the lower to the upper decile. Curves are named by the settings in which they differ. The gap of
-the predicted fixed point is a dashed line, in the curve's colour where the curves' differ.
+the predicted fixed point is a dashed line, in the curve's colour where the curves' differ. With
+--theory, the exact expectation is dotted on top of each curve NAME.h5; it is read from NAME.csv,
+which `ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
 """
 
-import argparse
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from numpy.typing import NDArray
+from command import finish, parser_of
+from curves import Curve, column, expectation, names_of, open_curves, stacked
+from drawing import COLOURS, EXACT, PREDICTED_LEVEL, Figure, Panel, look
 
-import ist_mpi
-from ist_mpi.runlog import Run
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-
-# Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
-STYLES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1))]
-
-X_AXES = {
-    "round": "communication round",
-    "floats": "floats sent and received per worker",
-    "seconds": "wall-clock time [s]",
-}
-Y_AXES = {
-    "gap": "gap  $f(x^k) - f^*$",
-    "relative_gap": "relative gap  $(f(x^k) - f^*)\\,/\\,(f(x^0) - f^*)$",
-    "distance_to_solution": "distance to the solution  $\\|x^k - x^*\\|$",
-    "distance_to_fixed_point": "distance to the fixed point  $\\|x^k - x^\\infty\\|$",
-    "gradient_norm_squared": "$\\|\\nabla f(x^k)\\|^2$",
-    "gradient_norm_squared_w": "$(x^k - x^*)^\\top \\bar{W} (x^k - x^*)$",
-}
+X_AXES = ("round", "floats", "floats_up", "seconds")
+Y_AXES = (
+    "gap",
+    "relative_gap",
+    "distance_to_solution",
+    "distance_to_fixed_point",
+    "gradient_norm_squared",
+    "gradient_norm_squared_w",
+)
 PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
+EXPECTED = {
+    "gap": ("expected_gap", "mean_iterate_gap"),
+    "relative_gap": ("expected_relative_gap", "mean_iterate_relative_gap"),
+}
+"""The columns of exact theory, the better one first; it is empty where it was too costly."""
+EXACT_NAMES = {"expected": "exact $E f(x^k)$", "mean": "exact $f(E\\,x^k)$"}
 
 
-class Curve(NamedTuple):
-    """Runs of one configuration, over their seeds."""
-
-    settings: dict[str, Any]
-    runs: list[Run]
-
-
-def curves_of(runs: Sequence[Run]) -> list[Curve]:
-    """Group runs by all settings but the run seed, in order of appearance."""
-    curves: dict[str, Curve] = {}
-    for run in runs:
-        config = tomllib.loads(run.attributes["config"])
-        settings = {
-            f"{section}.{key}": value
-            for section, table in config.items()
-            for key, value in table.items()
-            if (section, key) not in {("run", "seed"), ("run", "exchange")}
-        }
-        curves.setdefault(repr(settings), Curve(settings, [])).runs.append(run)
-    return sorted(curves.values(), key=lambda curve: curve.settings["method.step_size"])
-
-
-def names_of(curves: Sequence[Curve]) -> list[str]:
-    """What tells each curve from the others: the settings in which they differ."""
-    keys = sorted({key for curve in curves for key in curve.settings})
-    differing = [
-        key for key in keys if len({repr(curve.settings.get(key)) for curve in curves}) > 1
-    ]
-    words = {"method.step_size": "$\\gamma$"}
-    names = []
-    for curve in curves:
-        parts = [
-            f"{words.get(key, key.partition('.')[2])} = {_shown(curve.settings[key])}"
-            for key in differing
-            if key in curve.settings
-        ]
-        name = ", ".join(parts) or str(curve.settings["method.name"])
-        seeds = len(curve.runs)
-        names.append(f"{name} ({seeds} seeds)" if seeds > 1 else name)
-    return names
-
-
-def _shown(value: Any) -> str:
-    """A setting as it would be typed: 1e-4, not 0.0001."""
-    if not isinstance(value, float):
-        return str(value)
-    text = f"{value:e}" if 0 < abs(value) < 1e-2 or abs(value) >= 1e5 else f"{value:g}"
-    digits, e, exponent = text.partition("e")
-    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
-    return f"{digits}e{int(exponent)}" if e else digits
-
-
-def column(run: Run, name: str) -> NDArray[np.float64]:
-    """A column of /rounds as floats; ``floats`` is the sum of both directions."""
-    if name == "floats":
-        return np.asarray(run.rounds["floats_up"] + run.rounds["floats_down"])
-    return np.asarray(run.rounds[name], dtype=np.float64)
-
-
-def draw_curve(axes: Axes, curve: Curve, x: str, y: str, look: dict[str, Any], name: str) -> None:
+def draw_curve(panel: Panel, curve: Curve, x: str, y: str, name: str, place: int) -> None:
     """One run as a line; several seeds as their median in a band of deciles."""
-    rows = min(len(run.rounds["round"]) for run in curve.runs)
-    across = column(curve.runs[0], x)[:rows]
-    values = np.stack([column(run, y)[:rows] for run in curve.runs])
-    values = np.where(values > 0, values, np.nan)  # a log axis shows what is positive
-    middle = np.median(values, axis=0)
-    axes.plot(across, middle, label=name, linewidth=1.4, **look)
+    values = stacked(curve, y)
+    across = column(curve.runs[0], x)[: values.shape[1]]
+    band = None
     if len(values) > 1:
         low, high = np.quantile(values, [0.1, 0.9], axis=0)
-        axes.fill_between(across, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        band = (low, high)
+    panel.line(name, across, np.median(values, axis=0), label=name, band=band, **look(place))
 
 
-def draw_predictions(axes: Axes, curves: Sequence[Curve], y: str) -> None:
+def draw_predictions(panel: Panel, curves: Sequence[Curve], y: str) -> None:
     """The fixed point's gap, dashed: once if all curves share it, else once for each."""
     if y not in PREDICTED:
         return
-    levels = [float(curve.runs[0].theory[PREDICTED[y]]) for curve in curves]
+    levels = [curve.theory(PREDICTED[y]) for curve in curves]
     defined = [level for level in levels if level > 0]
+    name = "fixed point $x^\\infty$"
     if defined and np.allclose(defined, defined[0], rtol=1e-6):
-        name = "fixed point $x^\\infty$"
-        axes.axhline(defined[0], label=name, zorder=3, color="0.15", dashes=(6, 4), linewidth=1.0)
+        panel.level(name, defined[0], label=name, zorder=3, **PREDICTED_LEVEL)
         return
     for place, level in enumerate(levels):
         if level > 0:
-            axes.axhline(level, color=COLOURS[place % len(COLOURS)], dashes=(6, 4), linewidth=0.8)
+            colour = COLOURS[place % len(COLOURS)]
+            panel.level(name, level, color=colour, dashes=(6, 4), linewidth=0.8)
 
 
-def figure(runs: Sequence[Run], x: str, y: str, title: str, output: Path) -> None:
-    """Draw the runs and write the file; its suffix says the format."""
-    plt.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "font.size": 9})
-    curves = curves_of(runs)
-    drawing, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
-    for place, (curve, name) in enumerate(zip(curves, names_of(curves), strict=True)):
-        look = {
-            "color": COLOURS[place % len(COLOURS)],
-            "linestyle": STYLES[place % len(STYLES)],
-        }
-        draw_curve(axes, curve, x, y, look, name)
-    draw_predictions(axes, curves, y)
-    axes.set_yscale("log")
-    axes.set_xlabel(X_AXES[x])
-    axes.set_ylabel(Y_AXES[y])
-    axes.set_title(title, fontsize=10)
-    axes.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)
-    axes.margins(x=0.01)
-    axes.legend(fontsize="small", framealpha=0.9)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(output, dpi=160)
-    plt.close(drawing)
+def draw_expectation(panel: Panel, curve: Curve, x: str, y: str, name: str, label: bool) -> None:
+    """The exact expectation, dotted on top, as far as the curve goes."""
+    if y not in EXPECTED or x == "seconds":
+        raise ValueError("--theory goes with --y gap or relative_gap, and not with --x seconds")
+    table = expectation(curve)
+    chosen = next((key for key in EXPECTED[y] if np.isfinite(table.get(key, np.nan)).any()), "")
+    if not chosen:
+        raise ValueError(f"the table beside {curve.runs[0].path} has no column {EXPECTED[y][0]}")
+    rounds = column(curve.runs[0], "round")
+    rows = table["round"] <= rounds[-1]
+    across = np.interp(table["round"], rounds, column(curve.runs[0], x))
+    words = EXACT_NAMES[chosen.partition("_")[0]]
+    panel.line(
+        *(name, across[rows], table[chosen][rows]),
+        kind="exact",
+        label=words if label else None,
+        zorder=4,
+        **EXACT,
+    )
+
+
+def draw_curves(
+    panel: Panel, curves: Sequence[Curve], x: str, y: str, names: Sequence[str], theory: bool
+) -> None:
+    """Everything: the curves, the exact expectation on top, the fixed point."""
+    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
+        draw_curve(panel, curve, x, y, name, place)
+    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
+        if theory:
+            draw_expectation(panel, curve, x, y, name, label=place == 0)
+    draw_predictions(panel, curves, y)
+
+
+def draw(runs: Sequence[Path], x: str, y: str, title: str, theory: bool, output: Path) -> str:
+    """Draw the runs on one panel."""
+    curves = open_curves(runs)
+    figure = Figure()
+    panel = figure.panels[0][0]
+    panel.describe(x, y, title)
+    draw_curves(panel, curves, x, y, names_of(curves), theory)
+    panel.legend()
+    figure.save(output)
+    return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
-    )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.h5", help="run logs")
+    parser = parser_of(__doc__)
     parser.add_argument("--x", choices=X_AXES, default="round")
     parser.add_argument("--y", choices=Y_AXES, default="relative_gap")
     parser.add_argument("--title", default="")
-    parser.add_argument("-o", "--output", type=Path, required=True, help=".pdf, .png or .svg")
+    parser.add_argument(
+        "--theory", action="store_true", help="dot the exact expectation of NAME.csv on top"
+    )
     options = parser.parse_args(arguments)
-    try:
-        runs = [ist_mpi.open_run(path) for path in options.runs]
-        figure(runs, options.x, options.y, options.title, options.output)
-    except (ist_mpi.ISTError, OSError, ValueError) as error:
-        print(f"convergence.py: {error}", file=sys.stderr)
-        return 2
-    print(f"figure: {options.output}")
-    return 0
+    return finish(
+        "convergence.py",
+        options.output,
+        lambda: draw(
+            *(options.runs, options.x, options.y, options.title, options.theory, options.output)
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""What the scripts' command lines share."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import ist_mpi
+
+
+def parser_of(text: str | None) -> argparse.ArgumentParser:
+    """A command line with run logs and ``-o``; the first line of `text` describes it."""
+    parser = argparse.ArgumentParser(
+        description=(text or "").partition("\n")[0],
+        allow_abbrev=False,
+        fromfile_prefix_chars="@",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.h5", help="run logs")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help=".pdf, .png or .svg; a .pdf, a .png and a .csv of what is drawn are put beside it",
+    )
+    return parser
+
+
+def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
+    """Draw, say where the figure is and what it shows; returns the exit code.
+
+    What the figure shows also goes into NAME.txt beside it.
+    """
+    try:
+        finding = draw()
+        if finding:
+            output.with_suffix(".txt").write_text(finding + "\n", encoding="utf-8")
+    except (ist_mpi.ISTError, OSError, ValueError) as error:
+        print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(f"figure: {output}")
+    if finding:
+        print(finding)
+    return 0

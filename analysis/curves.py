@@ -1,0 +1,193 @@
+"""Run logs grouped into curves: the runs of one configuration, over their seeds."""
+
+import csv
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from drawing import shown
+from numpy.typing import NDArray
+
+import ist_mpi
+from ist_mpi.runlog import Run
+
+Float64 = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """Runs of one configuration, over their seeds."""
+
+    settings: dict[str, Any]
+    """By ``section.key``, without those that change no result but by chance."""
+    runs: list[Run]
+
+    def theory(self, name: str) -> float:
+        """A constant of /theory; nan where the log has none."""
+        return float(self.runs[0].theory.get(name, math.nan))
+
+
+def open_curves(paths: Iterable[Path]) -> list[Curve]:
+    """The curves of run logs; raises InputError where a file is none."""
+    return curves_of([ist_mpi.open_run(path) for path in paths])
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """The resolved configuration, by ``section.key``."""
+    config = tomllib.loads(run.attributes["config"])
+    return {f"{section}.{key}": v for section, table in config.items() for key, v in table.items()}
+
+
+def curves_of(runs: Sequence[Run]) -> list[Curve]:
+    """Group runs by all settings but the run seed and the exchange, in order of step size."""
+    curves: dict[str, Curve] = {}
+    for run in runs:
+        settings = {
+            key: value
+            for key, value in settings_of(run).items()
+            if key not in {"run.seed", "run.exchange"}
+        }
+        curves.setdefault(repr(settings), Curve(settings, [])).runs.append(run)
+    return sorted(curves.values(), key=lambda curve: curve.settings["method.step_size"])
+
+
+def by_problem(curves: Sequence[Curve]) -> list[list[Curve]]:
+    """The curves of each problem, in order of appearance."""
+    problems: dict[str, list[Curve]] = {}
+    for curve in curves:
+        problem = {k: v for k, v in curve.settings.items() if k.startswith("problem.")}
+        problems.setdefault(repr(problem), []).append(curve)
+    return list(problems.values())
+
+
+def names_of(curves: Sequence[Curve]) -> list[str]:
+    """What tells each curve from the others: the settings in which they differ."""
+    keys = sorted({key for curve in curves for key in curve.settings})
+    differing = [
+        key for key in keys if len({repr(curve.settings.get(key)) for curve in curves}) > 1
+    ]
+    words = {"method.step_size": "$\\gamma$"}
+    names = []
+    for curve in curves:
+        parts = [
+            f"{words.get(key, key.partition('.')[2])} = {shown(curve.settings[key])}"
+            for key in differing
+            if key in curve.settings
+        ]
+        name = ", ".join(parts) or str(curve.settings["method.name"])
+        seeds = len(curve.runs)
+        names.append(f"{name} ({seeds} seeds)" if seeds > 1 else name)
+    return names
+
+
+def method_name(curve: Curve) -> str:
+    """A method in a few words: IST, Perm-10."""
+    settings = curve.settings
+    name, sketch = settings["method.name"], settings["method.sketch"]
+    if name == "gradient_descent":
+        return "gradient descent"
+    n, d = workers_of(curve.runs[0]), len(curve.runs[0].x)
+    if sketch == "rand":
+        words = f"Rand-{settings['method.q']}"
+    elif sketch == "identity":
+        words = "whole models"
+    else:
+        words = f"Perm-{d // n}" if d % n == 0 else f"Perm-{d / n:.2g}"
+        if settings["method.scaling"] != "unbiased":
+            words = f"{settings['method.scaling']} {words}"
+    return f"{'DCGD' if name == 'dcgd' else 'IST'}, {words}"
+
+
+def problem_name(curve: Curve) -> str:
+    """A problem in a few words."""
+    kind = curve.settings["problem.kind"]
+    if kind == "ridge":
+        data = curve.settings.get("problem.dataset") or Path(curve.settings["problem.path"]).name
+        return f"ridge regression on {data}, n = {curve.settings['problem.n']}"
+    if kind == "arrays":
+        return "quadratic from arrays"
+    sort = "heterogeneous" if curve.settings["problem.heterogeneous"] else "homogeneous"
+    return f"{sort}, d = {curve.settings['problem.d']}, n = {curve.settings['problem.n']}"
+
+
+def workers_of(run: Run) -> int:
+    """n; known where the problem is configured by n or is in the log."""
+    settings = settings_of(run)
+    if "problem.n" in settings:
+        return int(settings["problem.n"])
+    if "L" in run.problem:
+        return len(run.problem["L"])
+    raise ValueError(f"{run.path}: nothing says how many workers; log it with log.problem = true")
+
+
+def seeds_word(curves: Sequence[Curve]) -> str:
+    """How many runs a curve stands for, for a title."""
+    counts = sorted({len(curve.runs) for curve in curves})
+    if counts == [1]:
+        return "one run"
+    return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
+
+
+def column(run: Run, name: str) -> Float64:
+    """A column of /rounds as floats; ``floats`` is the sum of both directions."""
+    if name == "floats":
+        return np.asarray(run.rounds["floats_up"] + run.rounds["floats_down"])
+    return np.asarray(run.rounds[name], dtype=np.float64)
+
+
+def stacked(curve: Curve, name: str) -> Float64:
+    """A column of all the curve's runs, shape (runs, rows), as far as all of them got."""
+    rows = min(len(run.rounds["round"]) for run in curve.runs)
+    return np.stack([column(run, name)[:rows] for run in curve.runs])
+
+
+def tail(curve: Curve, name: str, share: float = 0.5) -> Float64:
+    """The mean over the last `share` of the rows of each run, shape (runs,)."""
+    values = stacked(curve, name)
+    rows = values.shape[1]
+    return np.asarray(values[:, rows - max(1, int(share * rows)) :].mean(axis=1))
+
+
+def mean_and_error(values: Float64) -> tuple[Float64, Float64]:
+    """Mean over the runs (axis 0) and its standard error; nan with one run."""
+    runs = len(values)
+    if runs < 2:
+        return values.mean(axis=0), np.full(values.shape[1:], math.nan)
+    return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(runs)
+
+
+def companion(run: Run, suffix: str) -> Path:
+    """The file of theory beside a log: NAME.csv for NAME.h5 and for NAME-seed3.h5."""
+    path = Path(run.path or "run.h5")
+    return path.with_name(re.sub(r"-seed\d+$", "", path.stem) + suffix)
+
+
+def expectation(curve: Curve) -> dict[str, Float64]:
+    """The table that ``ist-mpi theory --rounds K --csv NAME.csv`` made beside the log NAME.h5.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or not such a table.
+    """
+    return read_expectation(companion(curve.runs[0], ".csv"))
+
+
+def read_expectation(path: Path) -> dict[str, Float64]:
+    """A table of exact expectations; raises ValueError where `path` is none."""
+    wanted = f'made by "ist-mpi theory CONFIG --rounds K --csv {path}"'
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; expected the exact expectations, {wanted}")
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        names, rows = list(reader.fieldnames or []), list(reader)
+    try:
+        table = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+        if "round" not in table or not rows:
+            raise ValueError("no rounds")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected a table {wanted} ({error})") from error
+    return table

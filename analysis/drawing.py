@@ -1,0 +1,297 @@
+"""How a figure looks, and the table of what it shows.
+
+What a `Panel` draws also goes into its figure's table, so that NAME.csv holds exactly what NAME.pdf
+and NAME.png show.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib import ticker
+
+# Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
+STYLES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1))]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.6)), "linewidth": 1.1}
+"""The look of what is computed, not measured: drawn on top of what it predicts."""
+PREDICTED_LEVEL: dict[str, Any] = {"color": "0.15", "dashes": (6, 4), "linewidth": 1.0}
+
+LABELS = {
+    "round": "communication round",
+    "floats": "floats sent and received per worker",
+    "floats_up": "floats sent per worker",
+    "seconds": "wall-clock time [s]",
+    "gap": "gap  $f(x^k) - f^*$",
+    "relative_gap": "relative gap  $(f(x^k) - f^*)\\,/\\,(f(x^0) - f^*)$",
+    "distance_to_solution": "distance to the solution  $\\|x^k - x^*\\|$",
+    "distance_to_fixed_point": "distance to the fixed point  $\\|x^k - x^\\infty\\|$",
+    "gradient_norm_squared": "$\\|\\nabla f(x^k)\\|^2$",
+    "gradient_norm_squared_w": "$(x^k - x^*)^\\top \\bar{W} (x^k - x^*)$",
+    "relative_distance_to_fixed_point": "$\\|x^k - x^\\infty\\|\\,/\\,\\|x^0 - x^\\infty\\|$",
+    "distance": "distance",
+    "squared_distance": "$\\|x^k - x^*\\|^2_{\\bar{L}}\\,/\\,\\|x^0 - x^*\\|^2_{\\bar{L}}$",
+    "gap_over_fixed_point": "gap of $x^k$ / gap of $x^\\infty$",
+    "measured_over_exact": "mean of runs / exact $E f(x^k) - f^*$",
+    "sketch": "",
+    "error_norm": "norm of  $(1/n) \\sum C_i - I$",
+    "coordinate": "coordinate $j$",
+    "value": "$x_j$",
+    "deviation": "mean of runs $-\\, x^\\infty_j$",
+    "runs": "independent runs",
+    "mean_error": "$\\|$mean of runs $-\\, x^\\infty\\|$",
+    "step_size": "step size $\\gamma$",
+    "rounds_needed": "rounds to the neighbourhood",
+    "neighbourhood": "relative gap in the limit",
+    "local_steps": "local steps",
+    "share": "share of instances with $\\bar{W} \\succeq 0$",
+    "q": "block size $q$",
+    "n": "workers $n$",
+    "spread": "spread of the scales (decades)",
+    "correlation": "correlation  $c\\,/\\,\\sqrt{ab}$",
+}
+"""Quantities by the names that the tables use, with the words of the axes."""
+
+
+class Row(NamedTuple):
+    """One drawn point, or one line across the panel (x or y is nan)."""
+
+    panel: str
+    series: str
+    kind: str
+    """measured, exact, predicted or bound."""
+    x_name: str
+    x: float | str
+    y_name: str
+    y: float
+    low: float
+    high: float
+
+
+class Panel:
+    """One pair of axes, and the rows of what is drawn on it."""
+
+    def __init__(self, axes: Any, rows: list[Row]) -> None:
+        self.axes = axes
+        self._rows = rows
+        self._title = self._x = self._y = ""
+
+    def describe(
+        self,
+        x: str,
+        y: str,
+        title: str = "",
+        x_scale: str = "linear",
+        y_scale: str = "log",
+        name: str | None = None,
+    ) -> None:
+        """Say what the axes are, before anything is drawn; `name` is the panel's in the table."""
+        self._title, self._x, self._y = title if name is None else name, x, y
+        self.axes.set_xlabel(LABELS[x])
+        self.axes.set_ylabel(LABELS[y])
+        self.axes.set_title(title, fontsize=10)
+        if x_scale == "rounds":  # logarithmic, and yet with round 0
+            self.axes.set_xscale("symlog", linthresh=1.0, linscale=0.35)
+            self.axes.xaxis.set_major_formatter(ticker.FuncFormatter(_plain_number))
+        else:
+            self.axes.set_xscale(x_scale)
+        self.axes.set_yscale(y_scale)
+        self.axes.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)
+        if x_scale != "rounds":
+            self.axes.margins(x=0.02)
+
+    def line(
+        self,
+        series: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        kind: str = "measured",
+        label: str | None = None,
+        band: tuple[ArrayLike, ArrayLike] | None = None,
+        **look: Any,
+    ) -> None:
+        """A curve, in a band from band[0] to band[1]."""
+        across, values = np.asarray(x, dtype=np.float64), self._drawable(y)
+        if self.axes.get_xscale() == "log":
+            across = np.where(across > 0, across, math.nan)
+        self.axes.plot(across, values, label=label, **{"linewidth": 1.4, **look})
+        low, high = (np.full(values.shape, math.nan),) * 2
+        if band is not None:
+            low, high = (self._drawable(edge) for edge in band)
+            shade = {"alpha": 0.2, "linewidth": 0}
+            self.axes.fill_between(across, low, high, color=look["color"], **shade)
+        self._record(series, kind, across, values, low, high)
+
+    def points(
+        self,
+        series: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        kind: str = "measured",
+        label: str | None = None,
+        bars: tuple[ArrayLike, ArrayLike] | None = None,
+        **look: Any,
+    ) -> None:
+        """Markers, with bars that reach from bars[0] to bars[1]."""
+        across, values = np.asarray(x), self._drawable(y)
+        low, high = (np.full(values.shape, math.nan),) * 2
+        errors = None
+        if bars is not None:
+            low, high = (np.asarray(edge, dtype=np.float64) for edge in bars)
+            errors = np.maximum(0.0, [values - low, high - values])
+        style = {"linestyle": "none", "capsize": 2.0, "elinewidth": 1.0, "markersize": 5.0, **look}
+        self.axes.errorbar(across, values, yerr=errors, label=label, **style)
+        self._record(series, kind, across, values, low, high)
+
+    def level(
+        self,
+        series: str,
+        y: float,
+        *,
+        kind: str = "predicted",
+        label: str | None = None,
+        **look: Any,
+    ) -> None:
+        """A horizontal line across the panel."""
+        self.axes.axhline(y, label=label, **look)
+        self._record(series, kind, [math.nan], [y], [math.nan], [math.nan])
+
+    def upright(
+        self,
+        series: str,
+        x: float,
+        *,
+        kind: str = "predicted",
+        label: str | None = None,
+        **look: Any,
+    ) -> None:
+        """A vertical line across the panel."""
+        self.axes.axvline(x, label=label, **look)
+        self._record(series, kind, [x], [math.nan], [math.nan], [math.nan])
+
+    def legend(self, **where: Any) -> None:
+        """Name what is drawn."""
+        self.axes.legend(**{"fontsize": "small", "framealpha": 0.9, **where})
+
+    def _drawable(self, values: ArrayLike) -> NDArray[np.float64]:
+        """A log axis shows what is positive, and no axis shows what is not finite."""
+        array = np.asarray(values, dtype=np.float64)
+        shown = np.isfinite(array)
+        if self.axes.get_yscale() == "log":
+            shown &= array > 0
+        return np.where(shown, array, math.nan)
+
+    def _record(self, series: str, kind: str, x: Any, y: Any, low: Any, high: Any) -> None:
+        for place in range(len(y)):
+            at = x[place] if isinstance(x[place], str) else float(x[place])
+            self._rows.append(
+                Row(
+                    *(self._title, series, kind, self._x, at),
+                    *(self._y, float(y[place]), float(low[place]), float(high[place])),
+                )
+            )
+
+
+class Figure:
+    """A grid of panels of `size` inches each, and the table of what is drawn on them."""
+
+    def __init__(
+        self, rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.6, 3.8)
+    ) -> None:
+        plt.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "font.size": 9})
+        extent = (columns * size[0], rows * size[1])
+        self._figure, axes = plt.subplots(
+            rows, columns, figsize=extent, layout="constrained", squeeze=False
+        )
+        self.rows: list[Row] = []
+        self.panels = [[Panel(one, self.rows) for one in row] for row in axes]
+
+    def title(self, text: str) -> None:
+        """A title above all panels."""
+        self._figure.suptitle(text, fontsize=10)
+
+    def legend_below(self, panel: Panel, columns: int) -> None:
+        """One legend for all panels, with what `panel` names."""
+        handles, labels = panel.axes.get_legend_handles_labels()
+        self._figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, fontsize="small"
+        )
+
+    def save(self, output: Path) -> None:
+        """Write NAME.pdf, NAME.png and NAME.csv beside each other, and `output` itself.
+
+        Raises
+        ------
+        ValueError
+            If `output` ends in no format that can be drawn, or NAME.csv is another kind of table.
+        """
+        try:
+            formats = self._figure.canvas.get_supported_filetypes()
+            if output.suffix[1:] not in formats:
+                raise ValueError(f"{output}: expected a name that ends in .pdf, .png or .svg")
+            table = output.with_suffix(".csv")
+            header = ",".join(Row._fields)
+            if table.exists() and not table.read_text(encoding="utf-8").startswith(header):
+                raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
+            output.parent.mkdir(parents=True, exist_ok=True)
+            for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
+                self._figure.savefig(path, dpi=160)
+            table.write_text(self._table(), encoding="utf-8")
+        finally:
+            plt.close(self._figure)
+
+    def _table(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Row._fields)
+        for row in self.rows:
+            writer.writerow(["" if _is_nan(value) else value for value in row])
+        return text.getvalue()
+
+
+def look(place: int, marked: bool = False) -> dict[str, Any]:
+    """The look of the curve at `place`: colour and line style, or colour and marker."""
+    colour = {"color": COLOURS[place % len(COLOURS)]}
+    if marked:
+        return {**colour, "marker": MARKERS[place % len(MARKERS)]}
+    return {**colour, "linestyle": STYLES[place % len(STYLES)]}
+
+
+def shown(value: Any) -> str:
+    """A setting as it would be typed: 1e-4, not 0.0001."""
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:e}" if 0 < abs(value) < 1e-2 or abs(value) >= 1e5 else f"{value:g}"
+    digits, e, exponent = text.partition("e")
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return f"{digits}e{int(exponent)}" if e else digits
+
+
+def rounded(value: float, digits: int = 2) -> str:
+    """A measured number in a sentence, to so many significant digits."""
+    return shown(float(f"{value:.{digits - 1}e}"))
+
+
+def listed(items: Sequence[str]) -> str:
+    """Words in a sentence: a, b and c."""
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def _plain_number(value: float, _: int) -> str:
+    return f"{value:g}"
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
