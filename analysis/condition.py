@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from command import finish, parser_of
 from curves import settings_of, workers_of
-from drawing import EXACT, Figure, Panel, look, rounded
+from drawing import EXACT, Figure, Panel, listed, look, rounded
 
 import ist_mpi
 
@@ -33,6 +33,7 @@ class Cell(NamedTuple):
     """S or T; nan where the ensemble has none."""
     n: int
     q: int
+    d: int
 
 
 Counts = Mapping[Cell, Sequence[bool]]
@@ -48,7 +49,7 @@ def read(paths: Sequence[Path]) -> Counts:
         if settings["method.sketch"] != "rand" or "theta" not in run.theory:
             raise ValueError(f"{path}: expected a Rand-q run with the constants of theory")
         value = float(parameter) if parameter else math.nan
-        cell = Cell(ensemble, value, workers_of(run), int(settings["method.q"]))
+        cell = Cell(ensemble, value, workers_of(run), int(settings["method.q"]), len(run.x))
         cells[cell].append(math.isfinite(float(run.theory["theta"])))
     return cells
 
@@ -96,6 +97,7 @@ def remark_share(correlation: float) -> float:
 def draw(runs: Sequence[Path], output: Path) -> str:
     """Four panels; returns what they show."""
     cells = read(runs)
+    d = size_of(cells)
     figure = Figure(2, 2, (4.5, 3.3))
     (against_n, against_q), (against_spread, remark) = figure.panels
 
@@ -114,26 +116,26 @@ def draw(runs: Sequence[Path], output: Path) -> str:
         "correlated": in_ensemble("correlated"),
         "badly scaled (1 decade)": in_ensemble("scaled"),
     }
-    against_n.describe("n", "share", "ensembles, d = 8, q = 1", "log", "linear")
+    against_n.describe("n", "share", f"ensembles, d = {d}, q = 1", "log", "linear")
     draw_shares(against_n, at(None, 1), ensembles, lambda cell: cell.n)
     counts = sorted({cell.n for cell in cells})
     against_n.axes.set_xticks(counts, [str(n) for n in counts])
     against_n.axes.xaxis.minorticks_off()
-    against_q.describe("q", "share", "ensembles, d = 8, n = 1", y_scale="linear")
+    against_q.describe("q", "share", f"ensembles, d = {d}, n = 1", y_scale="linear")
     draw_shares(against_q, at(1, None), ensembles, lambda cell: cell.q)
-    against_spread.describe("spread", "share", "badly scaled, d = 8, n = 1", y_scale="linear")
+    against_spread.describe("spread", "share", f"badly scaled, d = {d}, n = 1", y_scale="linear")
     sizes = sorted({cell.q for cell in cells if cell.ensemble == "scaled" and cell.parameter != 1})
 
     def scaled(q: int) -> Callable[[Cell], bool]:
         return lambda cell: cell.ensemble == "scaled" and cell.q == q
 
     draw_shares(
-        *(against_spread, cells, {f"q = {q}": scaled(q) for q in sizes}),
+        *(against_spread, at(1, None), {f"q = {q}": scaled(q) for q in sizes}),
         lambda cell: cell.parameter,
     )
     remark.describe("correlation", "share", "Remark 1, d = 2, q = 1", y_scale="linear")
     draw_shares(
-        *(remark, cells, {"measured": lambda cell: cell.ensemble == "remark1"}),
+        *(remark, at(1, 1), {"measured": lambda cell: cell.ensemble == "remark1"}),
         lambda cell: cell.parameter,
     )
     across = np.linspace(0.0, 1.0, 101)
@@ -142,6 +144,11 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     remark.legend(loc="lower left")
     figure.save(output)
     return finding(cells)
+
+
+def size_of(cells: Counts) -> int:
+    """d of the ensembles but Remark 1's."""
+    return max((cell.d for cell in cells if cell.ensemble != "remark1"), default=2)
 
 
 def finding(cells: Counts) -> str:
@@ -162,16 +169,18 @@ def finding(cells: Counts) -> str:
         for cell, values in cells.items()
         if cell.ensemble == "remark1"
     ]
-    many = max(cell.n for cell in cells)
+    many, d = max(cell.n for cell in cells), size_of(cells)
+
+    def all_of(n: int, q: int) -> str:
+        return listed([of(name, n, q) for name in ("gaussian", "correlated", "scaled")])
+
     words = (
-        f"At q = 1, W̄ ⪰ 0 holds for {of('gaussian', 1, 1)} of the Gaussian, "
-        f"{of('correlated', 1, 1)} of the correlated and {of('scaled', 1, 1)} of the badly scaled "
-        f"instances with n = 1, and for {of('gaussian', many, 1)}, {of('correlated', many, 1)} and "
-        f"{of('scaled', many, 1)} with n = {many}. With n = 1 and larger blocks it holds for "
-        f"{of('gaussian', 1, 6)}, {of('correlated', 1, 6)} and {of('scaled', 1, 6)} at q = 6, and "
-        f"for {of('gaussian', 1, 8)}, {of('correlated', 1, 8)} and {of('scaled', 1, 8)} at "
-        "q = d = 8, which is gradient descent."
+        "W̄ ⪰ 0 holds for these shares of the Gaussian, the correlated and the badly scaled "
+        f"instances: {all_of(1, 1)} at n = 1 and q = 1, {all_of(many, 1)} at n = {many} and q = 1, "
     )
+    sizes = sorted({cell.q for cell in cells if cell.n == 1 and 1 < cell.q < d})
+    words += "".join(f"{all_of(1, q)} at n = 1 and q = {q}, " for q in sizes[-1:])
+    words += f"{all_of(1, d)} at q = d = {d}, which is gradient descent."
     if deviations:
         worst = max(deviations, key=abs)
         words += (

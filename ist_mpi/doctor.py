@@ -31,7 +31,7 @@ def examine() -> dict[str, Any]:
         census = ranks.census(comm)
     on_host = Counter(rank.host for rank in census)
     findings |= {
-        "mpi_library": ranks.library_version(),
+        "mpi_library": ranks.mpi_version(),
         "ranks": comm.size,
         "launched": launched_size(),
         "hosts": dict(on_host),

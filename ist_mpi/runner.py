@@ -215,7 +215,7 @@ def _open_log(
         "run_id": config.run_id(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.run.seed,
-        **provenance.attributes(json.dumps(hosts), len(hosts), ranks.library_version()),
+        **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
     return RunLog(out, attributes, arrays, theory, force)
 

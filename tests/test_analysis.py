@@ -4,6 +4,7 @@ import csv
 import importlib
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,10 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
         runs = make(folder / f"step-{step}.h5", 3, method={"step_size": step})
         expect(runs[0])
         steps += runs
+    alone = make(folder / "alone.h5", method={"step_size": 5e-3})
+    expect(alone[0])
+    shutil.copy(folder / "alone.csv", folder / "alone-full.csv")
+    made["alone"] = alone
     made["convergence"] = made["expectation"] = made["step_size"] = made["bias"] = steps
     one = synthetic(4, 4, heterogeneous=False)
     preconditioned = {"scaling": "preconditioned", "step_size": 0.5}
@@ -217,6 +222,21 @@ def test_one_run_has_no_band(
     assert {row["low"] for row in rows} == {""}
     expected = ist_mpi.open_run(log).rounds["relative_gap"].tolist()
     assert [float(row["y"]) for row in rows] == expected
+
+
+def test_one_run_is_shown_in_units_of_its_fixed_point(
+    scripts: dict[str, ModuleType], logs: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    figure = tmp_path / "figure.pdf"
+    assert scripts["expectation"].main([str(logs["alone"][0]), "-o", str(figure)]) == 0
+    run = ist_mpi.open_run(logs["alone"][0])
+    unit = run.theory["fixed_point_relative_gap"]
+    rows = [row for row in table_of(figure) if row["y_name"] == "gap_over_fixed_point"]
+    measured = [float(row["y"]) for row in rows if row["kind"] == "measured"]
+    assert measured == pytest.approx((run.rounds["relative_gap"] / unit).tolist(), rel=EPS)
+    limit = [float(row["y"]) for row in rows if row["kind"] == "exact"]
+    assert limit == pytest.approx([run.theory["limit_relative_gap"] / unit], rel=EPS)
+    assert "differ by at most" in figure.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 def test_means_and_their_errors(

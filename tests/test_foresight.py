@@ -14,7 +14,7 @@ from cases import VARIANTS, configuration
 import ist_mpi
 from ist_mpi.config import load
 from ist_mpi.constants import Constants
-from ist_mpi.exchange.library import Solo
+from ist_mpi.exchange.mpi import Solo
 from ist_mpi.foresight import COLUMNS, foresee, to_document
 from ist_mpi.report import to_json
 from ist_mpi.verdict import verdict

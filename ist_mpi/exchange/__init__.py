@@ -1,6 +1,6 @@
 """Everything that crosses ranks; with the entry point the only place that knows MPI.
 
-library     the MPI library itself
+mpi         the MPI library itself
 ranks       who is there; an error on one rank is an error on all, or ends the job
 workers     workers over ranks, their data dealt out, sums in worker order
 rounds      broadcast, scatter and gather of a round: server, replicated

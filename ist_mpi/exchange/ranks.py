@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
-from ist_mpi.exchange.library import MPI, Solo, required
+from ist_mpi.exchange.mpi import MPI, Solo, required
 from ist_mpi.launcher import launched_size
 
 INTERRUPTED = 130
@@ -47,15 +47,15 @@ def check_launcher(comm: Any) -> None:
     if expected is not None and comm.size < expected and alone:
         raise LauncherError(
             f"the launcher started {expected} ranks, but each of them is alone: mpiexec belongs "
-            f"to another MPI than {library_version()}; use the mpiexec next to this python"
+            f"to another MPI than {mpi_version()}; use the mpiexec next to this python"
         )
 
 
-def library_version() -> str:
+def mpi_version() -> str:
     """The MPI library, in a few words."""
     if MPI is None:
         return "none"
-    text = MPI.Get_library_version().strip("\0 \n").replace("\t", " ")
+    text = MPI.Get_mpi_version().strip("\0 \n").replace("\t", " ")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return lines[0].partition(",")[0]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exchange.library import MPI
+from ist_mpi.exchange.mpi import MPI
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.kernels import model as kernels
 from ist_mpi.sketches import Blocks, Sketch

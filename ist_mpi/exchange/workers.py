@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exchange.library import MPI
+from ist_mpi.exchange.mpi import MPI
 from ist_mpi.partition import owners, spans
 
 Float64 = NDArray[np.float64]
