@@ -55,7 +55,7 @@ def mpi_version() -> str:
     """The MPI library, in a few words."""
     if MPI is None:
         return "none"
-    text = MPI.Get_mpi_version().strip("\0 \n").replace("\t", " ")
+    text = MPI.Get_library_version().strip("\0 \n").replace("\t", " ")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return lines[0].partition(",")[0]
 
