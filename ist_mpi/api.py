@@ -162,23 +162,23 @@ def _outs(path: Path | None, run_seed: int, seeds: range | None) -> dict[int, Pa
     return {seed: path.with_name(f"{path.stem}-seed{seed}{path.suffix}") for seed in seeds}
 
 
-def output_faults(paths: Iterable[Path | None], force: bool) -> list[Fault]:
-    """Whether logs can be put there; of many paths in one folder, what ails it is said once."""
+def output_faults(paths: Iterable[Path | None], force: bool, option: str = "--out") -> list[Fault]:
+    """Whether files can be put there; of many paths in one folder, what ails it is said once."""
     faults: dict[Fault, None] = {}
     for path in paths:
         if path is not None:
             try:
-                found = _output_fault(path, force)
+                found = _output_fault(path, force, option)
             except OSError as error:  # a name that is too long, a folder that may not be entered
                 got = error.strerror or str(error)
-                found = Fault(f"--out {path}", got, "a path where a file can be made")
+                found = Fault(f"{option} {path}", got, "a path where a file can be made")
             if found is not None:
                 faults[found] = None
     return list(faults)
 
 
-def _output_fault(path: Path, force: bool) -> Fault | None:
-    where = f"--out {path}"
+def _output_fault(path: Path, force: bool, option: str) -> Fault | None:
+    where = f"{option} {path}"
     if path.is_dir():
         return Fault(where, "a directory", "the path of a file")
     if path.exists() or path.is_symlink():
@@ -194,7 +194,7 @@ def _output_fault(path: Path, force: bool) -> Fault | None:
             pass
     except OSError as error:
         got = f"the folder {folder}, which cannot be written ({error.strerror})"
-        return Fault("--out", got, "a writable folder")
+        return Fault(option, got, "a writable folder")
     return None
 
 

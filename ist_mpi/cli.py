@@ -125,6 +125,7 @@ def theory(
     full: Annotated[
         bool, typer.Option("--full", help="Also what takes minutes: nothing is left out.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing CSV.")] = False,
 ) -> None:
     """Say what theory knows: constants, the limit, step sizes to try, and a verdict.
 
@@ -132,13 +133,13 @@ def theory(
     """
     from ist_mpi.exchange import ranks
 
+    if (rounds is None) != (table is None):
+        raise typer.BadParameter("--rounds and --csv go together")
     comm = ranks.world_if_any()
     with ranks.abort_on_error(comm):
         from ist_mpi import foresight, report
 
-        if (rounds is None) != (table is None):
-            raise typer.BadParameter("--rounds and --csv go together")
-        found = foresight.foresee(comm, config, override or (), rounds, full)
+        found = foresight.foresee(comm, config, override or (), rounds, full, table, force)
         if comm.rank != 0:
             return
         if found.trajectory is not None and table is not None:

@@ -151,19 +151,19 @@ def _agreed(fault: Fault) -> InputError:
     return error
 
 
-def effort_of(config: Config, n: int, d: int, size: int) -> Effort:
-    """What a run computes: `run.theory`, or what costs next to nothing."""
+def effort_of(config: Config, distinct: int, d: int) -> Effort:
+    """What a run computes: `run.theory`, or what costs next to nothing, on any number of ranks."""
     asked = config.run.theory
     if asked != "auto":
         return "dense" if asked else "none"
     if d <= AUTO_DENSE:
-        return "dense" if _seconds(n, d, size) <= AUTO_SECONDS else "cheap"
+        return "dense" if _seconds(distinct, d) <= AUTO_SECONDS else "cheap"
     return "cheap" if d <= AUTO_CHEAP else "none"
 
 
-def _seconds(n: int, d: int, size: int) -> float:
-    """A rough time of an iteration with T."""
-    products = 2 * -(-n // size) + 2
+def _seconds(distinct: int, d: int) -> float:
+    """A rough time of an iteration with T for so many distinct quadratics, on one core."""
+    products = 2 * distinct + 2
     return APPLICATIONS * products * 2.0 * float(d) ** 3 / FLOPS
 
 
@@ -215,22 +215,21 @@ def compute(
         values["theta"] = theorem.theta
         values["step_size_limit"] = 1.0 / theorem.theta if theorem.theta else None
         values["w_min_eigenvalue"] = theorem.w_min_eigenvalue
-        values["contraction"] = theorem.contraction(method.gamma)
+        if theorem.theta and method.gamma * theorem.theta <= 1.0 + 1e-12:
+            values["contraction"] = theorem.contraction(method.gamma)
     distinct = 1 if local.homogeneous else n
-    if effort == "dense" and _seconds(distinct, d, comm.size) > PATIENCE:
+    if effort == "dense" and _seconds(distinct, d) > PATIENCE:
         return Constants.of(values, second[2:])
-    values["stable_step_size_limit"] = recursions.step_size_limit(moments)
-    limits = recursions.limits(moments, method.gamma, stable=_stable(values, method))
+    largest = recursions.step_size_limit(moments)
+    values["stable_step_size_limit"] = largest
+    stable = method.gamma < largest if largest else recursions.is_stable(moments, method.gamma)
+    limits = recursions.limits(moments, method.gamma, stable=stable)
+    if limits is None and stable:  # so close to γ_max that the equation cannot be solved
+        return Constants.of(values, ("limit_relative_gap", "limit_gap"))
     if limits is not None:
-        values["limit_gap"] = limits.gap
-        values["limit_relative_gap"] = limits.gap / first_gap if first_gap > 0 else None
+        values["limit_gap"] = max(0.0, limits.gap)
+        values["limit_relative_gap"] = max(0.0, limits.gap) / first_gap if first_gap > 0 else None
     return Constants.of(values)
-
-
-def _stable(values: dict[str, float | None], method: Method) -> bool | None:
-    """Whether γ < γ_max; None where there is no such limit."""
-    limit = values["stable_step_size_limit"]
-    return None if limit is None else method.gamma < limit
 
 
 def as_attributes(constants: Constants) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _prepare(
     applies = method.local_steps == 1 and not method.multiplies_model
     moments = theory.first_moments(method, n, d) if applies else None
     objective = Objective(comm, where, mean, prediction, moments, rescaled)
-    effort = effort_of(config, n, d, comm.size) if effort is None else effort
+    effort = effort_of(config, 1 if homogeneous else n, d) if effort is None else effort
     constants = compute(comm, where, local, objective, method, x0, effort)
     return Experiment(comm, where, method, local, objective, constants, x0, n, d)
 

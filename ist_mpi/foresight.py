@@ -33,6 +33,10 @@ COLUMNS = (
 """Of the trajectory's table: E f(x^k) − f* and so on, and f(E x^k) − f*."""
 
 
+MAX_NUMBERS = 2**28
+"""Of a trajectory in memory: 2 GiB."""
+
+
 class Foresight(NamedTuple):
     """What theory says of a configuration."""
 
@@ -54,6 +58,8 @@ def foresee(
     overrides: Sequence[str] = (),
     rounds: int | None = None,
     full: bool = False,
+    table: Path | None = None,
+    force: bool = False,
 ) -> Foresight:
     """Everything theory knows of a configuration; collective.
 
@@ -64,6 +70,10 @@ def foresee(
     full : bool
         Compute what is left out for its cost otherwise: constants, and second moments of the
         trajectory beyond d = 300.
+    table : path, optional
+        Where the trajectory will be written: refused now, if it cannot be.
+    force : bool
+        Whether a file already there may be replaced.
 
     Raises
     ------
@@ -73,19 +83,19 @@ def foresee(
     with ranks.abort_on_error(comm) if comm.size > 1 else nullcontext():
         job, problem = api.open_job(comm, source, overrides)
         with ranks.agreeing(comm):
-            if rounds is not None and job.config.method.local_steps > 1:
-                got = f"method.local_steps = {job.config.method.local_steps}"
-                raise InputError(Fault("--rounds", got, "one local step"))
-            if rounds is not None and job.facts.d > DENSE:
-                raise InputError(Fault("--rounds", f"d = {job.facts.d}", f"d ≤ {DENSE}"))
+            faults = _trajectory_faults(job, rounds) if rounds is not None else []
+            if comm.rank == 0:
+                faults += api.output_faults([table], force, "--csv")
+            if faults:
+                raise InputError(faults)
         effort: Effort = "full" if full else "dense"
         experiment = prepare(comm, job.config, job.facts, problem, effort)
         del problem
         total = job.config.run.rounds
-        table = None
+        expected = None
         if rounds is not None:
             with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-                table = trajectory(experiment, rounds, full or job.facts.d <= AUTO_DENSE)
+                expected = trajectory(experiment, rounds, full or job.facts.d <= AUTO_DENSE)
         return Foresight(
             method=experiment.method,
             constants=experiment.constants,
@@ -94,8 +104,22 @@ def foresee(
             floats_down=job.budget.floats_down / total,
             floats_up=job.budget.floats_up / total,
             tolerance=job.config.run.tolerance or 1e-6,
-            trajectory=table,
+            trajectory=expected,
         )
+
+
+def _trajectory_faults(job: api.Job, rounds: int) -> list[Fault]:
+    """Whether the expectations of rounds 0 … K can be had."""
+    faults = []
+    if job.config.method.local_steps > 1:
+        got = f"method.local_steps = {job.config.method.local_steps}"
+        faults.append(Fault("--rounds", got, "one local step"))
+    if job.facts.d > DENSE:
+        faults.append(Fault("--rounds", f"d = {job.facts.d}", f"d ≤ {DENSE}"))
+    most = MAX_NUMBERS // (job.facts.d + len(COLUMNS))
+    if rounds >= most:
+        faults.append(Fault("--rounds", str(rounds), f"fewer than {most}"))
+    return faults
 
 
 def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Float64:

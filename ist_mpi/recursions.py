@@ -108,6 +108,7 @@ class Step:
 def step(moments: RoundMoments, gamma: float) -> Step:
     """The moments of G and h at step size γ."""
     M, m, mean_sketch = moments.M, moments.m, moments.mean_sketch
+    gamma = np.float64(gamma)  # which overflows to infinity, not to an exception
     if mean_sketch is None:
         return Step(
             gamma * M,
@@ -224,6 +225,8 @@ def mean_spectral_radius(moments: RoundMoments, gamma: float) -> float:
     M = gamma * moments.M
     if moments.mean_sketch is not None:
         M = M + np.diag(1.0 - moments.mean_sketch)
+    if not np.isfinite(M).all():
+        return np.inf
     w = linalg.eigvalsh(M)
     return float(max(abs(1.0 - w[0]), abs(1.0 - w[-1])))
 
@@ -253,6 +256,8 @@ class _Inner(NamedTuple):
 def _inner(step: Step) -> _Inner | None:
     """ℛ^{−1/2} N ℛ^{−1/2} in the eigenbasis of Ḡ, or None where the mean diverges."""
     G = step.mean
+    if not np.isfinite(G).all():
+        return None
     w, V = linalg.eigh(G)
     if w[0] <= 0.0 or w[-1] >= 2.0:
         return None
@@ -317,6 +322,8 @@ def _operator(apply: Map, d: int) -> LinearOperator:
 
 def _mean_fixed_point(step: Step) -> Float64 | None:
     """x∞ = Ḡ⁻¹ h̄, shape (d,), or None where Ḡ is singular to working precision."""
+    if not np.isfinite(step.mean).all():
+        return None
     w, V = linalg.eigh(step.mean)
     if np.abs(w).min() <= len(w) * np.finfo(float).eps * np.abs(w).max():
         return None
@@ -373,6 +380,8 @@ def limits(
         γ)) applications of T. None is returned also where the residual stays above 100 times this:
         γ is then γ_max to within rounding.
     """
+    if stable is False:
+        return None
     now = step(moments, gamma)
     inner = _inner(now)
     if inner is None:

@@ -5,7 +5,7 @@ import math
 from ist_mpi.config import Method
 from ist_mpi.constants import Constants
 
-SOLVED = 1e-18
+SOLVED = 1e-14
 """Relative gap below which a limit is the solution itself, to rounding."""
 
 
@@ -21,7 +21,7 @@ def verdict(method: Method, constants: Constants) -> str:
 
 def _destination(gamma: float, constants: Constants) -> str:
     stable, radius = constants.stable_step_size_limit, constants.spectral_radius
-    if radius is not None and radius >= 1.0:
+    if radius is not None and radius > 1.0:
         return f"Diverges: even the mean iterate grows (spectral radius {radius:.6g})."
     if stable is not None and gamma >= stable:
         return f"Diverges: the second moment is stable for γ below {stable:.4g}."
@@ -66,7 +66,9 @@ def rounds_to(tolerance: float, constants: Constants) -> float | None:
     radius = constants.spectral_radius
     if radius is None or radius >= 1.0:
         return None
-    return 1.0 if radius == 0.0 else math.ceil(math.log(tolerance) / (2.0 * math.log(radius)))
+    if radius == 0.0:
+        return 1.0
+    return max(0.0, math.ceil(math.log(tolerance) / (2.0 * math.log(radius))))
 
 
 def step_sizes(constants: Constants) -> dict[str, float]:

@@ -246,6 +246,45 @@ def test_wrong_options(launch: Callable[..., Any], tmp_path: Path, extra: list[s
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("target", ["small.toml", ".", "there.csv"])
+def test_table_replaces_nothing_unasked(
+    launch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("small.toml").write_text(load(small()).to_toml())
+    Path("there.csv").write_text("mine")
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    words = ["-m", "ist_mpi", "theory", "small.toml", "--rounds", "2", "--csv", target]
+    done = launch(0, *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+    if target == "there.csv":
+        assert launch(0, *words, "--force").returncode == 0
+        assert Path(target).read_text().startswith("round,")
+
+
+@pytest.mark.parametrize("gamma", [1e300, 1e-18])
+def test_extreme_step_sizes(gamma: float) -> None:
+    found = foresee(Solo(), small(step_size=gamma))
+    assert ("Diverges" in verdict(found.method, found.constants)) == (gamma > 1)
+    run = ist_mpi.run(small(step_size=gamma))
+    assert run.status == ("failed" if gamma > 1 else "finished")
+
+
+def test_contraction_is_undefined_beyond_theorem_1() -> None:
+    limit = foresee(Solo(), small()).constants.step_size_limit
+    assert limit is not None
+    assert foresee(Solo(), small(step_size=1.01 * limit)).constants.contraction is None
+
+
+def test_homogeneous_dcgd_converges_to_the_solution() -> None:
+    config = small("dcgd, rand", step_size=1e-3)
+    config["problem"]["heterogeneous"] = False
+    found = foresee(Solo(), config)
+    assert "Converges to the solution." in verdict(found.method, found.constants)
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_runs_compute_what_they_are_asked_for(asked: bool) -> None:
     config = configuration("merge", "n does not divide d", theory=asked)
