@@ -139,7 +139,10 @@ def theory(
     with ranks.abort_on_error(comm):
         from ist_mpi import foresight, report
 
-        found = foresight.foresee(comm, config, override or (), rounds, full, table, force)
+        wanted = as_json or table is None
+        found = foresight.foresee(
+            comm, config, override or (), rounds, full, table, force, constants=wanted
+        )
         if comm.rank != 0:
             return
         if found.trajectory is not None and table is not None:

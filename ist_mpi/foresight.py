@@ -60,6 +60,7 @@ def foresee(
     full: bool = False,
     table: Path | None = None,
     force: bool = False,
+    constants: bool = True,
 ) -> Foresight:
     """Everything theory knows of a configuration; collective.
 
@@ -74,6 +75,8 @@ def foresee(
         Where the trajectory will be written: refused now, if it cannot be.
     force : bool
         Whether a file already there may be replaced.
+    constants : bool
+        Whether the constants are wanted too, which may take longer than the trajectory.
 
     Raises
     ------
@@ -89,6 +92,8 @@ def foresee(
             if faults:
                 raise InputError(faults)
         effort: Effort = "full" if full else "dense"
+        if not constants:
+            effort = "none"
         experiment = prepare(comm, job.config, job.facts, problem, effort)
         del problem
         total = job.config.run.rounds
