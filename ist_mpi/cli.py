@@ -6,9 +6,9 @@ launcher all ranks run this; rank 0 speaks, and all end with the same code.
 
 import os
 import sys
-from contextlib import nullcontext, redirect_stdout
+from contextlib import ExitStack, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -220,8 +220,10 @@ def doctor(
 def main() -> None:
     """The entry point: run a command and end with its exit code, the same on every rank."""
     first = launched_rank() == 0
-    silence: Any = nullcontext() if first else redirect_stdout(open(os.devnull, "w"))  # noqa: SIM115
-    with silence:
+    with ExitStack() as silence:
+        if not first:
+            nowhere = silence.enter_context(Path(os.devnull).open("w"))
+            silence.enter_context(redirect_stdout(nowhere))
         code, message = _outcome()
     if message and first:
         print(message, file=sys.stderr, flush=True)

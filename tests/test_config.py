@@ -97,7 +97,7 @@ def test_a_config_is_itself_and_takes_overrides() -> None:
 def test_a_config_cannot_be_changed_in_place() -> None:
     config = load(minimal())
     with pytest.raises(ValueError, match="frozen"):
-        config.run.rounds = 9  # type: ignore[misc]
+        config.run.rounds = 9  # type: ignore[misc]  # frozen: that is the point
 
 
 def test_loading_a_dict_leaves_it_as_it_was() -> None:

@@ -267,7 +267,7 @@ def test_standardize(ending: str, tmp_path: Path) -> None:
     for j in range(A.shape[1]):
         if len(set(A[:, j])) > 1:
             scaled[:, j] = (A[:, j] - A[:, j].mean()) / A[:, j].std()
-    whole = np.vstack([source.share(worker).A for worker in range(5)])  # type: ignore[attr-defined]
+    whole = np.vstack([source.share(worker).A for worker in range(5)])  # type: ignore[attr-defined]  # ridge only
     varies = scaled.any(axis=0)
     assert not varies.all()
     np.testing.assert_allclose(whole.mean(axis=0), 0, atol=1e-12)
@@ -278,7 +278,7 @@ def test_standardize(ending: str, tmp_path: Path) -> None:
 def test_a_data_set_is_not_standardized_unless_asked() -> None:
     source = opened(kind="ridge", dataset="digits", n=1)
     A, _ = datasets.load_digits(return_X_y=True)
-    found = source.share(0).A  # type: ignore[attr-defined]
+    found = source.share(0).A  # type: ignore[attr-defined]  # ridge only
     assert np.array_equal(np.sort(found, axis=0), np.sort(A, axis=0))
 
 
