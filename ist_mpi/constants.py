@@ -5,7 +5,7 @@ constants, and the step size that is made from them, are the same on any number 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from ist_mpi import recursions
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.estimates import estimate
+from ist_mpi.estimates import MAX_RESTARTS, estimate, few_restarts
 from ist_mpi.exchange import workers
 from ist_mpi.exchange.workers import Layout
-from ist_mpi.moments import Quadratic, RoundMoments, round_moments
+from ist_mpi.moments import Quadratic, RoundMoments, is_certain, round_moments
 from ist_mpi.objective import Objective
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.theory import first_moments
 
 Float64 = NDArray[np.float64]
 Effort = Literal["none", "cheap", "dense", "full"]
+"""How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;
+everything. Beyond d = `DENSE` all but "none" are estimates, and "full" tries longest."""
 
 AUTO_DENSE = 300
 """Largest d for which a run computes second moments unasked."""
@@ -40,6 +42,14 @@ FLOPS = 2e10
 """Of a core's matrix products, for that estimate."""
 APPLICATIONS = 30
 """Of T, in an iteration for γ_max or for the limit."""
+EIGENVALUES = 14
+"""Of d³ operations, at that speed, for the eigenvalue problems: 7e-10 d³ s were measured."""
+
+SLOW = "--full"
+"""Why a constant was left out: it takes longer than was allowed."""
+TOO_LARGE = "too large for d × d matrices"
+AT_THE_LIMIT = "the step size is γ_max, to rounding"
+NOT_FOUND = "Lanczos' method did not converge"
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,8 @@ class Constants:
     """‖x* − x∞‖²_L̄."""
     sigma_squared: float | None = None
     """σ² of (30), where it does not depend on x."""
-    not_computed: tuple[str, ...] = field(default=())
-    """What was left out for its cost; not the same as undefined."""
+    not_computed: Mapping[str, str] = field(default_factory=dict)
+    """What was left out, though defined, and why (`SLOW`: more effort helps)."""
     estimated: tuple[str, ...] = field(default=())
     """What is an estimate, because d is too large for d × d matrices; all else is exact."""
 
@@ -77,10 +87,10 @@ class Constants:
     def of(
         cls,
         found: dict[str, float | None],
-        left_out: tuple[str, ...] = (),
+        left_out: Mapping[str, str],
         estimated: tuple[str, ...] = (),
     ) -> "Constants":
-        """Those found, by name, and the names of those left out, or estimated."""
+        """Those found, by name; those left out, with why; the names of estimates."""
         numbers: dict[str, Any] = dict(found)
         return cls(**numbers, not_computed=left_out, estimated=estimated)
 
@@ -155,16 +165,36 @@ def effort_of(config: Config, distinct: int, d: int) -> Effort:
     """What a run computes: `run.theory`, or what costs next to nothing, on any number of ranks."""
     asked = config.run.theory
     if asked != "auto":
-        return "dense" if asked else "none"
+        return "full" if asked else "none"
     if d <= AUTO_DENSE:
-        return "dense" if _seconds(distinct, d) <= AUTO_SECONDS else "cheap"
+        return "full" if _iteration_seconds(distinct, d) <= AUTO_SECONDS else "cheap"
     return "cheap" if d <= AUTO_CHEAP else "none"
 
 
-def _seconds(distinct: int, d: int) -> float:
+def patient_effort(distinct: int, d: int) -> Effort:
+    """As much as `PATIENCE` allows, for who wants the constants but did not ask for all."""
+    if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
+        return "cheap"
+    return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
+
+
+def _iteration_seconds(distinct: int, d: int) -> float:
     """A rough time of an iteration with T for so many distinct quadratics, on one core."""
-    products = 2 * distinct + 2
-    return APPLICATIONS * products * 2.0 * float(d) ** 3 / FLOPS
+    return APPLICATIONS * _application(distinct, d) / FLOPS
+
+
+def _theta_seconds(distinct: int, d: int) -> float:
+    """A rough time of θ likewise: T once, and the eigenvalues."""
+    return (_application(distinct, d) + EIGENVALUES * float(d) ** 3) / FLOPS
+
+
+def _application(distinct: int, d: int) -> float:
+    """Operations of T: two products of matrices for each quadratic, and for their mean."""
+    return (2 * distinct + 2) * 2.0 * float(d) ** 3
+
+
+THEOREM = ("theta", "step_size_limit")
+LIMIT = ("limit_relative_gap", "limit_gap")
 
 
 def compute(
@@ -177,59 +207,113 @@ def compute(
     effort: Effort,
 ) -> Constants:
     """The constants that the effort allows; collective, the same on every rank."""
-    prediction = objective.prediction
     d, n = len(x0), int(where.workers[-1])
     first_gap = objective.gap(x0)
-    values: dict[str, float | None] = {}
-    if prediction.fixed_point is not None:
-        gap = objective.gap(prediction.fixed_point)
-        values["bias_norm_squared"] = 2.0 * gap
-        values["fixed_point_relative_gap"] = gap / first_gap if first_gap > 0 else None
+    values = _of_fixed_point(objective, first_gap)
     if method.local_steps > 1:
-        return Constants.of(values)  # nothing else is defined
-    eigenvalues = ("w_min_eigenvalue", "contraction", "spectral_radius", "sigma_squared")
-    second = (
-        "theta",
-        "step_size_limit",
-        "stable_step_size_limit",
-        "limit_relative_gap",
-        "limit_gap",
-    )
-    if effort in ("dense", "full") and d > DENSE and not method.multiplies_model:
-        found = estimate(objective, first_moments(method, n, d), method.gamma, d)
-        left_out = ("contraction", "sigma_squared", *second)
-        return Constants.of(values | found, left_out, tuple(found))
-    if effort == "none" or d > DENSE:
-        return Constants.of(values, (*eigenvalues, *second))
+        return Constants.of(values, {})  # nothing else is defined
+    if d > DENSE:
+        return _without_matrices(objective, method, d, n, effort, values)
+    if effort == "none":
+        return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
     moments = moments_of(comm, where, local, method, d)
     values["sigma_squared"] = moments.sigma_squared()
     values["spectral_radius"] = recursions.mean_spectral_radius(moments, method.gamma)
-    if effort == "cheap":
-        if not method.multiplies_model:
-            spectrum = recursions.w_spectrum(moments)
-            values["w_min_eigenvalue"] = spectrum.w_min_eigenvalue
-            values["contraction"] = 1.0 - method.gamma * float(spectrum.eigenvalues[0])
-        return Constants.of(values, second)
-    theorem = recursions.theorem_one(moments)
-    if theorem is not None:
-        values["theta"] = theorem.theta
-        values["step_size_limit"] = 1.0 / theorem.theta if theorem.theta else None
-        values["w_min_eigenvalue"] = theorem.w_min_eigenvalue
-        if theorem.theta and method.gamma * theorem.theta <= 1.0 + 1e-12:
-            values["contraction"] = theorem.contraction(method.gamma)
-    distinct = 1 if local.homogeneous else n
-    if effort == "dense" and _seconds(distinct, d) > PATIENCE:
-        return Constants.of(values, second[2:])
+    if not method.multiplies_model:
+        values |= _of_theorem_one(moments, method.gamma, effort)
+    if effort != "full":
+        return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
     largest = recursions.step_size_limit(moments)
     values["stable_step_size_limit"] = largest
     stable = method.gamma < largest if largest else recursions.is_stable(moments, method.gamma)
     limits = recursions.limits(moments, method.gamma, stable=stable)
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
-        return Constants.of(values, ("limit_relative_gap", "limit_gap"))
+        return Constants.of(values, dict.fromkeys(LIMIT, AT_THE_LIMIT))
     if limits is not None:
         values["limit_gap"] = max(0.0, limits.gap)
         values["limit_relative_gap"] = max(0.0, limits.gap) / first_gap if first_gap > 0 else None
-    return Constants.of(values)
+    return Constants.of(values, {})
+
+
+def _defined(method: Method, n: int, d: int) -> list[str]:
+    """The constants, of those that cost something, that are defined as far as can be told."""
+    names = ["spectral_radius", *LIMIT]
+    if not method.multiplies_model:
+        names += ["w_min_eigenvalue", "contraction", *THEOREM, "stable_step_size_limit"]
+    if is_certain(method, n, d):
+        names.append("sigma_squared")
+    return names
+
+
+def _left_out(names: Iterable[str], values: Mapping[str, float | None], why: str) -> dict[str, str]:
+    """Those not among the values: what is there and None is undefined."""
+    return {name: why for name in names if name not in values}
+
+
+def _of_fixed_point(objective: Objective, first_gap: float) -> dict[str, float | None]:
+    """What is known once x∞ is; collective."""
+    fixed_point = objective.prediction.fixed_point
+    if fixed_point is None:
+        return {}
+    gap = objective.gap(fixed_point)
+    relative = gap / first_gap if first_gap > 0 else None
+    return {"bias_norm_squared": 2.0 * gap, "fixed_point_relative_gap": relative}
+
+
+def _of_theorem_one(moments: RoundMoments, gamma: float, effort: Effort) -> dict[str, float | None]:
+    """The constants of Theorem 1; without θ at effort "cheap", unless it does not exist."""
+    if effort == "cheap":
+        spectrum = recursions.w_spectrum(moments)
+        w_min = spectrum.w_min_eigenvalue
+        if spectrum.indefinite:
+            return _no_theta(w_min)
+        contraction = 1.0 - gamma * float(spectrum.eigenvalues[0])
+        return {"w_min_eigenvalue": w_min, "contraction": contraction}
+    theorem = recursions.theorem_one(moments)
+    if theorem is None or theorem.theta is None:
+        return _no_theta(None if theorem is None else theorem.w_min_eigenvalue)
+    covered = theorem.theta > 0 and gamma * theorem.theta <= 1.0 + 1e-12
+    return {
+        "w_min_eigenvalue": theorem.w_min_eigenvalue,
+        "theta": theorem.theta,
+        "step_size_limit": 1.0 / theorem.theta if theorem.theta else None,
+        "contraction": theorem.contraction(gamma) if covered else None,
+    }
+
+
+def _no_theta(w_min_eigenvalue: float | None) -> dict[str, float | None]:
+    """Where W̄ is not positive semidefinite the theorem has no constants."""
+    undefined = dict.fromkeys((*THEOREM, "contraction"))
+    return {"w_min_eigenvalue": w_min_eigenvalue, **undefined}
+
+
+def _without_matrices(
+    objective: Objective,
+    method: Method,
+    d: int,
+    n: int,
+    effort: Effort,
+    values: dict[str, float | None],
+) -> Constants:
+    """Estimates by Lanczos' method, where d × d matrices are too large; collective."""
+    defined = _defined(method, n, d)
+    lanczos = ("spectral_radius", "w_min_eigenvalue")
+    found: dict[str, float | None] = {}
+    why = SLOW
+    if method.multiplies_model:
+        why = TOO_LARGE  # E C̄ is no multiple of I
+    elif effort != "none":
+        restarts = MAX_RESTARTS if effort == "full" else few_restarts(d)
+        why = SLOW if restarts < MAX_RESTARTS else NOT_FOUND
+        estimates = estimate(objective, first_moments(method, n, d), method.gamma, d, restarts)
+        found |= estimates.found
+        if estimates.indefinite:
+            values = values | _no_theta(None)
+    left_out = _left_out(lanczos, found, why)
+    others = [name for name in defined if name not in lanczos]
+    left_out |= _left_out(others, values, TOO_LARGE)
+    left_out = {name: left_out[name] for name in defined if name in left_out}
+    return Constants.of(values | found, left_out, tuple(found))
 
 
 def as_attributes(constants: Constants) -> dict[str, Any]:

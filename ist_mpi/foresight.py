@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi import api, recursions
 from ist_mpi.config import Method
-from ist_mpi.constants import AUTO_DENSE, DENSE, Constants, Effort, moments_of
+from ist_mpi.constants import AUTO_DENSE, DENSE, Constants, Effort, moments_of, patient_effort
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import Experiment, prepare
@@ -91,7 +91,8 @@ def foresee(
                 faults += api.output_faults([table], force, "--csv")
             if faults:
                 raise InputError(faults)
-        effort: Effort = "full" if full else "dense"
+        distinct = 1 if job.facts.homogeneous else job.facts.n
+        effort: Effort = "full" if full else patient_effort(distinct, job.facts.d)
         if not constants:
             effort = "none"
         experiment = prepare(comm, job.config, job.facts, problem, effort)

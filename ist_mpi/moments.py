@@ -392,6 +392,20 @@ def _factors(quadratic: Quadratic, preconditioned: bool) -> tuple[Float64, Float
     return quadratic.L * np.multiply.outer(root, root), quadratic.b * root, root
 
 
+def is_one_draw(method: Method, n: int, d: int) -> bool:
+    """Whether a round is the same in every draw."""
+    return {
+        "identity": True,
+        "rand": method.q == d,
+        "permutation": n == 1 or d == 1,
+    }[method.sketch]
+
+
+def is_certain(method: Method, n: int, d: int) -> bool:
+    """Whether B̄ is the same in every draw, for any quadratics, so that σ² of (30) is defined."""
+    return is_one_draw(method, n, d) or (method.scaling == "preconditioned" and n >= d)
+
+
 Total = Callable[[Callable[[Quadratic], Float64]], Float64]
 """Adds ``term(quadratic)`` up over all workers, in worker order, one copy each."""
 
@@ -437,11 +451,6 @@ def round_moments(
         y_mean = over_workers(lambda f: _factors(f, True)[1]) / n
         z_mean = over_workers(lambda f: _factors(f, True)[2]) / n
     first = first_moments(method, n, d)
-    one_draw = {
-        "identity": True,
-        "rand": method.q == d,
-        "permutation": n == 1 or d == 1,
-    }[method.sketch]
     return RoundMoments(
         coefficients=coefficients(method, n, d),
         over_workers=over_workers,
@@ -455,6 +464,6 @@ def round_moments(
         mean_sketch=first.root_mean * z_mean if method.multiplies_model else None,
         one_sided=method.name == "dcgd",
         preconditioned=preconditioned,
-        one_draw=one_draw,
-        certain=one_draw or (preconditioned and n >= d),
+        one_draw=is_one_draw(method, n, d),
+        certain=is_certain(method, n, d),
     )

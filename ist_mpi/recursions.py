@@ -169,6 +169,11 @@ class WSpectrum(NamedTuple):
     factor: Float64
     """F, shape (d, d)."""
 
+    @property
+    def indefinite(self) -> bool:
+        """Whether W̄ has an eigenvalue below zero, beyond rounding: then no θ exists."""
+        return bool(self.eigenvalues[0] < -_rounding_of(self.eigenvalues))
+
 
 def w_spectrum(moments: RoundMoments) -> WSpectrum:
     """What can be said of W̄ = ½ (L̄M + ML̄) without second moments; O(d³)."""
@@ -188,7 +193,7 @@ def _largest_quotient(T: Float64, w: Float64, V: Float64) -> float | None:
     There is one exactly where W ⪰ 0 and T vanishes on the kernel of W.
     """
     rounding = len(w) * np.finfo(float).eps
-    tolerance = rounding * np.abs(w).max()
+    tolerance = _rounding_of(w)
     if w[0] < -tolerance:
         return None
     kernel = w <= tolerance
@@ -199,6 +204,11 @@ def _largest_quotient(T: Float64, w: Float64, V: Float64) -> float | None:
         return 0.0
     last = roots.shape[1] - 1
     return float(linalg.eigvalsh(roots.T @ T @ roots, subset_by_index=[last, last])[0])
+
+
+def _rounding_of(w: Float64) -> float:
+    """What of the eigenvalues w (d,) is within rounding of zero."""
+    return float(len(w) * np.finfo(float).eps * np.abs(w).max())
 
 
 def step_size_limit(moments: RoundMoments, tolerance: float = 1e-7) -> float | None:

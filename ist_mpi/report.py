@@ -229,10 +229,11 @@ def show_foresight(foresight: Foresight) -> None:
     table = _facts()
     table.add_row("γ, the step size", number(foresight.method.gamma))
     for name, value in constants.values().items():
-        left_out = name in constants.not_computed
         shown = number(math.nan if value is None else value)
         shown += " (an estimate)" if name in constants.estimated else ""
-        table.add_row(SYMBOLS[name], "not computed (--full)" if left_out else shown)
+        if name in constants.not_computed:
+            shown = f"not computed ({constants.not_computed[name]})"
+        table.add_row(SYMBOLS[name], shown)
     table.add_row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
     needed = rounds_to(foresight.tolerance, constants)
     shown = "undefined" if needed is None else f"{needed:.0f}"

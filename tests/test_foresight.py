@@ -12,11 +12,12 @@ import reference
 from cases import VARIANTS, configuration
 
 import ist_mpi
+from ist_mpi import constants, estimates
 from ist_mpi.config import load
-from ist_mpi.constants import Constants
+from ist_mpi.constants import SLOW, TOO_LARGE, Constants
 from ist_mpi.exchange.mpi import Solo
 from ist_mpi.foresight import COLUMNS, foresee, to_document
-from ist_mpi.report import to_json
+from ist_mpi.report import show_foresight, to_json
 from ist_mpi.verdict import verdict
 
 KEYS = {
@@ -157,7 +158,7 @@ def test_verdict_of_remark_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("constants", "words"),
+    ("known", "words"),
     [
         ({"spectral_radius": 1.2}, "Diverges: even the mean iterate grows"),
         ({"spectral_radius": 0.9, "stable_step_size_limit": 1e-4}, "Diverges: the second moment"),
@@ -170,15 +171,15 @@ def test_verdict_of_remark_1() -> None:
             {
                 "spectral_radius": 0.9,
                 "fixed_point_relative_gap": 0.5,
-                "not_computed": ("limit_gap", "theta"),
+                "not_computed": {"limit_gap": SLOW, "theta": SLOW},
             },
             "mean iterate converges to a point of relative gap 0.5",
         ),
     ],
 )
-def test_verdicts(constants: dict[str, Any], words: str) -> None:
+def test_verdicts(known: dict[str, Any], words: str) -> None:
     method = load(small()).method
-    assert words in verdict(method, Constants(**constants))
+    assert words in verdict(method, Constants(**known))
 
 
 def test_trajectory_is_the_exact_expectation(tmp_path: Path, launch: Callable[..., Any]) -> None:
@@ -292,3 +293,93 @@ def test_runs_compute_what_they_are_asked_for(asked: bool) -> None:
     assert np.isfinite(theory["theta"]) == asked
     assert ("theta" in theory["not_computed"]) != asked
     assert np.isfinite(theory["fixed_point_relative_gap"])
+
+
+# What is left out, and why
+
+
+def test_theta_is_left_out_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "PATIENCE", 0.0)
+    found = foresee(Solo(), small()).constants
+    assert found.theta is None
+    assert found.not_computed["theta"] == SLOW
+    assert found.contraction is not None
+    full = foresee(Solo(), small(), full=True).constants
+    assert full.theta is not None
+    assert not full.not_computed
+    run = small()
+    run["run"]["theory"] = True
+    assert np.isfinite(ist_mpi.run(run).theory["limit_gap"])
+
+
+def test_patience_allows_less_the_larger_the_problem() -> None:
+    efforts = [constants.patient_effort(10, d) for d in (300, 1000, 2000, 5000, 10**4)]
+    assert efforts == ["full", "full", "dense", "cheap", "cheap"]
+    assert constants.patient_effort(1, 5000) == "dense"
+
+
+def test_what_is_undefined_was_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "PATIENCE", 0.0)
+    config = small(step_size=0.01)
+    config["problem"] = {"kind": "arrays", "L": REMARK_1, "b": np.zeros((2, 2))}
+    found = foresee(Solo(), config)
+    undefined = {"theta", "step_size_limit", "contraction", "sigma_squared"}
+    assert not undefined & set(found.constants.not_computed)
+    assert found.constants.contraction is None
+    assert "limit_gap" in found.constants.not_computed
+    assert "Theorem 1 covers no step size" in verdict(found.method, found.constants)
+    merge = small("rand merge")
+    merge["run"]["theory"] = False
+    left_out = ist_mpi.run(merge).theory["not_computed"].split()
+    assert sorted(left_out) == ["limit_gap", "limit_relative_gap", "spectral_radius"]
+
+
+def large(variant: str, monkeypatch: pytest.MonkeyPatch, restarts: int) -> dict[str, Any]:
+    """A problem that is taken for one too large for d × d matrices."""
+    monkeypatch.setattr(constants, "DENSE", 100)
+    monkeypatch.setattr(constants, "few_restarts", lambda _: restarts)
+    config = small(variant, step_size=1e-5)
+    config["problem"] = {"kind": "synthetic", "d": 150, "n": 1 if "gradient" in variant else 3}
+    return config
+
+
+def test_what_lanczos_did_not_find_is_not_undefined(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = large("gradient descent", monkeypatch, restarts=1)
+    found = foresee(Solo(), config)
+    assert found.constants.spectral_radius is None
+    assert found.constants.not_computed["spectral_radius"] == SLOW
+    assert found.constants.not_computed["w_min_eigenvalue"] == SLOW
+    assert found.constants.not_computed["theta"] == TOO_LARGE
+    show_foresight(found)
+    shown = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines()[:5])
+    assert shown["λ_min(W̄) (14)"].strip() == "not computed (--full)"
+    assert shown["θ (14)"].strip() == "not computed (too large for d × d matrices)"
+    monkeypatch.setattr(constants, "MAX_RESTARTS", 1)
+    monkeypatch.setattr(constants, "few_restarts", lambda _: 1)
+    asked = foresee(Solo(), config, full=True).constants
+    assert asked.not_computed["spectral_radius"] == constants.NOT_FOUND
+
+
+@pytest.mark.parametrize("variant", ["gradient descent", "dcgd, rand", "merge"])
+def test_estimates_are_near_the_exact_values(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    extreme = estimates.extreme
+    monkeypatch.setattr(estimates, "extreme", lambda *a, **k: asked.append(1) or extreme(*a, **k))
+    config = large(variant, monkeypatch, restarts=1)
+    estimated = foresee(Solo(), config, full=True).constants
+    assert len(asked) == (3 if variant == "merge" else 2)  # W̄ = L̄² has no Lanczos of its own
+    monkeypatch.undo()
+    exact = foresee(Solo(), config).constants
+    assert set(estimated.estimated) == {"spectral_radius", "w_min_eigenvalue"}
+    assert estimated.spectral_radius == pytest.approx(exact.spectral_radius, rel=1e-4)
+    assert estimated.w_min_eigenvalue == pytest.approx(exact.w_min_eigenvalue, rel=1e-3)
+    assert ("theta" in estimated.not_computed) == (exact.theta is not None)
+
+
+def test_few_restarts_take_about_a_minute() -> None:
+    for d in (6001, 10**4, 3 * 10**4):
+        restarts = estimates.few_restarts(d)
+        assert restarts == 1 or 120 * restarts * d**2 / estimates.PRODUCT_RATE <= 60
+    assert estimates.few_restarts(6001) > 5
