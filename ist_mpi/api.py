@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from ist_mpi import budget, problems, runner
 from ist_mpi.budget import Budget
 from ist_mpi.config import Config, load
+from ist_mpi.constants import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import facts_of, prepare
@@ -32,6 +33,8 @@ class Job(NamedTuple):
     budget: Budget
     outs: dict[int, Path | None]
     """The log of each run seed; None: no log."""
+    effort: Effort = "none"
+    """How much theory fits into memory, of what is wanted."""
 
 
 def run(
@@ -56,6 +59,7 @@ def open_job(
     out: str | Path | None = None,
     seeds: str | None = None,
     force: bool = False,
+    wish_of: Callable[[Config, Facts], Wish] = wish_of_run,
 ) -> tuple[Job, Source | None]:
     """Check everything that rank 0 can check; the opened problem is on rank 0 only; collective.
 
@@ -68,6 +72,8 @@ def open_job(
     seeds : str, optional
         ``A:B``: the run seeds A, …, B − 1, each with a log of its own.
     force : bool
+    wish_of : callable
+        How much theory is wanted; default: as `run.theory` says.
 
     Raises
     ------
@@ -102,14 +108,37 @@ def open_job(
 
     with threadpool_limits(limits=1):
         job = ranks.on_root(comm, check)
+    return _fitted(comm, job, wish_of), opened
+
+
+def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Job:
+    """The job with as much theory as fits into memory on every host; collective.
+
+    Raises
+    ------
+    InputError
+        On every rank, where not even the least of theory fits, or the job itself.
+    """
     hosts = ranks.hosts(comm)
     here = hosts[comm.rank]
+    wanted, least = wish_of(job.config, job.facts)
+
+    def needs(effort: Effort) -> Budget:
+        return budget.with_theory(job.budget, effort, job.config, job.facts, comm.size)
+
+    def faults(effort: Effort) -> list[Fault]:
+        return budget.memory_faults(needs(effort), hosts.count(here), here == hosts[0])
+
+    fits = EFFORTS.index(wanted)
     with ranks.agreeing(comm):
         if comm.rank == hosts.index(here):  # one rank speaks for its host
-            faults = budget.memory_faults(job.budget, hosts.count(here), here == hosts[0])
-            if faults:
-                raise InputError(faults)
-    return job, opened
+            if found := faults(least):
+                raise InputError(found)
+            while fits > 0 and faults(EFFORTS[fits]):
+                fits -= 1
+    effort = EFFORTS[min(comm.allgather(fits))]
+    most = EFFORTS[max(EFFORTS.index(effort), EFFORTS.index(least))]
+    return job._replace(effort=effort, budget=needs(most))
 
 
 @contextmanager
@@ -129,7 +158,7 @@ def results(
     watch: Watcher | None = None,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it; collective."""
-    experiment = prepare(comm, job.config, job.facts, problem)
+    experiment = prepare(comm, job.config, job.facts, problem, job.effort)
     del problem  # a data set need not stay in rank 0's memory
     for seed, out in job.outs.items():
         step = {"step_size": experiment.method.gamma}
@@ -212,5 +241,5 @@ def rehearse(comm: Any, job: Job, problem: Source | None) -> bool:
     """
     if job.facts.n * job.facts.d**2 > REHEARSAL_ENTRIES:
         return False
-    prepare(comm, job.config, job.facts, problem)
+    prepare(comm, job.config, job.facts, problem, job.effort)
     return True

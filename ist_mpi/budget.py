@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 
 from ist_mpi.config import Config
+from ist_mpi.constants import DENSE, Effort
 from ist_mpi.errors import Fault
 from ist_mpi.kernels import quadratic as kernels
 from ist_mpi.problems.quadratic import Facts
@@ -19,6 +20,10 @@ FLOAT = 8
 INTEGER = 4
 OTHER_BYTES = 64 << 10
 """Of a log: attributes and HDF5's own structures."""
+THEORY_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 11, "dense": 15, "full": 40}
+"""Of d × d numbers that a rank has at once for the constants of theory. Measured at d = 600 and
+1000, the most of any method: 11 with the workspace of eigenvectors, 15 for θ, 39 for γ_max and the
+limits, where each vector of Arnoldi's method is a matrix."""
 
 
 class Budget(NamedTuple):
@@ -28,6 +33,8 @@ class Budget(NamedTuple):
     """Of the rank with most workers, beyond the program itself."""
     memory_root: int
     """Of rank 0, which also solves for x* and keeps the log's rows."""
+    theory: int
+    """Of every rank, besides, while it computes the constants of theory."""
     log: int
     """The finished log file."""
     floats_down: float
@@ -56,27 +63,39 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     return Budget(
         memory=memory,
         memory_root=memory + on_root,
+        theory=0,
         log=bulk + 4 * d * FLOAT + OTHER_BYTES,
         floats_down=config.run.rounds * down,
         floats_up=config.run.rounds * up,
     )
 
 
+def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, size: int) -> Budget:
+    """The budget with the constants of this effort, on `size` ranks."""
+    n, d = facts.n, facts.d
+    if effort == "none" or d > DENSE or config.method.local_steps > 1:
+        return budget._replace(theory=0)
+    # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.
+    terms = 0 if size == 1 else 2 + (1 if facts.homogeneous else -(-n // size))
+    return budget._replace(theory=FLOAT * (THEORY_MATRICES[effort] + terms) * d * d)
+
+
 def memory_faults(budget: Budget, ranks_here: int, root_here: bool) -> list[Fault]:
     """Whether this host's ranks fit into its free memory."""
-    needed = ranks_here * budget.memory
+    needed = ranks_here * (budget.memory + budget.theory)
     needed += budget.memory_root - budget.memory if root_here else 0
     free = psutil.virtual_memory().available
     if needed <= free:
         return []
-    return [
-        Fault(
-            "memory",
-            f"{size_text(needed)} needed by {ranks_here} rank(s) on a host",
-            f"at most the {size_text(free)} that are free",
-            "use more hosts, a smaller d or n, or a longer log.every",
+    got = f"{size_text(needed)} needed by {ranks_here} rank(s) on a host"
+    remedy = "use more hosts, a smaller d or n, or a longer log.every"
+    if budget.theory:
+        got += f", {size_text(ranks_here * budget.theory)} of it for constants of theory"
+        remedy = (
+            'use fewer ranks on a host, or do not insist: run.theory = "auto", a number for '
+            "method.step_size, no --full"
         )
-    ]
+    return [Fault("memory", got, f"at most the {size_text(free)} that are free", remedy)]
 
 
 def disk_faults(budget: Budget, outs: list[Path]) -> list[Fault]:

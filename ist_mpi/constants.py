@@ -7,7 +7,7 @@ constants, and the step size that is made from them, are the same on any number 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,16 @@ from ist_mpi.exchange import workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.moments import Quadratic, RoundMoments, is_certain, round_moments
 from ist_mpi.objective import Objective
-from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.problems.quadratic import Facts, LocalQuadratics
 from ist_mpi.theory import first_moments
 
 Float64 = NDArray[np.float64]
 Effort = Literal["none", "cheap", "dense", "full"]
 """How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;
 everything. Beyond d = `DENSE` all but "none" are estimates, and "full" tries longest."""
+
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+"""From the least to the most, each with all that those before it have."""
 
 AUTO_DENSE = 300
 """Largest d for which a run computes second moments unasked."""
@@ -47,6 +50,7 @@ EIGENVALUES = 14
 
 SLOW = "--full"
 """Why a constant was left out: it takes longer than was allowed."""
+NO_MEMORY = "does not fit into free memory"
 TOO_LARGE = "too large for d × d matrices"
 AT_THE_LIMIT = "the step size is γ_max, to rounding"
 NOT_FOUND = "Lanczos' method did not converge"
@@ -161,21 +165,43 @@ def _agreed(fault: Fault) -> InputError:
     return error
 
 
-def effort_of(config: Config, distinct: int, d: int) -> Effort:
-    """What a run computes: `run.theory`, or what costs next to nothing, on any number of ranks."""
+class Wish(NamedTuple):
+    """How much theory is wanted, and how much cannot be done without."""
+
+    wanted: Effort
+    least: Effort
+    """Refused where it does not fit into memory; what is wanted beyond is left out."""
+
+
+def wish_of_run(config: Config, facts: Facts) -> Wish:
+    """What a run computes, on any number of ranks."""
+    wanted = _effort_of_run(config, facts)
+    least: Effort = "dense" if config.method.step_size == "theory" else "none"
+    return Wish(wanted, wanted if config.run.theory is True else least)
+
+
+def _effort_of_run(config: Config, facts: Facts) -> Effort:
+    """`run.theory`, or what costs next to nothing."""
     asked = config.run.theory
     if asked != "auto":
         return "full" if asked else "none"
-    if d <= AUTO_DENSE:
-        return "full" if _iteration_seconds(distinct, d) <= AUTO_SECONDS else "cheap"
-    return "cheap" if d <= AUTO_CHEAP else "none"
+    if facts.d <= AUTO_DENSE:
+        quick = _iteration_seconds(_distinct(facts), facts.d) <= AUTO_SECONDS
+        return "full" if quick else "cheap"
+    return "cheap" if facts.d <= AUTO_CHEAP else "none"
 
 
-def patient_effort(distinct: int, d: int) -> Effort:
+def patient_effort(facts: Facts) -> Effort:
     """As much as `PATIENCE` allows, for who wants the constants but did not ask for all."""
+    distinct, d = _distinct(facts), facts.d
     if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
         return "cheap"
     return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
+
+
+def _distinct(facts: Facts) -> int:
+    """The number of distinct quadratics."""
+    return 1 if facts.homogeneous else facts.n
 
 
 def _iteration_seconds(distinct: int, d: int) -> float:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi import methods, theory
 from ist_mpi.config import Config, Method
-from ist_mpi.constants import Constants, Effort, compute, effort_of, theory_step_size
+from ist_mpi.constants import Constants, Effort, compute, theory_step_size
 from ist_mpi.exchange import ranks, rounds, workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.methods.bench import Bench
@@ -49,7 +49,7 @@ def prepare(
     config: Config,
     facts: Facts,
     source: Source | None,
-    effort: Effort | None = None,
+    effort: Effort,
 ) -> Experiment:
     """Lay the configured problem out over the ranks; collective.
 
@@ -57,8 +57,8 @@ def prepare(
     ----------
     source : Source or None
         The opened problem, on rank 0.
-    effort : {"none", "cheap", "dense", "full"}, optional
-        How much theory; default: as `run.theory` says.
+    effort : {"none", "cheap", "dense", "full"}
+        How much theory.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def prepare(
 
 
 def _prepare(
-    comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort | None
+    comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
 ) -> Experiment:
     n, d, homogeneous, _ = facts
     x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
@@ -92,7 +92,6 @@ def _prepare(
     applies = method.local_steps == 1 and not method.multiplies_model
     moments = theory.first_moments(method, n, d) if applies else None
     objective = Objective(comm, where, mean, prediction, moments, rescaled)
-    effort = effort_of(config, 1 if homogeneous else n, d) if effort is None else effort
     constants = compute(comm, where, local, objective, method, x0, effort)
     return Experiment(comm, where, method, local, objective, constants, x0, n, d)
 

@@ -3,8 +3,9 @@
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,22 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ist_mpi import api, recursions
-from ist_mpi.config import Method
-from ist_mpi.constants import AUTO_DENSE, DENSE, Constants, Effort, moments_of, patient_effort
+from ist_mpi.config import Config, Method
+from ist_mpi.constants import (
+    AUTO_DENSE,
+    DENSE,
+    EFFORTS,
+    NO_MEMORY,
+    Constants,
+    Effort,
+    Wish,
+    moments_of,
+    patient_effort,
+)
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import Experiment, prepare
+from ist_mpi.problems.quadratic import Facts
 
 Float64 = NDArray[np.float64]
 
@@ -84,27 +96,27 @@ def foresee(
         On every rank.
     """
     with ranks.abort_on_error(comm) if comm.size > 1 else nullcontext():
-        job, problem = api.open_job(comm, source, overrides)
+        wish_of = _wishes(constants, rounds is not None, full)
+        job, problem = api.open_job(comm, source, overrides, wish_of=wish_of)
         with ranks.agreeing(comm):
             faults = _trajectory_faults(job, rounds) if rounds is not None else []
             if comm.rank == 0:
                 faults += api.output_faults([table], force, "--csv")
             if faults:
                 raise InputError(faults)
-        distinct = 1 if job.facts.homogeneous else job.facts.n
-        effort: Effort = "full" if full else patient_effort(distinct, job.facts.d)
-        if not constants:
-            effort = "none"
-        experiment = prepare(comm, job.config, job.facts, problem, effort)
+        experiment = prepare(comm, job.config, job.facts, problem, job.effort)
+        found = experiment.constants
+        if job.effort != wish_of(job.config, job.facts).wanted:
+            found = replace(found, not_computed=dict.fromkeys(found.not_computed, NO_MEMORY))
         del problem
         total = job.config.run.rounds
         expected = None
         if rounds is not None:
             with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-                expected = trajectory(experiment, rounds, full or job.facts.d <= AUTO_DENSE)
+                expected = trajectory(experiment, rounds, _second_moments(full, job.facts.d))
         return Foresight(
             method=experiment.method,
-            constants=experiment.constants,
+            constants=found,
             f_star=experiment.objective.prediction.f_star,
             mean_step_size_limit=experiment.objective.prediction.mean_step_size_limit,
             floats_down=job.budget.floats_down / total,
@@ -112,6 +124,26 @@ def foresee(
             tolerance=job.config.run.tolerance or 1e-6,
             trajectory=expected,
         )
+
+
+def _second_moments(full: bool, d: int) -> bool:
+    """Whether a trajectory has them."""
+    return full or d <= AUTO_DENSE
+
+
+def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, Facts], Wish]:
+    """How much theory: constants as patience allows, whatever is asked for at any rate."""
+
+    def wish_of(config: Config, facts: Facts) -> Wish:
+        wanted: Effort = "full" if full else patient_effort(facts)
+        least: list[Effort] = ["full" if full else "none"]
+        if config.method.step_size == "theory":
+            least.append("dense")
+        if trajectory:
+            least.append("full" if _second_moments(full, facts.d) else "cheap")
+        return Wish(wanted if constants else "none", max(least, key=EFFORTS.index))
+
+    return wish_of
 
 
 def _trajectory_faults(job: api.Job, rounds: int) -> list[Fault]:

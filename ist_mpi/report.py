@@ -196,6 +196,8 @@ def show_plan(
     table.add_row("ranks", str(ranks))
     table.add_row("memory per rank", size_text(needs.memory))
     table.add_row("memory of rank 0", size_text(needs.memory_root))
+    if needs.theory:
+        table.add_row("memory for constants, per rank", size_text(needs.theory))
     table.add_row("floats per worker", f"{needs.floats_up:.0f} up, {needs.floats_down:.0f} down")
     total = seconds * config.run.rounds * len(logs)
     table.add_row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import reference
 from cases import VARIANTS, configuration
 
 import ist_mpi
-from ist_mpi import constants, estimates
+from ist_mpi import api, budget, constants, estimates
 from ist_mpi.config import load
 from ist_mpi.constants import SLOW, TOO_LARGE, Constants
 from ist_mpi.exchange.mpi import Solo
 from ist_mpi.foresight import COLUMNS, foresee, to_document
+from ist_mpi.problems.quadratic import Facts
 from ist_mpi.report import show_foresight, to_json
 from ist_mpi.verdict import verdict
 
@@ -313,9 +315,12 @@ def test_theta_is_left_out_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_patience_allows_less_the_larger_the_problem() -> None:
-    efforts = [constants.patient_effort(10, d) for d in (300, 1000, 2000, 5000, 10**4)]
+    def effort(d: int, homogeneous: bool = False) -> str:
+        return constants.patient_effort(Facts(10, d, homogeneous, 0))
+
+    efforts = [effort(d) for d in (300, 1000, 2000, 5000, 10**4)]
     assert efforts == ["full", "full", "dense", "cheap", "cheap"]
-    assert constants.patient_effort(1, 5000) == "dense"
+    assert effort(5000, homogeneous=True) == "dense"
 
 
 def test_what_is_undefined_was_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,3 +388,65 @@ def test_few_restarts_take_about_a_minute() -> None:
         restarts = estimates.few_restarts(d)
         assert restarts == 1 or 120 * restarts * d**2 / estimates.PRODUCT_RATE <= 60
     assert estimates.few_restarts(6001) > 5
+
+
+# Memory
+
+
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, matrices: int, **run: Any) -> dict[str, Any]:
+    """A problem, and as much free memory as a run needs without theory, and so many matrices."""
+    config = {**small(), "run": {"rounds": 2, **run}}
+    config["problem"] |= {"d": 100}
+    needs = api.open_job(Solo(), config)[0].budget.memory_root
+    free = psutil.virtual_memory()._replace(available=needs + matrices * 8 * 100**2)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("matrices", "there", "left_out"),
+    [
+        (0, "bias_norm_squared", "spectral_radius"),
+        (12, "spectral_radius", "theta"),
+        (20, "spectral_radius", "stable_step_size_limit"),
+        (41, "limit_gap", ""),
+    ],
+)
+def test_runs_do_not_need_memory_for_theory_unasked(
+    monkeypatch: pytest.MonkeyPatch, matrices: int, there: str, left_out: str
+) -> None:
+    config = short_of_memory(monkeypatch, matrices)
+    config["method"]["step_size"] = 1e-5
+    theory = ist_mpi.run(config).theory
+    assert np.isfinite(theory[there])
+    assert left_out in theory["not_computed"].split() or not theory["not_computed"]
+    assert bool(theory["not_computed"]) == bool(left_out)
+
+
+@pytest.mark.parametrize("asked", ["run", "step size", "command", "trajectory"])
+def test_theory_that_is_asked_for_is_refused_where_memory_is_short(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    config = short_of_memory(monkeypatch, 12)
+    if asked == "run":
+        config["run"]["theory"] = True
+    if asked == "step size":
+        config["method"]["step_size"] = "theory"
+    ask: dict[str, Callable[[], Any]] = {
+        "command": lambda: foresee(Solo(), config, full=True),
+        "trajectory": lambda: foresee(Solo(), config, rounds=2),
+    }
+    with pytest.raises(ist_mpi.InputError, match=r"[13].* MiB of it for constants of theory"):
+        ask.get(asked, lambda: ist_mpi.run(config))()
+
+
+def test_command_says_that_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = foresee(Solo(), short_of_memory(monkeypatch, 12)).constants
+    assert found.spectral_radius is not None
+    assert found.not_computed["stable_step_size_limit"] == constants.NO_MEMORY
+
+
+def test_estimates_need_no_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "DENSE", 50)
+    config = short_of_memory(monkeypatch, 0, theory=True)
+    assert api.open_job(Solo(), config)[0].effort == "full"

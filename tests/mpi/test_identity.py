@@ -1,16 +1,18 @@
 """n workers on any number of ranks: the same bits, for every method, by every exchange."""
 
+import platform
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from cases import VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
-from ist_mpi import constants
+from ist_mpi import api, constants
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
 
@@ -111,6 +113,24 @@ def test_estimates_are_near_the_exact_constants(
     scale = exact["initial_gap"]  # the smallest eigenvalue is found relative to the spectrum
     assert abs(found["w_min_eigenvalue"] - exact["w_min_eigenvalue"]) < 1e-2 * scale
     alone_and_together(config)
+
+
+def test_the_shortest_host_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configuration("merge", "n = d")
+    config["problem"] |= {"d": 40, "n": 7}
+    needs = api.open_job(WORLD, config)[0].budget
+    of_last = needs.memory if WORLD.size > 1 else needs.memory_root
+    short = psutil.virtual_memory()._replace(available=of_last + 8 * 40**2)
+    monkeypatch.setattr(platform, "node", lambda: f"host {WORLD.rank}")
+    if WORLD.rank == WORLD.size - 1:
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: short)
+    assert WORLD.allgather(api.open_job(WORLD, config)[0].effort) == ["none"] * WORLD.size
+    theory = ist_mpi.run(config, WORLD).theory
+    assert "theta" in theory["not_computed"].split()
+    assert np.isnan(theory["theta"])
+    config["run"]["theory"] = True
+    with pytest.raises(ist_mpi.InputError, match="constants of theory"):
+        ist_mpi.run(config, WORLD)
 
 
 def test_divergence_is_the_same_everywhere() -> None:
