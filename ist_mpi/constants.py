@@ -6,7 +6,7 @@ constants, and the step size that is made from them, are the same on any number 
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -87,6 +87,9 @@ class Constants:
     estimated: tuple[str, ...] = field(default=())
     """What is an estimate, because d is too large for d × d matrices; all else is exact."""
 
+    from_solution: bool = False
+    """Whether x⁰ is the solution, to rounding: what is relative to its gap is then undefined."""
+
     @classmethod
     def of(
         cls,
@@ -100,7 +103,7 @@ class Constants:
 
     def values(self) -> dict[str, float | None]:
         """The constants by name."""
-        notes = ("not_computed", "estimated")
+        notes = ("not_computed", "estimated", "from_solution")
         names = [item.name for item in fields(self) if item.name not in notes]
         return {name: getattr(self, name) for name in names}
 
@@ -221,6 +224,7 @@ def _application(distinct: int, d: int) -> float:
 
 THEOREM = ("theta", "step_size_limit")
 LIMIT = ("limit_relative_gap", "limit_gap")
+RELATIVE = ("limit_relative_gap", "fixed_point_relative_gap")
 
 
 def compute(
@@ -233,8 +237,24 @@ def compute(
     effort: Effort,
 ) -> Constants:
     """The constants that the effort allows; collective, the same on every rank."""
-    d, n = len(x0), int(where.workers[-1])
     first_gap = objective.gap(x0)
+    found = _compute(comm, where, local, objective, method, first_gap, effort)
+    if first_gap > 0:
+        return found
+    left_out = {name: why for name, why in found.not_computed.items() if name not in RELATIVE}
+    return replace(found, not_computed=left_out, from_solution=True)
+
+
+def _compute(
+    comm: Any,
+    where: Layout,
+    local: LocalQuadratics,
+    objective: Objective,
+    method: Method,
+    first_gap: float,
+    effort: Effort,
+) -> Constants:
+    d, n = len(objective.mean.b), int(where.workers[-1])
     values = _of_fixed_point(objective, first_gap)
     if method.local_steps > 1:
         return Constants.of(values, {})  # nothing else is defined
@@ -256,9 +276,18 @@ def compute(
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
         return Constants.of(values, dict.fromkeys(LIMIT, AT_THE_LIMIT))
     if limits is not None:
-        values["limit_gap"] = max(0.0, limits.gap)
-        values["limit_relative_gap"] = max(0.0, limits.gap) / first_gap if first_gap > 0 else None
+        gap = max(0.0, limits.gap)
+        if first_gap == 0.0 and gap <= _resolution(objective):
+            gap = 0.0
+        values["limit_gap"] = gap
+        values["limit_relative_gap"] = gap / first_gap if first_gap > 0 else None
     return Constants.of(values, {})
+
+
+def _resolution(objective: Objective) -> float:
+    """What two values of f between f(0) and f* differ by at least, if they do."""
+    scale = 0.5 * abs(float(objective.mean.b @ objective.prediction.x_star))  # f(0) − f*
+    return float(np.finfo(float).eps) * scale
 
 
 def _defined(method: Method, n: int, d: int) -> list[str]:

@@ -88,7 +88,7 @@ def _prepare(
     if method.step_size == "theory":
         step = theory_step_size(comm, where, local, method, d)
         method = method.model_copy(update={"step_size": step})
-    prediction = predict(comm, where, method, mean, rescaled)
+    prediction = predict(comm, where, method, mean, rescaled, x0)
     applies = method.local_steps == 1 and not method.multiplies_model
     moments = theory.first_moments(method, n, d) if applies else None
     objective = Objective(comm, where, mean, prediction, moments, rescaled)

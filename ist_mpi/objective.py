@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
     """What theory says of a method on this problem, on every rank."""
 
     x_star: Float64
-    """The minimiser x* = L̄⁻¹ b̄, shape (d,)."""
+    """The minimiser x* = L̄⁻¹ b̄, shape (d,); x⁰ itself, where that is it to rounding."""
     f_star: float
     fixed_point: Float64 | None
     """x∞, shape (d,), where the iterates tend to on average; None where undefined."""
@@ -132,9 +132,17 @@ def preconditioned_means(
 
 
 def predict(
-    comm: Any, where: Layout, method: Method, mean: Means, rescaled: Preconditioned | None
+    comm: Any,
+    where: Layout,
+    method: Method,
+    mean: Means,
+    rescaled: Preconditioned | None,
+    x0: Float64,
 ) -> Prediction:
     """x*, f* and x∞, solved on rank 0 and known everywhere; collective.
+
+    An x⁰ (d,) that solves L̄x = b̄ to rounding is x*: beside another solution, which is no better,
+    its gap would be made of rounding errors, and so would all that is relative to it.
 
     Raises
     ------
@@ -145,6 +153,8 @@ def predict(
     x_star = _solution(comm, where, mean)
     diagonal_slab = mean.L[np.arange(len(mean.L)), np.arange(where.slab.start, where.slab.stop)]
     diagonal = workers.whole(comm, where, np.ascontiguousarray(diagonal_slab), everywhere=True)
+    if _is_solution(comm, where, mean, x0, float(np.max(np.asarray(diagonal)))):
+        x_star = x0.copy()
     moments = theory.first_moments(method, n, d)
     X = workers.whole(comm, where, mean.L if rescaled is None else rescaled.L)
 
@@ -168,6 +178,18 @@ def predict(
     x_infinity, limit = ranks.on_root(comm, solve)
     f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
     return Prediction(x_star, f_star, x_infinity, limit, np.asarray(diagonal))
+
+
+def _is_solution(comm: Any, where: Layout, mean: Means, x: Float64, largest: float) -> bool:
+    """`theory.is_solution` of an x (d,) that all ranks know, on every rank; collective."""
+    product = np.empty(len(mean.L))
+    kernels.rows_product(mean.L, x, product)
+    image = workers.whole(comm, where, product)
+    return bool(
+        ranks.on_root(
+            comm, lambda: image is not None and theory.is_solution(x, image, mean.b, largest)
+        )
+    )
 
 
 def _solution(comm: Any, where: Layout, mean: Means) -> Float64:

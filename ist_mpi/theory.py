@@ -105,6 +105,24 @@ def solve_mean(L_mean: Float64, b_mean: Float64) -> Solved:
     return Solved(linalg.cho_solve(factor, b_mean, check_finite=False), factor)
 
 
+def is_solution(x: Float64, image: Float64, b_mean: Float64, largest: float) -> bool:
+    """Whether L̄x = b̄ holds as well as rounding lets anything hold.
+
+    The entries of L̄ are at most its largest diagonal one, so that of L̄x − b̄, which are sums of d
+    products, (d + 16) ε (max_j L̄_jj ‖x‖_∞ + ‖b̄‖_∞) is within rounding of zero.
+
+    Parameters
+    ----------
+    x, image, b_mean : ndarray, shape (d,)
+        x, L̄x and b̄.
+    largest : float
+        max_j L̄_jj.
+    """
+    size = largest * np.abs(x).max() + np.abs(b_mean).max()
+    rounding = (len(x) + 16) * np.finfo(float).eps * size
+    return bool(np.isfinite(rounding) and np.abs(image - b_mean).max() <= rounding)
+
+
 def fixed_point(
     M: Float64, m: Float64, gamma: float, mean_sketch: Float64 | None = None
 ) -> Float64 | None:

@@ -11,12 +11,13 @@ SOLVED = 1e-14
 
 def verdict(method: Method, constants: Constants) -> str:
     """Where the iterates go, and what Theorem 1 says of the step size: a sentence or two."""
+    start = "x⁰ is the solution. " if constants.from_solution else ""
     if method.local_steps > 1:
         return (
-            f"No closed form is known for {method.local_steps} local steps; the constants of one "
-            "local step tell which step sizes to try."
+            f"{start}No closed form is known for {method.local_steps} local steps; the constants "
+            "of one local step tell which step sizes to try."
         )
-    return f"{_destination(method.gamma, constants)} {_theorem(method, constants)}".strip()
+    return f"{start}{_destination(method.gamma, constants)} {_theorem(method, constants)}".strip()
 
 
 def _destination(gamma: float, constants: Constants) -> str:
@@ -35,15 +36,16 @@ def _destination(gamma: float, constants: Constants) -> str:
     computed = "limit_gap" not in constants.not_computed
     if computed and radius is not None:
         return "Diverges: the second moment grows."
-    place = constants.fixed_point_relative_gap
-    if radius is None or place is None:
+    place, bias = constants.fixed_point_relative_gap, constants.bias_norm_squared
+    if radius is None or bias is None:
         return "Convergence was not examined."
-    if place <= SOLVED:
-        return "The mean iterate converges to the solution; the noise around it was not computed."
-    return (
-        f"The mean iterate converges to a point of relative gap {place:.3g}; the noise around it "
-        "was not computed."
-    )
+    if bias == 0.0 or (place is not None and place <= SOLVED):
+        where = "the solution"
+    elif place is None:
+        where = f"a point of gap {bias / 2:.3g}"
+    else:
+        where = f"a point of relative gap {place:.3g}"
+    return f"The mean iterate converges to {where}; the noise around it was not computed."
 
 
 def _theorem(method: Method, constants: Constants) -> str:

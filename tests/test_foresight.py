@@ -21,6 +21,7 @@ from ist_mpi.foresight import COLUMNS, foresee, to_document
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.report import show_foresight, to_json
 from ist_mpi.verdict import verdict
+from ist_mpi.verify import verify
 
 KEYS = {
     "theta",
@@ -173,6 +174,7 @@ def test_verdict_of_remark_1() -> None:
             {
                 "spectral_radius": 0.9,
                 "fixed_point_relative_gap": 0.5,
+                "bias_norm_squared": 2.0,
                 "not_computed": {"limit_gap": SLOW, "theta": SLOW},
             },
             "mean iterate converges to a point of relative gap 0.5",
@@ -450,3 +452,73 @@ def test_estimates_need_no_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "DENSE", 50)
     config = short_of_memory(monkeypatch, 0, theory=True)
     assert api.open_job(Solo(), config)[0].effort == "full"
+
+
+# From the solution
+
+
+def from_solution(off: float = 0.0, condition: float = 1e3, **method: Any) -> dict[str, Any]:
+    """A problem whose x⁰ is the solution, as numpy finds it, times 1 + off."""
+    stream = np.random.default_rng(3)
+    n, d = 3, 20
+    scale = np.sqrt(np.geomspace(1.0, condition, d))
+    B = stream.standard_normal((n, 2 * d, d)) * scale
+    L, b = B.transpose(0, 2, 1) @ B / d, stream.standard_normal((n, d))
+    x0 = np.linalg.solve(L.mean(axis=0), b.mean(axis=0)) * (1.0 + off)
+    step = {"name": "gradient_descent", "step_size": 1e-2 / condition, **method}
+    return {
+        "problem": {"kind": "arrays", "L": L, "b": b, "x0": x0},
+        "method": step,
+        "run": {"rounds": 5},
+    }
+
+
+@pytest.mark.parametrize("condition", [1e1, 1e4, 1e8])
+@pytest.mark.parametrize("variant", ["gradient descent", "merge", "dcgd, rand"])
+def test_gaps_relative_to_rounding_are_undefined(
+    variant: str, condition: float, tmp_path: Path
+) -> None:
+    config = from_solution(0.0, condition, **VARIANTS[variant])
+    found = foresee(Solo(), config, rounds=2)
+    assert found.constants.fixed_point_relative_gap is None
+    assert found.constants.limit_relative_gap is None
+    assert not found.constants.not_computed
+    assert found.trajectory is not None
+    assert np.isnan(found.trajectory[:, [2, 6]]).all()
+    words = verdict(found.method, found.constants)
+    stays = variant == "gradient descent"
+    assert words.startswith("x⁰ is the solution. " + ("Converges to" if stays else "Goes from"))
+    run = ist_mpi.run(config, out=tmp_path / "run.h5")
+    assert run.theory["initial_gap"] == run.rounds["gap"][0] == 0.0
+    assert np.isnan(run.rounds["relative_gap"]).all()
+    assert np.isnan(run.theory["fixed_point_relative_gap"])
+    report = verify([tmp_path / "run.h5"])
+    assert not report.failed, report.rows
+
+
+def test_a_run_from_the_solution_reaches_its_tolerance(tmp_path: Path) -> None:
+    config = from_solution()
+    config["run"]["tolerance"] = 1e-6
+    run = ist_mpi.run(config, out=tmp_path / "run.h5")
+    assert (run.stop_reason, run.rounds["round"][-1]) == ("tolerance", 0)
+    assert not verify([tmp_path / "run.h5"]).failed
+
+
+@pytest.mark.parametrize("off", [1e-10, 1e-3])
+def test_near_the_solution_is_not_the_solution(off: float) -> None:
+    found = foresee(Solo(), from_solution(off, 1e1, name="ist")).constants
+    assert found.limit_relative_gap is not None
+    assert not found.from_solution
+    tiny = from_solution()
+    tiny["problem"] |= {"b": np.zeros((3, 20)), "x0": np.full(20, 1e-100)}
+    assert not foresee(Solo(), tiny).constants.from_solution
+
+
+def test_cheap_verdict_from_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "PATIENCE", 0.0)
+    found = foresee(Solo(), from_solution())
+    words = verdict(found.method, found.constants)
+    assert words.startswith("x⁰ is the solution. The mean iterate converges to the solution;")
+    assert "limit_relative_gap" not in found.constants.not_computed
+    biased = foresee(Solo(), from_solution(name="ist"))
+    assert "a point of gap " in verdict(biased.method, biased.constants)

@@ -58,7 +58,8 @@ def rows(log: Log) -> Finding:
         wrong.append(f"{len(rounds)} rows for {last} rounds")
     if last > log.rounds or (run.stop_reason == "rounds" and last != log.rounds):
         wrong.append(f"last round {last} of {log.rounds}")
-    reached = run.rounds["relative_gap"] <= log.tolerance
+    gap = run.rounds["gap"]  # not the relative one, which is undefined from the solution
+    reached = gap <= log.tolerance * gap[0]
     if run.stop_reason == "tolerance" and not (reached[-1] and not reached[:-1].any()):
         wrong.append(f"relative gap {run.rounds['relative_gap'][-1]:.3g} at the stop")
     if run.iterates and not np.array_equal(run.iterates["round"], rounds):
