@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from command import finish, parser_of
+from command import main_of
 from curves import (
     Curve,
     Float64,
@@ -82,7 +82,7 @@ def draw_coordinates(panel: Panel, deviations: Panel, curve: Curve) -> str:
         marker="o",
         markersize=3.0,
     )
-    deviations.level("fixed point", 0.0, color=COLOURS[1], linewidth=1.6, zorder=1)
+    deviations.across("fixed point", y=0.0, color=COLOURS[1], linewidth=1.6, zorder=1)
     deviations.axes.xaxis.get_major_locator().set_params(integer=True)
     z = (mean - x_inf) / error
     from_solution = np.abs(mean - x_star) / error
@@ -150,10 +150,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     return " ".join(findings)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    options = parser_of(__doc__).parse_args(arguments)
-    return finish("bias.py", options.output, lambda: draw(options.runs, options.output))
+main = main_of("bias.py", __doc__, draw)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ist_mpi
@@ -42,3 +42,15 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
     if finding:
         print(finding)
     return 0
+
+
+def main_of(
+    script: str, text: str | None, draw: Callable[[Sequence[Path], Path], str]
+) -> Callable[..., int]:
+    """The command of a script that takes run logs and ``-o`` only: main(arguments=None)."""
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        options = parser_of(text).parse_args(arguments)
+        return finish(script, options.output, lambda: draw(options.runs, options.output))
+
+    return main

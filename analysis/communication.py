@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from command import finish, parser_of
+from command import main_of
 from convergence import draw_curve, draw_predictions
 from curves import Curve, by_problem, column, method_name, open_curves, problem_name, stacked
 from drawing import Figure, Panel, listed, rounded
@@ -85,10 +85,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     return " ".join(filter(None, findings))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    options = parser_of(__doc__).parse_args(arguments)
-    return finish("communication.py", options.output, lambda: draw(options.runs, options.output))
+main = main_of("communication.py", __doc__, draw)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from command import finish, parser_of
+from command import main_of
 from curves import settings_of, workers_of
 from drawing import EXACT, Figure, Panel, listed, look, rounded
 
@@ -190,10 +190,7 @@ def finding(cells: Counts) -> str:
     return words
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    options = parser_of(__doc__).parse_args(arguments)
-    return finish("condition.py", options.output, lambda: draw(options.runs, options.output))
+main = main_of("condition.py", __doc__, draw)
 
 
 if __name__ == "__main__":

@@ -55,12 +55,12 @@ def draw_predictions(panel: Panel, curves: Sequence[Curve], y: str) -> None:
     defined = [level for level in levels if level > 0]
     name = "fixed point $x^\\infty$"
     if defined and np.allclose(defined, defined[0], rtol=1e-6):
-        panel.level(name, defined[0], label=name, zorder=3, **PREDICTED_LEVEL)
+        panel.across(name, y=defined[0], label=name, zorder=3, **PREDICTED_LEVEL)
         return
     for place, level in enumerate(levels):
         if level > 0:
             colour = COLOURS[place % len(COLOURS)]
-            panel.level(name, level, color=colour, dashes=(6, 4), linewidth=0.8)
+            panel.across(name, y=level, color=colour, dashes=(6, 4), linewidth=0.8)
 
 
 def draw_expectation(panel: Panel, curve: Curve, x: str, y: str, name: str, label: bool) -> None:

@@ -155,31 +155,22 @@ class Panel:
         self.axes.errorbar(across, values, yerr=errors, label=label, **style)
         self._record(series, kind, across, values, low, high)
 
-    def level(
+    def across(
         self,
         series: str,
-        y: float,
         *,
+        x: float = math.nan,
+        y: float = math.nan,
         kind: str = "predicted",
         label: str | None = None,
         **look: Any,
     ) -> None:
-        """A horizontal line across the panel."""
-        self.axes.axhline(y, label=label, **look)
-        self._record(series, kind, [math.nan], [y], [math.nan], [math.nan])
-
-    def upright(
-        self,
-        series: str,
-        x: float,
-        *,
-        kind: str = "predicted",
-        label: str | None = None,
-        **look: Any,
-    ) -> None:
-        """A vertical line across the panel."""
-        self.axes.axvline(x, label=label, **look)
-        self._record(series, kind, [x], [math.nan], [math.nan], [math.nan])
+        """A line across the panel: upright at x, or level at y."""
+        if math.isnan(x):
+            self.axes.axhline(y, label=label, **look)
+        else:
+            self.axes.axvline(x, label=label, **look)
+        self._record(series, kind, [x], [y], [math.nan], [math.nan])
 
     def legend(self, **where: Any) -> None:
         """Name what is drawn."""

@@ -101,7 +101,7 @@ def draw_limits(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) -> 
             level = rounded(float(tail(curve, "relative_gap", 0.2).mean()), 3)
             exact = f" (exact limit {rounded(limit, 3)})" if math.isfinite(limit) else ""
             words.append(f"{level} at γ = {shown(curve.settings['method.step_size'])}{exact}")
-    panel.level("fixed point", 1.0, color="0.15", dashes=(6, 4), linewidth=1.0)
+    panel.across("fixed point", y=1.0, color="0.15", dashes=(6, 4), linewidth=1.0)
     panel.axes.set_yscale("linear")
     panel.axes.set_ylim(0.97, 1.0 + 1.25 * max(0.2, max(tops) - 1.0))
     panel.axes.set_xlim(left=1.0)
@@ -158,7 +158,7 @@ def draw_quotients(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) 
         inside, rows = inside + int(np.sum(z <= 2)), rows + len(z)
         worst = max(worst, float(z.max()))
         furthest = max(furthest, float(np.abs(quotient - 1).max()))
-    panel.level("exact", 1.0, kind="exact", color="black", linewidth=0.9)
+    panel.across("exact", y=1.0, kind="exact", color="black", linewidth=0.9)
     return (
         f"The mean of {len(curves[0].runs)} runs differs from the exact expectation of f by at "
         f"most {rounded(100 * furthest)} %; {rounded(100 * inside / rows)} % of the "

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from command import finish, parser_of
+from command import main_of
 from curves import Curve, column, mean_and_error, method_name, open_curves, problem_name, stacked
 from drawing import COLOURS, MARKERS, Figure, Panel, look, rounded, shown
 
@@ -88,10 +88,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     return " ".join(findings)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    options = parser_of(__doc__).parse_args(arguments)
-    return finish("interpolation.py", options.output, lambda: draw(options.runs, options.output))
+main = main_of("interpolation.py", __doc__, draw)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from command import finish, parser_of
+from command import main_of
 from curves import Curve, Float64, by_problem, mean_and_error, open_curves, problem_name, tail
 from drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
 
@@ -158,10 +158,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     return " ".join(findings)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    options = parser_of(__doc__).parse_args(arguments)
-    return finish("local_limit.py", options.output, lambda: draw(options.runs, options.output))
+main = main_of("local_limit.py", __doc__, draw)
 
 
 if __name__ == "__main__":

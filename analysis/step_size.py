@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from command import finish, parser_of
+from command import main_of
 from curves import Curve, Float64, column, expectation, open_curves, problem_name, stacked, tail
 from drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel, rounded
 
@@ -64,17 +64,14 @@ def reach(curve: Curve) -> Reach:
 
 def draw_limits(panel: Panel, curve: Curve, named: bool) -> None:
     """The step sizes that theory knows."""
-    for name, label, style in (
-        ("step_size_limit", "$1/\\theta$", {"color": "0.4", "linestyle": ":"}),
-        (
-            "stable_step_size_limit",
-            "$\\gamma_{\\mathrm{max}}$",
-            {"color": "0.15", "linestyle": "-."},
-        ),
+    for name, label, colour, style in (
+        ("step_size_limit", "$1/\\theta$", "0.4", ":"),
+        ("stable_step_size_limit", "$\\gamma_{\\mathrm{max}}$", "0.15", "-."),
     ):
         limit = curve.theory(name)
         if math.isfinite(limit):
-            panel.upright(name, limit, label=label if named else None, linewidth=1.0, **style)
+            look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.0}
+            panel.across(name, x=limit, label=label if named else None, **look)
 
 
 def draw(runs: Sequence[Path], output: Path) -> str:
@@ -109,9 +106,9 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     for one in diverged:
         wall: dict[str, Any] = {"color": COLOURS[1], "linewidth": 1.4, "linestyle": (0, (5, 1))}
         for panel in (left, right):
-            panel.upright("diverged", one.step_size, kind="measured", label="diverged", **wall)
+            panel.across("diverged", x=one.step_size, kind="measured", label="diverged", **wall)
     level = curves[0].theory("fixed_point_relative_gap")
-    right.level("fixed point", level, label="fixed point $x^\\infty$", **PREDICTED_LEVEL)
+    right.across("fixed point", y=level, label="fixed point $x^\\infty$", **PREDICTED_LEVEL)
     for panel in (left, right):
         draw_limits(panel, curves[0], named=panel is left)
         panel.legend(loc="best")
@@ -134,10 +131,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     return words
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    options = parser_of(__doc__).parse_args(arguments)
-    return finish("step_size.py", options.output, lambda: draw(options.runs, options.output))
+main = main_of("step_size.py", __doc__, draw)
 
 
 if __name__ == "__main__":
