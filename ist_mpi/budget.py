@@ -11,7 +11,7 @@ import psutil
 from ist_mpi.config import Config
 from ist_mpi.constants import DENSE, Effort
 from ist_mpi.errors import Fault
-from ist_mpi.kernels import quadratic as kernels
+from ist_mpi.kernels import matrices as kernels
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.runlog import COLUMNS
 from ist_mpi.sketches import block_sizes

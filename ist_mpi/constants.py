@@ -113,7 +113,7 @@ def over_workers(
 ) -> Callable[[Callable[[Quadratic], Float64]], Float64]:
     """The sum over all workers, for `round_moments`."""
     n = int(where.workers[-1])
-    mine = [Quadratic(L, b) for L, b in zip(local.L, local.b, strict=True)]
+    mine = [Quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
 
     def total(term: Callable[[Quadratic], Float64]) -> Float64:
         if local.homogeneous:  # one term, the same on every rank that has a worker

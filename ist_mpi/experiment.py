@@ -13,12 +13,13 @@ from threadpoolctl import threadpool_limits
 from ist_mpi import methods, theory
 from ist_mpi.config import Config, Method
 from ist_mpi.constants import Constants, Effort, compute, theory_step_size
+from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks, rounds, workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.methods.bench import Bench
 from ist_mpi.objective import Objective, means, preconditioned_means, predict
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
-from ist_mpi.sketches import Factors, Sketch, block_sizes
+from ist_mpi.sketches import Factors, Sketch, block_sizes, disjoint
 
 Float64 = NDArray[np.float64]
 
@@ -41,6 +42,15 @@ class Experiment(NamedTuple):
 def facts_of(config: Config, source: Source) -> Facts:
     """The facts of an opened problem; raises InputError if the sketch does not fit them."""
     block_sizes(config.method, source.n, source.d)
+    if config.run.exchange == "serverless" and not disjoint(config.method, source.n, source.d):
+        raise InputError(
+            Fault(
+                "run.exchange",
+                f'"serverless" with blocks that overlap (n = {source.n}, d = {source.d})',
+                'name = "ist" with the permutation sketch and n ≤ d',
+                '"server", "replicated" or "auto"',
+            )
+        )
     return Facts(source.n, source.d, source.homogeneous, source.data_bytes)
 
 
@@ -96,14 +106,16 @@ def _prepare(
     return Experiment(comm, where, method, local, objective, constants, x0, n, d)
 
 
-def method_of(config: Config, experiment: Experiment) -> tuple[methods.Method, Bench]:
-    """The configured method at x⁰, and the bench it works on."""
+def method_of(
+    config: Config, experiment: Experiment, exchange: str
+) -> tuple[methods.Method, Bench]:
+    """The configured method at x⁰, and the bench it works on, with the exchange of that name."""
     sketch = Sketch(config.method, experiment.n, experiment.d, config.run.seed)
     bench = Bench(
         problem=experiment.problem,
         sketch=sketch,
         factors=Factors(sketch, experiment.problem.diagonals, experiment.problem.index),
-        exchange=rounds.connect(experiment.comm, config.run.exchange, sketch, experiment.where),
+        exchange=rounds.connect(experiment.comm, exchange, sketch, experiment.where),
         where=experiment.where,
     )
     return methods.start(config.method, bench, experiment.x0), bench

@@ -17,7 +17,7 @@ from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks, workers
 from ist_mpi.exchange.workers import Layout
-from ist_mpi.kernels import quadratic as kernels
+from ist_mpi.kernels import matrices as kernels
 from ist_mpi.problems.quadratic import LocalQuadratics
 
 Float64 = NDArray[np.float64]
@@ -73,7 +73,7 @@ def means(comm: Any, where: Layout, local: LocalQuadratics, d: int) -> Means:
     """L̄, b̄ and the mean constant, added up in worker order; collective."""
 
     def L_of(worker: int) -> Float64:
-        return np.asarray(local.L[local.index[worker - where.first]])
+        return local.matrix(int(local.index[worker - where.first]))
 
     def b_of(worker: int) -> Float64:
         return np.asarray(local.b[local.index[worker - where.first]])
@@ -115,7 +115,7 @@ def preconditioned_means(
 
     def L_of(worker: int) -> Float64:
         root = roots[of(worker)]
-        return np.asarray(root[:, None] * local.L[of(worker)] * root)
+        return np.asarray(root[:, None] * local.matrix(of(worker)) * root)
 
     def b_of(worker: int) -> Float64:
         return np.asarray(roots[of(worker)] * local.b[of(worker)])

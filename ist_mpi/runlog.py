@@ -93,6 +93,10 @@ class RunLog:
         """Add the blocks that lead from x^k to x^{k+1}."""
         self._draws.append((k, blocks.pi.copy(), blocks.offsets.copy()))
 
+    def note(self, name: str, value: float | str) -> None:
+        """Set a root attribute that is known only at the end."""
+        self._attributes[name] = value
+
     def rows(self) -> dict[str, NDArray[Any]]:
         """The columns so far."""
         return {
@@ -267,6 +271,9 @@ REQUIRED = {
 }
 """The attributes of / and their types, besides `format` and `schema_version`."""
 
+OPTIONAL = ("threads", "exchange", "seconds_measuring")
+"""Attributes of / that a log may have."""
+
 CONSTANTS = ("f_star", "initial_gap", "fixed_point_gap", "fixed_point_relative_gap")
 """The attributes of /theory that every log has."""
 
@@ -277,7 +284,7 @@ def _read(file: Any, path: Path | None) -> Run:
     try:
         attributes = {
             name: _plain(file.attrs[name])
-            for name in ("format", "schema_version", "threads", *REQUIRED)
+            for name in ("format", "schema_version", *OPTIONAL, *REQUIRED)
             if name in file.attrs
         }
         kind, version = str(attributes.get("format")), str(attributes.get("schema_version"))

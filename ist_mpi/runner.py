@@ -1,6 +1,5 @@
 """The main loop: rounds, measurements, and when to stop."""
 
-import itertools
 import json
 import math
 import time
@@ -12,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ist_mpi import provenance
+from ist_mpi.choice import choose_exchange
 from ist_mpi.config import Config
 from ist_mpi.constants import as_attributes
 from ist_mpi.exchange import ranks, workers
@@ -19,11 +19,14 @@ from ist_mpi.experiment import Experiment, method_of
 from ist_mpi.kernels import model as kernels
 from ist_mpi.methods import Method
 from ist_mpi.methods.bench import Bench
+from ist_mpi.pace import Pace
 from ist_mpi.progress import Progress, Watcher
 from ist_mpi.runlog import Result, RunLog
 from ist_mpi.sketches import Blocks
 
 REPORT_SECONDS = 0.2
+CHECKED = 100
+"""Every so many rounds the model is looked at, logged or not: it may have ceased to be finite."""
 
 
 def execute(
@@ -54,12 +57,12 @@ def execute(
         On rank 0, if the log cannot be written.
     """
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        _warm_up(config, experiment)
-        method, bench = method_of(config, experiment)
-        log = _open_log(config, experiment, out, force)
+        exchange = choose_exchange(config, experiment)
+        method, bench = method_of(config, experiment, exchange)
+        log = _open_log(config, experiment, bench.exchange.name, out, force)
         record = Record(config, experiment, method, bench, log, watch)
         try:
-            _train(config, method, bench, record)
+            _train(method, bench, record)
         except KeyboardInterrupt:
             if log is not None:
                 log.commit("stopped", "interrupted")
@@ -67,16 +70,18 @@ def execute(
         return _shared_result(experiment.comm, log)
 
 
-def _train(config: Config, method: Method, bench: Bench, record: "Record") -> None:
-    """The loop that everything else serves: rounds k = 0, 1, 2, … until rank 0 says stop."""
-    for k in itertools.count():
-        if k % config.log.every == 0:
-            record.observe(k)
-        blocks = bench.sketch.draw(k) if record.on_root else bench.sketch.blocks
-        if not bench.exchange.broadcast(record.goes_on(k), blocks):
+def _train(method: Method, bench: Bench, record: "Record") -> None:
+    """The loop that everything else serves: rounds 0, 1, 2, … until rank 0 says stop."""
+    k = 0
+    while True:
+        record.look(k)
+        last = record.next_stop(k)
+        if last == k:
             break
-        record.keep_draw(k, blocks)
-        method.round()
+        method.rounds(k, last)
+        record.keep_draw(k, bench.sketch.blocks(k))
+        k = last
+    bench.exchange.close()
     record.finish(k)
 
 
@@ -93,6 +98,8 @@ class Record:
         watch: Watcher | None,
     ) -> None:
         self.on_root = log is not None
+        self.measuring = 0.0  # seconds
+        self._comm = experiment.comm
         self._config, self._objective = config, experiment.objective
         self._method, self._exchange = method, bench.exchange
         self._log, self._watch = log, watch
@@ -103,12 +110,23 @@ class Record:
         self._status, self._reason = "finished", "rounds"
         self._began = time.monotonic()
         self._next_report = self._began
+        one_by_one = config.log.permutations and experiment.method.sketch != "identity"
+        self._pace = Pace(1 if one_by_one else CHECKED)
+
+    def look(self, k: int) -> None:
+        """Measure and log x^k if it is its turn; collective."""
+        if k % self._config.log.every == 0:
+            self.observe(k)
+        elif k % CHECKED == 0:
+            self._exchange.share(self._method.x)
 
     def observe(self, k: int) -> None:
         """Measure x^k and log it; collective."""
+        began = time.monotonic()
         self._exchange.share(self._method.x)
         metrics = self._objective.measure(self._method.x)
         self._observed = k
+        self.measuring += time.monotonic() - began
         if self._log is None or metrics is None:
             return
         if k == 0:
@@ -125,11 +143,19 @@ class Record:
         self._log.append(self._row, self._method.x, self._config.log.iterates)
         self._log.commit_if_due()
 
-    def goes_on(self, k: int) -> bool:
-        """Whether round k is to be made; only rank 0's answer counts."""
-        if not self.on_root:
-            return True
-        if not kernels.all_finite(self._method.x):
+    def next_stop(self, k: int) -> int:
+        """Where the rounds from k on stop; k: the run ends here. Rank 0 decides; collective."""
+        stop = k
+        if self.on_root and self._goes_on(k):
+            config = self._config
+            stop = min(config.run.rounds, _after(k, config.log.every), _after(k, CHECKED))
+            stop = min(stop, k + self._pace.rounds(k))
+        return ranks.from_root(self._comm, stop)
+
+    def _goes_on(self, k: int) -> bool:
+        """Whether there is a round after x^k."""
+        looked_at = self._observed == k or k % CHECKED == 0
+        if looked_at and not kernels.all_finite(self._method.x):
             self._status, self._reason = "failed", self._divergence(k)
             return False
         tolerance = self._config.run.tolerance
@@ -151,14 +177,14 @@ class Record:
         """What to tell the user whose run blew up."""
         limit = self._objective.prediction.mean_step_size_limit
         gamma = self._config.method.gamma
-        text = f"diverged: the model is not finite after round {k}, step size {gamma:g}"
+        text = f"diverged: the model is not finite after {k} rounds, step size {gamma:g}"
         if math.isnan(limit):
             return f"{text}; try a smaller one"
         steps = " (for one local step)" if self._config.method.local_steps > 1 else ""
         return f"{text}; the mean iterate is stable only below {limit:.4g}{steps}"
 
     def keep_draw(self, k: int, blocks: Blocks) -> None:
-        """Log the blocks of round k, if that is asked for."""
+        """Log the blocks of round k, if that is asked for: then rounds are made one by one."""
         if self._keeps_draws and self._log is not None:
             self._log.append_draw(k, blocks)
 
@@ -168,21 +194,17 @@ class Record:
             self.observe(k)
         if self._log is not None:
             self._report(k)
+            self._log.note("seconds_measuring", self.measuring)
             self._log.commit(self._status, self._reason)
 
 
-def _warm_up(config: Config, experiment: Experiment) -> None:
-    """Compile all that the loop calls, by one round whose result is thrown away; collective."""
-    method, bench = method_of(config, experiment)
-    bench.exchange.broadcast(True, bench.sketch.draw(0))
-    method.round()
-    bench.exchange.share(method.x)
-    kernels.all_finite(method.x)
-    experiment.objective.measure(method.x)
+def _after(k: int, step: int) -> int:
+    """The first multiple of `step` after k."""
+    return (k // step + 1) * step
 
 
 def _open_log(
-    config: Config, experiment: Experiment, out: Path | None, force: bool
+    config: Config, experiment: Experiment, exchange: str, out: Path | None, force: bool
 ) -> RunLog | None:
     """The log, on rank 0; collective."""
     comm, x0 = experiment.comm, experiment.x0
@@ -215,6 +237,7 @@ def _open_log(
         "run_id": config.run_id(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.run.seed,
+        "exchange": exchange,
         **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
     return RunLog(out, attributes, arrays, theory, force)
@@ -228,7 +251,7 @@ def _whole_problem(experiment: Experiment) -> dict[str, Any]:
     def of(worker: int) -> int:
         return int(local.index[worker - where.first])
 
-    L = workers.workers_array(comm, where, lambda worker: local.L[of(worker)], (d, d))
+    L = workers.workers_array(comm, where, lambda worker: local.matrix(of(worker)), (d, d))
     b = workers.workers_array(comm, where, lambda worker: local.b[of(worker)], (d,))
     constant = workers.all_workers(comm, local.constant[local.index])
     return {} if L is None else {"L": L, "b": b, "constant": constant}

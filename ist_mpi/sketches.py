@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.kernels import draws, philox
+from ist_mpi.kernels import draws, factors, philox
 
 Int32 = NDArray[np.int32]
 Float64 = NDArray[np.float64]
@@ -47,8 +47,18 @@ def block_sizes(method: Method, n: int, d: int) -> tuple[int, int]:
     return q, size
 
 
+def disjoint(method: Method, n: int, d: int) -> bool:
+    """Whether every coordinate belongs to exactly one worker, and only that part of x is needed."""
+    if method.name != "ist":
+        return False
+    return n == 1 if method.sketch == "identity" else method.sketch == "permutation" and n <= d
+
+
 class Sketch:
     """The blocks of every round, drawn from (seed, round) alone.
+
+    There is room for the blocks of two rounds, even and odd, so that the next round's can be drawn
+    and sent while this round's are in use.
 
     Attributes
     ----------
@@ -62,49 +72,62 @@ class Sketch:
         t, the number of coordinates handed out in a round, summed over the workers.
     disjoint : bool
         Whether every coordinate belongs to exactly one worker.
-    message : ndarray of int32
-        What has to be broadcast for all ranks to know the blocks; `blocks` looks into it.
     """
 
     def __init__(self, method: Method, n: int, d: int, seed: int) -> None:
         self.name, self.scaling = method.sketch, method.scaling
-        self.n, self.d, self.seed = n, d, seed
-        self.disjoint = n == 1 if self.name == "identity" else self.name == "permutation"
-        self.disjoint = self.disjoint and n <= d
+        self.n, self.d = n, d
         self.q, self.size = block_sizes(method, n, d)
-        self.message = np.zeros(n + 1 + self.size, dtype=np.int32)
-        self.blocks = Blocks(self.message[n + 1 :], self.message[: n + 1])
-        self._state = np.zeros(philox.STATE_SIZE, dtype=np.uint32)
-        if self.name == "identity":
-            self.blocks.pi[:] = np.tile(np.arange(d, dtype=np.int32), n)
-            self.blocks.offsets[:] = np.arange(n + 1, dtype=np.int32) * d
-            self.message = self.message[:0]  # the same every round: nothing to broadcast
-        elif self.name == "rand":
-            self.blocks.offsets[:] = np.arange(n + 1, dtype=np.int32) * self.q
-            self._pool = np.arange(d, dtype=np.int32)
-            self._swaps = np.empty(self.q, dtype=np.int64)
-        elif n > d:
-            self.blocks.offsets[:] = np.arange(n + 1, dtype=np.int32)
-            self._order = np.empty(d, dtype=np.int32)
-        else:
-            self._owner = np.empty(d, dtype=np.int32)
-            self._order = np.empty(n, dtype=np.int32)
+        kind = {"identity": draws.ALL, "rand": draws.SUBSETS}.get(self.name, draws.DISJOINT)
+        if kind == draws.DISJOINT and n > d:
+            kind = draws.SINGLE
+        self.disjoint = disjoint(method, n, d)
+        self._messages = [np.zeros(n + 1 + self.size, dtype=np.int32) for _ in range(2)]
+        self._plans = [self._plan(kind, seed, message) for message in self._messages]
+
+    def _plan(self, kind: int, seed: int, message: Int32) -> draws.Plan:
+        """The plan whose blocks are in `message`: offsets, then pi."""
+        n, d, q = self.n, self.d, self.q
+        offsets, pi = message[: n + 1], message[n + 1 :]
+        if kind == draws.ALL:
+            pi[:] = np.tile(np.arange(d, dtype=np.int32), n)
+        if kind != draws.DISJOINT:
+            offsets[:] = np.arange(n + 1, dtype=np.int32) * (1 if kind == draws.SINGLE else q)
+        subsets = kind == draws.SUBSETS
+        return draws.Plan(
+            kind=kind,
+            seed=seed,
+            pi=pi,
+            offsets=offsets,
+            owner=np.empty(d if kind == draws.DISJOINT else 0, dtype=np.int32),
+            order=np.empty(min(n, d), dtype=np.int32),
+            pool=np.arange(d if subsets else 0, dtype=np.int32),
+            swaps=np.empty(q if subsets else 0, dtype=np.int64),
+            state=np.zeros(philox.STATE_SIZE, dtype=np.uint32),
+        )
 
     @property
     def random(self) -> bool:
         """Whether the blocks change from round to round."""
         return self.name != "identity"
 
+    def plan(self, k: int) -> draws.Plan:
+        """Where round k's blocks are drawn."""
+        return self._plans[k % 2]
+
+    def blocks(self, k: int) -> Blocks:
+        """Round k's blocks, once drawn or received, until those of round k + 2 are."""
+        plan = self._plans[k % 2]
+        return Blocks(plan.pi, plan.offsets)
+
+    def message(self, k: int) -> Int32:
+        """What has to be broadcast for all ranks to know round k's blocks; empty if nothing."""
+        return self._messages[k % 2] if self.random else self._messages[0][:0]
+
     def draw(self, k: int) -> Blocks:
-        """Draw the blocks that lead from x^k to x^{k+1}; overwrites the last ones."""
-        pi, offsets = self.blocks
-        if self.name == "rand":
-            draws.draw_subsets(self.seed, k, offsets, pi, self._pool, self._swaps, self._state)
-        elif self.name == "permutation" and self.n > self.d:
-            draws.draw_single_coordinates(self.seed, k, pi, self._order, self._state)
-        elif self.name == "permutation":
-            draws.draw_permutation(self.seed, k, offsets, pi, self._owner, self._order, self._state)
-        return self.blocks
+        """Draw the blocks that lead from x^k to x^{k+1}."""
+        draws.draw(self.plan(k), k)
+        return self.blocks(k)
 
 
 class Factors:
@@ -120,47 +143,36 @@ class Factors:
     """
 
     def __init__(self, sketch: Sketch, diagonals: Float64, index: NDArray[np.int64]) -> None:
-        self._sketch = sketch
-        self._by_holders = sketch.name == "permutation" and sketch.n > sketch.d
-        self._preconditioned = sketch.scaling == "preconditioned"
-        if self._preconditioned:
-            self._inverse_roots = 1.0 / np.sqrt(diagonals)
-            self._index = index
         n, d = sketch.n, sketch.d
-        self._scale = {
+        by_holders = sketch.name == "permutation" and n > d
+        preconditioned = sketch.scaling == "preconditioned"
+        scale = {
             "unbiased": d / sketch.q if sketch.name == "rand" else float(n),
             "unscaled": 1.0,
             "preconditioned": float(np.sqrt(n)),
         }[sketch.scaling]
         if sketch.name == "identity":
-            self._scale = 1.0
-        self._weight = 1.0 if sketch.scaling == "unscaled" else 1.0 / n
-        self._count = np.zeros(d if self._by_holders else 0, dtype=np.int32)
-        self._C = np.full(sketch.size, self._scale)
-        self._A = np.full(sketch.size, self._weight)
+            scale = 1.0
+        room = min(index.size * sketch.q, sketch.size)
+        self.rules = factors.FactorRules(
+            n=n,
+            scale=scale,
+            by_holders=by_holders,
+            unscaled=sketch.scaling == "unscaled",
+            preconditioned=preconditioned,
+            inverse_roots=1.0 / np.sqrt(diagonals) if preconditioned else np.empty((0, 0)),
+            which=index,
+            holders=np.zeros(d if by_holders else 0, dtype=np.int32),
+            C=np.full(room, scale),
+            A=np.full(room, 1.0 if sketch.scaling == "unscaled" else 1.0 / n),
+        )
+        self._changing = by_holders or preconditioned
 
     def of(self, blocks: Blocks, first: int, last: int) -> tuple[Float64, Float64]:
-        """(C, A) on the blocks of workers first … last − 1: two arrays along their part of pi.
-
-        C is n on a permutation's block, n/h_j at n > d (h_j workers hold coordinate j), d/q for
-        Rand-q, 1 for unscaled and identity; the preconditioned sketch, eq. (23), takes the square
-        root and multiplies by D_i^{−1/2}. A is 1/n, for unscaled 1, or 1/h_j at n > d.
-        """
-        lo, hi = blocks.offsets[first], blocks.offsets[last]
-        C, A = self._C[: hi - lo], self._A[: hi - lo]
-        pi = blocks.pi[lo:hi]
-        if self._by_holders:
-            draws.count_holders(blocks.pi, self._count)
-            h = self._count[pi]
-            if self._sketch.scaling == "unscaled":
-                np.divide(1.0, h, out=A)
-            else:
-                np.divide(self._sketch.n, h, out=C)
-                if self._preconditioned:
-                    np.sqrt(C, out=C)
-        elif self._preconditioned:
-            C.fill(self._scale)
-        if self._preconditioned:
-            sizes = np.diff(blocks.offsets[first : last + 1])
-            C *= self._inverse_roots[np.repeat(self._index, sizes), pi]
-        return C, A
+        """(C, A) on the blocks of workers first … last − 1: two arrays along their part of pi."""
+        pi, offsets = blocks
+        edges = offsets[first : last + 1]
+        mine = pi[edges[0] : edges[-1]]
+        if self._changing:
+            factors.set_factors(self.rules, pi, mine, edges)
+        return self.rules.C[: mine.size], self.rules.A[: mine.size]

@@ -416,7 +416,7 @@ def test_cautions_about_merges_that_multiply_the_model(method: dict[str, Any], c
         ("run", "rounds", 10.0, "10.0"),
         ("run", "tolerance", -1e-9, "-1e-09"),
         ("run", "tolerance", float("nan"), "nan"),
-        ("run", "exchange", "serverless", '"serverless"'),
+        ("run", "exchange", "parameter server", '"parameter server"'),
         ("log", "every", 0, "0"),
         ("log", "every", True, "True"),
         ("log", "problem", "true", '"true"'),

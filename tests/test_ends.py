@@ -10,17 +10,16 @@ FAILING = """
 import sys
 import ist_mpi
 from ist_mpi.exchange import ranks
-from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.methods.ist import IndependentSubnetworkTraining as Method
 
-steps, world, calls = LocalQuadratics.local_steps, ranks.world(), [0]
+one_round, world = Method.round, ranks.world()
 
-def failing(self, *arguments):
-    calls[0] += 1
-    if calls[0] == 40 and world.rank == {rank}:
+def failing(self, k):
+    if k == 40 and world.rank == {rank}:
         {action}
-    return steps(self, *arguments)
+    return one_round(self, k)
 
-LocalQuadratics.local_steps = failing
+Method.round = failing
 ist_mpi.run(
     {{
         "problem": {{"kind": "synthetic", "d": 40, "n": 6}},
@@ -33,7 +32,7 @@ ist_mpi.run(
 """
 
 
-@pytest.mark.parametrize("exchange", ["server", "replicated"])
+@pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_one_rank_raises_in_the_middle(
     launch: Callable[..., object], tmp_path: Path, rank: int, exchange: str

@@ -16,7 +16,7 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; modules named together do not import each other, except inside a package.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness", "progress", "files", "launcher"],
+    ["_version", "errors", "partition", "randomness", "progress", "pace", "files", "launcher"],
     ["config"],
     ["kernels"],
     ["hdf5"],
@@ -33,6 +33,7 @@ LAYERS = [
     ["runlog", "provenance"],
     ["verify"],
     ["budget", "experiment"],
+    ["choice"],
     ["runner"],
     ["api", "doctor", "verdict"],
     ["foresight"],

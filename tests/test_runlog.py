@@ -32,6 +32,8 @@ ROOT_ATTRIBUTES = {
     "threads",
     "slurm_job_id",
     "committed",
+    "exchange",
+    "seconds_measuring",
 }
 COLUMNS = [
     "round",

@@ -61,10 +61,10 @@ def test_permutation_blocks_add_up_to_the_identity(n: int, d: int, seed: int, k:
     sketch = sketch_of(n, d, seed)
     blocks = block_lists(sketch, k)
     factors = Factors(sketch, np.ones((1, d)), np.zeros(n, dtype=np.int64))
-    C, A = factors.of(sketch.blocks, 0, n)
+    C, A = factors.of(sketch.blocks(k), 0, n)
     total, merged = np.zeros(d), np.zeros(d)
-    np.add.at(total, sketch.blocks.pi, C / n)
-    np.add.at(merged, sketch.blocks.pi, A * C)
+    np.add.at(total, sketch.blocks(k).pi, C / n)
+    np.add.at(merged, sketch.blocks(k).pi, A * C)
     np.testing.assert_allclose(total, 1.0, rtol=1e-14)  # (1/n) Σ C_i = I
     np.testing.assert_allclose(merged, 1.0, rtol=1e-14)  # Σ A_i C_i = I
     sizes = [len(block) for block in blocks]

@@ -20,6 +20,7 @@ from ist_mpi import api, recursions, runlog
 from ist_mpi.config import Method
 from ist_mpi.exchange import ranks
 from ist_mpi.kernels import draws, philox
+from ist_mpi.methods.ist import IndependentSubnetworkTraining
 from ist_mpi.sketches import Factors
 from ist_mpi.verify import Report, blocks, logs, means, rounds, together, verify
 from ist_mpi.verify.logs import Instance
@@ -303,9 +304,10 @@ def sampler(
     fixed_owners: bool = False,
     below: Callable[[int], int] = lambda last: last + 1,
 ) -> Callable[..., None]:
-    """`draw_permutation` in plain Python: honest as it stands, wrong with any of the options."""
+    """`draws.draw` in plain Python: honest as it stands, wrong with any of the options."""
 
-    def draw(seed: int, k: int, offsets: Any, pi: Any, owner: Any, order: Any, state: Any) -> None:
+    def draw(plan: draws.Plan, k: int) -> None:
+        _, seed, pi, offsets, owner, order, *_, state = plan
         n, d = len(order), len(owner)
         philox.open_stream(state, seed, draws.ROUND_STREAM, k)
         order[:] = np.arange(n)
@@ -343,9 +345,20 @@ SAMPLERS = {
 WRONG = [*SAMPLERS, "no factor n"]
 
 
+def step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a rank that is alone make its rounds in Python, where they can be tampered with."""
+
+    def rounds(self: IndependentSubnetworkTraining, first: int, last: int) -> None:
+        for k in range(first, last):
+            self.round(k)
+
+    monkeypatch.setattr(IndependentSubnetworkTraining, "rounds", rounds)
+
+
 def spoil(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    step_by_step(monkeypatch)
     if wrong in SAMPLERS:
-        monkeypatch.setattr(draws, "draw_permutation", SAMPLERS[wrong])
+        monkeypatch.setattr(draws, "draw", SAMPLERS[wrong])
     else:
         without_factor(monkeypatch)
 
@@ -354,7 +367,8 @@ def test_the_python_sampler_is_the_packages(tmp_path: Path) -> None:
     """So that what makes the others fail is what is wrong with them."""
     config = group_config({}) | {"log": {"permutations": True}}
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(draws, "draw_permutation", sampler())
+        step_by_step(monkeypatch)
+        monkeypatch.setattr(draws, "draw", sampler())
         path = make(config, tmp_path / "run.h5")
     assert failed(verify([path])) == set()
 

@@ -226,7 +226,8 @@ class Run(Section):
     seed: Seed = 0
     tolerance: NotNegative = 0.0
     exchange: Annotated[
-        Literal["server", "replicated"], Field(description='"server" or "replicated"')
+        Literal["server", "replicated", "serverless", "auto"],
+        Field(description='"server", "replicated", "serverless" or "auto"'),
     ] = "server"
     theory: Annotated[bool | Literal["auto"], Field(description='true, false or "auto"')] = "auto"
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
 from ist_mpi.exchange.mpi import MPI, Solo, required
 from ist_mpi.launcher import launched_size
@@ -92,6 +94,15 @@ def on_root(comm: Any, function: Callable[[], Any]) -> Any:
             error = found
     agree(comm, error)
     return comm.bcast(result)
+
+
+def from_root(comm: Any, number: int) -> int:
+    """Rank 0's number, on every rank, in one small message; collective."""
+    if comm.size == 1:
+        return number
+    word = np.array([number], dtype=np.int64)
+    comm.Bcast([word, MPI.INT64_T], root=0)
+    return int(word[0])
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 philox      the counter-based random stream of the sketches
 draws       one round's blocks from that stream
-quadratic   gradients of submodels and of whole models
-model       scattering and merging of the model, fixed-order sums
+factors     the diagonals of the sketches on those blocks
+summation   how sums of products keep their order
+matrices    products with symmetric matrices
+storage     what a round asks of the quadratics, whichever way they are stored
+rounds      Algorithm 1: a rank's part of a round, and whole rounds alone
+model       the model taken apart, put together, and looked at
 """
-
-REDUCTION = {"reassoc", "contract", "nsz"}
-"""Floating-point freedom for dot products: their order may be chosen once, when compiled, so that
-they vectorise; infinities and NaN keep their meaning. Every such sum runs over one worker's block
-or one row, never over a rank's share, so its order does not depend on the number of ranks."""

@@ -5,10 +5,38 @@ so that the law of a sketch can be checked by enumerating all shuffles. Blocks c
 the order inside a block means nothing to the method, and a sorted gather is kinder to memory.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from ist_mpi.kernels.philox import below, open_stream
+
+ALL, DISJOINT, SINGLE, SUBSETS = range(4)
+"""Kinds of blocks: all coordinates; disjoint, n ≤ d; one coordinate each, n > d; Rand-q."""
+
+
+class Plan(NamedTuple):
+    """Where a round's blocks are drawn, and with what."""
+
+    kind: int
+    seed: int
+    pi: NDArray[np.int32]
+    """Shape (t,): the blocks, one after another."""
+    offsets: NDArray[np.int32]
+    """Shape (n + 1,): the edges of the blocks."""
+    owner: NDArray[np.int32]
+    """Scratch: (d,) for disjoint blocks."""
+    order: NDArray[np.int32]
+    """Scratch: (n,) for disjoint blocks, (d,) for single coordinates."""
+    pool: NDArray[np.int32]
+    """Scratch for Rand-q: 0 … d − 1."""
+    swaps: NDArray[np.int64]
+    """Scratch for Rand-q: (q,)."""
+    state: NDArray[np.uint32]
+    """Scratch: the stream's state."""
+
 
 ROUND_STREAM = np.int64(0)
 """Stream of what is drawn once a round; worker i's own draws use stream i + 1."""
@@ -125,3 +153,14 @@ def count_holders(pi, count):  # type: ignore[no-untyped-def]
     count[:] = 0
     for j in pi:
         count[j] += np.int32(1)
+
+
+@njit(cache=True)
+def draw(plan, k):  # type: ignore[no-untyped-def]
+    """Draw the blocks of round k."""
+    if plan.kind == DISJOINT:
+        draw_permutation(plan.seed, k, plan.offsets, plan.pi, plan.owner, plan.order, plan.state)
+    elif plan.kind == SINGLE:
+        draw_single_coordinates(plan.seed, k, plan.pi, plan.order, plan.state)
+    elif plan.kind == SUBSETS:
+        draw_subsets(plan.seed, k, plan.offsets, plan.pi, plan.pool, plan.swaps, plan.state)

@@ -26,8 +26,8 @@ class Method(Protocol):
     floats_up: float
     """Numbers sent by a worker in a round, likewise."""
 
-    def round(self) -> None:
-        """Take x^k to x^{k+1} with the blocks that were broadcast; collective."""
+    def rounds(self, first: int, last: int) -> None:
+        """Rounds first … last − 1: take x^first to x^last; collective."""
 
 
 def start(settings: Settings, bench: Bench, x0: Float64) -> Method:

@@ -22,13 +22,14 @@ class Bench(NamedTuple):
     exchange: Exchange
     where: Layout
 
-    def mine(self) -> Blocks:
-        """The blocks of this rank's workers in the current round."""
-        pi, offsets = self.sketch.blocks
+    def mine(self, k: int) -> Blocks:
+        """The blocks of this rank's workers in round k."""
+        pi, offsets = self.sketch.blocks(k)
         first, last = self.where.first, self.where.last
         return Blocks(pi[offsets[first] : offsets[last]], offsets[first : last + 1])
 
     @property
-    def workers(self) -> int:
-        """How many workers this rank has."""
-        return self.where.last - self.where.first
+    def most(self) -> int:
+        """The most coordinates that this rank's workers have in a round."""
+        workers = self.where.last - self.where.first
+        return min(workers * self.sketch.q, self.sketch.size)

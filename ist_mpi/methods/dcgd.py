@@ -16,19 +16,26 @@ class CompressedGradientDescent:
         self.bench = bench
         self.floats_down = float(bench.sketch.d)
         self.floats_up = bench.sketch.size / bench.sketch.n
-        self._step = np.empty(bench.workers * bench.sketch.q)
+        self._step = np.empty(bench.most)
+        self._room, _ = bench.problem.room(bench.sketch.q, 1)
 
-    def round(self) -> None:
+    def rounds(self, first: int, last: int) -> None:
+        """Rounds first … last − 1."""
+        for k in range(first, last):
+            self._round(k)
+
+    def _round(self, k: int) -> None:
         """One step."""
-        problem, sketch, factors, exchange, where = self.bench
-        S = self.bench.mine()
+        problem, _, factors, exchange, where = self.bench
+        blocks = exchange.broadcast(k)
+        S = self.bench.mine(k)
         step = self._step[: len(S.pi)]
         exchange.share(self.x)
-        C, A = factors.of(sketch.blocks, where.first, where.last)
-        problem.gradients(self.x, S, step)
+        C, A = factors.of(blocks, where.first, where.last)
+        problem.gradients(self.x, S, step, self._room)
         step *= C
         step *= A
         step *= -self.gamma
-        steps = exchange.gather(step, sketch.blocks)
+        steps = exchange.gather(step, k)
         if exchange.holds:
-            kernels.add(self.x, sketch.blocks.pi, steps)  # x − γ (1/n) Σ C_i ∇f_i(x)
+            kernels.add(self.x, blocks.pi, steps)  # x − γ (1/n) Σ C_i ∇f_i(x)

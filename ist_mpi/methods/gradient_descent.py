@@ -15,14 +15,21 @@ class GradientDescent:
         self.gamma = settings.gamma
         self.bench = bench
         self.floats_down = self.floats_up = float(bench.sketch.d)
-        self._step = np.empty(bench.workers * bench.sketch.d)
+        self._step = np.empty(bench.most)
+        self._room, _ = bench.problem.room(bench.sketch.q, 1)
 
-    def round(self) -> None:
+    def rounds(self, first: int, last: int) -> None:
+        """Rounds first … last − 1."""
+        for k in range(first, last):
+            self._round(k)
+
+    def _round(self, k: int) -> None:
         """One step."""
         problem, sketch, _, exchange, _ = self.bench
+        blocks = exchange.broadcast(k)
         exchange.share(self.x)
-        problem.gradients(self.x, self.bench.mine(), self._step)
+        problem.gradients(self.x, self.bench.mine(k), self._step, self._room)
         self._step *= -self.gamma / sketch.n
-        steps = exchange.gather(self._step, sketch.blocks)
+        steps = exchange.gather(self._step, k)
         if exchange.holds:
-            kernels.add(self.x, sketch.blocks.pi, steps)  # x − γ (1/n) Σ ∇f_i(x)
+            kernels.add(self.x, blocks.pi, steps)  # x − γ (1/n) Σ ∇f_i(x)

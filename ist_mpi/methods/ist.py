@@ -3,7 +3,7 @@
 import numpy as np
 
 from ist_mpi.config import Method as Settings
-from ist_mpi.kernels import model as kernels
+from ist_mpi.kernels import rounds as kernels
 from ist_mpi.methods.bench import Bench, Float64
 
 
@@ -15,39 +15,44 @@ class IndependentSubnetworkTraining:
 
     def __init__(self, settings: Settings, bench: Bench, x0: Float64) -> None:
         self.x = x0.copy()
-        self.gamma, self.steps = settings.gamma, settings.local_steps
-        self.merging = settings.form == "merge"
+        self.gamma = settings.gamma
         self.bench = bench
         self.floats_down = self.floats_up = bench.sketch.size / bench.sketch.n
-        room = bench.workers * bench.sketch.q
-        self._w, self._pieces = np.empty(room), np.empty(room)
-        self._gradient = np.empty(bench.sketch.q)
+        self._pieces = np.empty(bench.most)
+        room, ready = bench.problem.room(bench.sketch.q, settings.local_steps)
+        self._steps = kernels.Steps(
+            gamma=settings.gamma,
+            steps=settings.local_steps,
+            merging=settings.form == "merge",
+            disjoint=bench.sketch.disjoint,
+            parts=np.empty(bench.most),
+            product=np.empty(bench.sketch.q),
+            room=room,
+            ready=ready,
+        )
 
-    def round(self) -> None:
-        """One round of Algorithm 1."""
-        problem, sketch, factors, exchange, where = self.bench
-        S = self.bench.mine()
-        w, pieces = self._w[: len(S.pi)], self._pieces[: len(S.pi)]
-        C, A = factors.of(sketch.blocks, where.first, where.last)
-
-        np.multiply(C, exchange.scatter(self.x, sketch.blocks), out=w)  # w_i = C_i x
-        np.copyto(pieces, w)
-        problem.local_steps(w, S, C, self.gamma, self.steps, self._gradient)
-        if self.merging:
-            np.multiply(A, w, out=pieces)  # Σ A_i w_i
+    def rounds(self, first: int, last: int) -> None:
+        """Rounds first … last − 1 of Algorithm 1."""
+        if self.bench.exchange.alone:
+            problem, sketch, factors = self.bench.problem, self.bench.sketch, self.bench.factors
+            room = self._steps, self._pieces
+            kernels.train(
+                self.x, first, last, sketch.plan(first), factors.rules, problem.storage, *room
+            )
         else:
-            np.subtract(w, pieces, out=pieces)
-            np.multiply(A, pieces, out=pieces)  # x + Σ A_i (w_i − C_i x)
-        self._merge(exchange.gather(pieces, sketch.blocks))
+            for k in range(first, last):
+                self.round(k)
 
-    def _merge(self, pieces: Float64) -> None:
-        """Put the pieces of all workers together, where the model is held."""
-        sketch = self.bench.sketch
-        if not self.bench.exchange.holds:
-            return
-        if self.merging and sketch.disjoint:
-            kernels.place(self.x, sketch.blocks.pi, pieces)
-            return
-        if self.merging:
-            self.x.fill(0.0)
-        kernels.add(self.x, sketch.blocks.pi, pieces)
+    def round(self, k: int) -> None:
+        """One round, with the other ranks."""
+        problem, _, factors, exchange, where = self.bench
+
+        blocks = exchange.broadcast(k)  # the round's random permutation
+        S = self.bench.mine(k)
+        C, A = factors.of(blocks, where.first, where.last)
+        pieces = self._pieces[: S.pi.size]
+        parts = exchange.scatter(self.x, k)  # x[S_i]
+        kernels.work(problem.storage, S.pi, S.offsets, C, A, self._steps, parts, pieces)
+        merged = exchange.gather(pieces, k)
+        if exchange.holds:
+            kernels.merge(self.x, blocks.pi, merged, self._steps)

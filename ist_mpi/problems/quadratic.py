@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.kernels import quadratic as kernels
+from ist_mpi.kernels import storage
+from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.sketches import Blocks
 
 Float64 = NDArray[np.float64]
+GATHERED = 2**20
+"""Most entries of a block that is copied for several local steps: 8 MiB."""
 
 
 class Quadratic(NamedTuple):
@@ -70,41 +73,53 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class LocalQuadratics:
-    """The quadratics of one rank's workers, each distinct matrix once.
+    """The quadratics of one rank's workers, each distinct one once.
 
     A homogeneous problem has one matrix for all workers: u = 1.
     """
 
-    L: Float64
-    """Shape (u, d, d)."""
-    b: Float64
-    """Shape (u, d)."""
+    storage: Matrices
+    """L (u, d, d), b (u, d), and which (m,): the quadratic of each worker."""
     constant: Float64
     """Shape (u,)."""
-    index: NDArray[np.int64]
-    """Shape (m,): local worker i has L[index[i]]."""
     homogeneous: bool
     """Whether all workers of all ranks have the same quadratic."""
 
     @property
+    def index(self) -> NDArray[np.int64]:
+        """Shape (m,): which quadratic each of the rank's workers has."""
+        return self.storage.which
+
+    @property
+    def b(self) -> Float64:
+        """Shape (u, d)."""
+        return self.storage.b
+
+    @property
     def diagonals(self) -> Float64:
         """Diag(L_i) of the distinct quadratics, shape (u, d)."""
-        return np.ascontiguousarray(np.diagonal(self.L, axis1=1, axis2=2))
+        diagonals = np.diagonal(self.storage.L, axis1=1, axis2=2)
+        return np.ascontiguousarray(diagonals, dtype=np.float64)
 
-    def local_steps(
-        self, w: Float64, blocks: Blocks, C: Float64, gamma: float, steps: int, scratch: Float64
-    ) -> None:
-        """`steps` times w_i ← w_i − γ C_i ∇f_i(w_i), in place, each worker on its own block.
+    def matrix(self, u: int) -> Float64:
+        """L of the rank's distinct quadratic u, shape (d, d); may be the stored array itself."""
+        return np.asarray(self.storage.L[u], dtype=np.float64)
 
-        `blocks` are this rank's: pi (t,) and offsets (m + 1,); w and C (t,) lie along pi.
+    def room(self, q: int, steps: int) -> tuple[Float64, bool]:
+        """Scratch for `steps` local steps on blocks of q, and whether to prepare each block.
+
+        A block that is used several times is gathered once, if the copy stays in the cache.
         """
-        kernels.local_steps(
-            self.L, self.b, self.index, blocks.pi, blocks.offsets, C, gamma, steps, w, scratch
-        )
+        half = q * (q + 1) // 2
+        ready = steps > 1 and half <= GATHERED
+        return np.empty(half if ready else 0), ready
 
-    def gradients(self, x: Float64, blocks: Blocks, out: Float64) -> None:
-        """out (t,) = the coordinates S_i of ∇f_i(x) for each of this rank's workers."""
-        kernels.gradient_on_blocks(self.L, self.b, self.index, blocks.pi, blocks.offsets, x, out)
+    def gradients(self, x: Float64, blocks: Blocks, out: Float64, room: Float64) -> None:
+        """out (t,) = the coordinates S_i of ∇f_i(x) for each of this rank's workers.
+
+        `blocks` are this rank's: pi (t,) and offsets (m + 1,).
+        """
+        storage.gradients(self.storage, blocks.pi, blocks.offsets, x, out, room)
 
 
 def assemble(shares: Iterable[Share], workers: int, d: int, homogeneous: bool) -> LocalQuadratics:
@@ -117,7 +132,7 @@ def assemble(shares: Iterable[Share], workers: int, d: int, homogeneous: bool) -
         if i < distinct:
             L[i], b[i], constant[i] = share.quadratic()
     index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
-    return LocalQuadratics(L, b, constant, index, homogeneous)
+    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous)
 
 
 def check_quadratic(L: Float64, b: Float64, where: Callable[[str], str]) -> None:

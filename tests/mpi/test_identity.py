@@ -13,10 +13,19 @@ from mpi4py import MPI
 
 import ist_mpi
 from ist_mpi import api, constants
+from ist_mpi.errors import InputError
+from ist_mpi.exchange import rounds
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
 
 WORLD = MPI.COMM_WORLD
+
+
+def of_auto(config: dict[str, Any]) -> set[str]:
+    """What the log may call the exchange besides its configured name."""
+    if WORLD.size == 1:
+        return {"alone"}
+    return set(rounds.KINDS) if config["run"].get("exchange") == "auto" else set()
 
 
 def alone_and_together(config: dict[str, Any]) -> None:
@@ -26,6 +35,10 @@ def alone_and_together(config: dict[str, Any]) -> None:
     light = WORLD.bcast(light)
     found = ist_mpi.run(config, WORLD)
     assert found.attributes["ranks"] == WORLD.size
+    assert found.attributes["exchange"] in {
+        config["run"].get("exchange", "server"),
+        *of_auto(config),
+    }
     for name, column in light.rounds.items():
         if name != "seconds":
             assert column.tobytes() == found.rounds[name].tobytes(), name
@@ -42,17 +55,33 @@ def alone_and_together(config: dict[str, Any]) -> None:
                 assert value.tobytes() == theirs[name].tobytes(), name
 
 
-@pytest.mark.parametrize("exchange", ["server", "replicated"])
+@pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])
 @pytest.mark.parametrize("shape", ["n divides d", "n does not divide d", "n > d", "n = 1"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_method(variant: str, shape: str, exchange: str) -> None:
     config = configuration(variant, shape, exchange=exchange)
     config["run"]["rounds"] = 8
+    if exchange == "serverless" and not disjoint(config):
+        with pytest.raises(InputError, match="blocks that overlap"):
+            ist_mpi.run(config, WORLD)
+        return
     alone_and_together(config)
 
 
-@pytest.mark.parametrize("exchange", ["server", "replicated"])
-@pytest.mark.parametrize("variant", ["merge", "preconditioned estimator", "dcgd, rand"])
+def disjoint(config: dict[str, Any]) -> bool:
+    method, problem = config["method"], config["problem"]
+    if method["name"] != "ist":
+        return False
+    sketch = method.get("sketch", "permutation")
+    return {"permutation": problem["n"] <= problem["d"], "identity": problem["n"] == 1}.get(
+        sketch, False
+    )
+
+
+@pytest.mark.parametrize("exchange", ["server", "replicated", "auto"])
+@pytest.mark.parametrize(
+    "variant", ["merge", "merge, 3 local steps", "preconditioned estimator", "dcgd, rand"]
+)
 def test_larger_blocks(variant: str, exchange: str) -> None:
     """Blocks long enough for vector instructions and their remainders."""
     config = configuration(variant, "n = 1", exchange=exchange)
