@@ -72,6 +72,8 @@ class Sketch:
         t, the number of coordinates handed out in a round, summed over the workers.
     disjoint : bool
         Whether every coordinate belongs to exactly one worker.
+    same_sizes : bool
+        Whether the blocks have the same sizes in every round.
     """
 
     def __init__(self, method: Method, n: int, d: int, seed: int) -> None:
@@ -82,6 +84,7 @@ class Sketch:
         if kind == draws.DISJOINT and n > d:
             kind = draws.SINGLE
         self.disjoint = disjoint(method, n, d)
+        self.same_sizes = kind != draws.DISJOINT or d % n == 0
         self._messages = [np.zeros(n + 1 + self.size, dtype=np.int32) for _ in range(2)]
         self._plans = [self._plan(kind, seed, message) for message in self._messages]
 
@@ -91,7 +94,7 @@ class Sketch:
         offsets, pi = message[: n + 1], message[n + 1 :]
         if kind == draws.ALL:
             pi[:] = np.tile(np.arange(d, dtype=np.int32), n)
-        if kind != draws.DISJOINT:
+        if self.same_sizes:
             offsets[:] = np.arange(n + 1, dtype=np.int32) * (1 if kind == draws.SINGLE else q)
         subsets = kind == draws.SUBSETS
         return draws.Plan(

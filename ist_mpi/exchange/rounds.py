@@ -100,6 +100,8 @@ class _Together:
         self._counts = np.zeros(comm.size, dtype=np.int32)
         most = int(np.diff(where.workers)[comm.rank]) * sketch.q
         self._parts = np.empty(min(most, sketch.size))
+        self._changing = not sketch.same_sizes
+        self._count(sketch.blocks(0))
         self._request = MPI.REQUEST_NULL
         self._sent = -1  # the last round whose blocks have set out
 
@@ -116,12 +118,15 @@ class _Together:
             self._send_blocks(k)
         self._request.Wait()
         blocks = self._sketch.blocks(k)
-        np.take(blocks.offsets, self._workers, out=self._edges)
-        np.subtract(self._edges[1:], self._edges[:-1], out=self._counts)
+        if self._changing:
+            self._count(blocks)
         return blocks
 
-    def _my_parts(self) -> Float64:
-        return self._parts[: self._counts[self._rank]]
+    def _count(self, blocks: Blocks) -> None:
+        """How much each rank has of these blocks, in the arrays that MPI was given."""
+        self._edges[:] = blocks.offsets[self._workers]
+        self._counts[:] = np.diff(self._edges)
+        self._mine = self._parts[: self._counts[self._rank]]
 
     def close(self) -> None:
         """The next round's blocks may still be under way."""
@@ -144,7 +149,7 @@ class Server(_Together):
         """One Scatterv of x[pi]."""
         if self.holds:
             kernels.take(x, self._sketch.blocks(k).pi, self._all)
-        parts = self._my_parts()
+        parts = self._mine
         self._comm.Scatterv(self._everything, [parts, MPI.DOUBLE], root=0)
         self._send_blocks(k + 1)
         return parts
@@ -172,7 +177,7 @@ class Replicated(_Together):
 
     def scatter(self, x: Float64, k: int) -> Float64:
         """Taken from this rank's own copy."""
-        parts = self._my_parts()
+        parts = self._mine
         first = self._edges[self._rank]
         kernels.take(x, self._sketch.blocks(k).pi[first : first + parts.size], parts)
         self._send_blocks(k + 1)
@@ -217,7 +222,7 @@ class Serverless(_Together):
 
     def scatter(self, x: Float64, k: int) -> Float64:
         """One Alltoallv; at first from x⁰, which every rank has."""
-        blocks, parts, route = self._sketch.blocks(k), self._my_parts(), self._route
+        blocks, parts, route = self._sketch.blocks(k), self._mine, self._route
         if self._held is None or self._blocks is None:
             first = self._edges[self._rank]
             kernels.take(x, blocks.pi[first : first + parts.size], parts)

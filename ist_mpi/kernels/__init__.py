@@ -1,5 +1,6 @@
 """Compiled functions on plain arrays: the only place that knows numba.
 
+cache       what was compiled before, as long as it is not out of date
 philox      the counter-based random stream of the sketches
 draws       one round's blocks from that stream
 factors     the diagonals of the sketches on those blocks
@@ -7,5 +8,10 @@ summation   how sums of products keep their order
 matrices    products with symmetric matrices
 storage     what a round asks of the quadratics, whichever way they are stored
 rounds      Algorithm 1: a rank's part of a round, and whole rounds alone
+routes      where coordinates go between rounds when nobody holds the model
 model       the model taken apart, put together, and looked at
 """
+
+from ist_mpi.kernels.cache import forget_outdated
+
+forget_outdated()

@@ -9,8 +9,12 @@ four words of block 0 come first, then those of block 1, and so on.
 import numpy as np
 from numba import njit
 
-STATE_SIZE = 11
-"""Words of a stream's state: counter (4), key (2), the block's words (4), how many are used."""
+BLOCKS = 16
+"""Blocks that are made at a time, which vectorises."""
+_WORDS = 4 * BLOCKS
+_USED, _COUNTER, _KEY = _WORDS, _WORDS + 1, _WORDS + 5
+STATE_SIZE = _WORDS + 7
+"""Words of a stream's state: the words at hand, how many are used, counter (4), key (2)."""
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
@@ -40,30 +44,43 @@ def open_stream(state, seed, stream, k):  # type: ignore[no-untyped-def]
     """Put `state` (uint32, STATE_SIZE) at the start of the stream (seed, round k, stream)."""
     wide_seed = np.uint64(seed)
     wide_round = np.uint64(k)
-    state[0] = np.uint32(0)
-    state[1] = np.uint32(stream)
-    state[2] = np.uint32(wide_round & _LOW)
-    state[3] = np.uint32(wide_round >> _HALF)
-    state[4] = np.uint32(wide_seed & _LOW)
-    state[5] = np.uint32(wide_seed >> _HALF)
-    state[10] = np.uint32(4)
+    state[_COUNTER] = np.uint32(0)
+    state[_COUNTER + 1] = np.uint32(stream)
+    state[_COUNTER + 2] = np.uint32(wide_round & _LOW)
+    state[_COUNTER + 3] = np.uint32(wide_round >> _HALF)
+    state[_KEY] = np.uint32(wide_seed & _LOW)
+    state[_KEY + 1] = np.uint32(wide_seed >> _HALF)
+    state[_USED] = np.uint32(_WORDS)
 
 
 @njit(cache=True)
+def _next_blocks(state):  # type: ignore[no-untyped-def]
+    """Make the next words of the stream."""
+    first = state[_COUNTER]
+    c1, c2, c3 = state[_COUNTER + 1], state[_COUNTER + 2], state[_COUNTER + 3]
+    k0, k1 = state[_KEY], state[_KEY + 1]
+    for block in range(BLOCKS):
+        w0, w1, w2, w3 = philox_block(first + np.uint32(block), c1, c2, c3, k0, k1)
+        state[4 * block] = w0
+        state[4 * block + 1] = w1
+        state[4 * block + 2] = w2
+        state[4 * block + 3] = w3
+    state[_COUNTER] = first + np.uint32(BLOCKS)
+    state[_USED] = np.uint32(0)
+
+
+# Inlined, because a call would count references to `state`, which takes longer than its work.
+@njit(cache=True, inline="always")
 def next_word(state):  # type: ignore[no-untyped-def]
     """The next uint32 of the stream."""
-    used = state[10]
-    if used == 4:
-        state[6], state[7], state[8], state[9] = philox_block(
-            state[0], state[1], state[2], state[3], state[4], state[5]
-        )
-        state[0] += np.uint32(1)
-        used = np.uint32(0)
-    state[10] = used + np.uint32(1)
-    return state[6 + used]
+    if state[_USED] == _WORDS:
+        _next_blocks(state)
+    used = state[_USED]
+    state[_USED] = used + np.uint32(1)
+    return state[used]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def below(state, bound):  # type: ignore[no-untyped-def]
     """An exactly uniform integer in 0 … bound − 1, bound < 2³² (Lemire 2019: reject, not bias)."""
     wide = np.uint64(bound)

@@ -1,6 +1,6 @@
 """What every method works with on a rank: the workers' quadratics, the sketch, the exchange."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from ist_mpi.sketches import Blocks, Factors, Sketch
 Float64 = NDArray[np.float64]
 
 
-class Bench(NamedTuple):
+@dataclass(frozen=True)
+class Bench:
     """One rank's tools."""
 
     problem: LocalQuadratics
@@ -21,12 +22,17 @@ class Bench(NamedTuple):
     factors: Factors
     exchange: Exchange
     where: Layout
+    _mine: dict[int, Blocks] = field(default_factory=dict)
 
     def mine(self, k: int) -> Blocks:
         """The blocks of this rank's workers in round k."""
+        if self.sketch.same_sizes and k % 2 in self._mine:
+            return self._mine[k % 2]
         pi, offsets = self.sketch.blocks(k)
         first, last = self.where.first, self.where.last
-        return Blocks(pi[offsets[first] : offsets[last]], offsets[first : last + 1])
+        mine = Blocks(pi[offsets[first] : offsets[last]], offsets[first : last + 1])
+        self._mine[k % 2] = mine
+        return mine
 
     @property
     def most(self) -> int:

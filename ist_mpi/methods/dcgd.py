@@ -26,13 +26,13 @@ class CompressedGradientDescent:
 
     def _round(self, k: int) -> None:
         """One step."""
-        problem, _, factors, exchange, where = self.bench
+        bench, exchange = self.bench, self.bench.exchange
         blocks = exchange.broadcast(k)
-        S = self.bench.mine(k)
+        S = bench.mine(k)
         step = self._step[: len(S.pi)]
         exchange.share(self.x)
-        C, A = factors.of(blocks, where.first, where.last)
-        problem.gradients(self.x, S, step, self._room)
+        C, A = bench.factors.of(blocks, bench.where.first, bench.where.last)
+        bench.problem.gradients(self.x, S, step, self._room)
         step *= C
         step *= A
         step *= -self.gamma

@@ -25,11 +25,11 @@ class GradientDescent:
 
     def _round(self, k: int) -> None:
         """One step."""
-        problem, sketch, _, exchange, _ = self.bench
+        bench, exchange = self.bench, self.bench.exchange
         blocks = exchange.broadcast(k)
         exchange.share(self.x)
-        problem.gradients(self.x, self.bench.mine(k), self._step, self._room)
-        self._step *= -self.gamma / sketch.n
+        bench.problem.gradients(self.x, bench.mine(k), self._step, self._room)
+        self._step *= -self.gamma / bench.sketch.n
         steps = exchange.gather(self._step, k)
         if exchange.holds:
             kernels.add(self.x, blocks.pi, steps)  # x − γ (1/n) Σ ∇f_i(x)

@@ -45,14 +45,14 @@ class IndependentSubnetworkTraining:
 
     def round(self, k: int) -> None:
         """One round, with the other ranks."""
-        problem, _, factors, exchange, where = self.bench
+        bench, exchange = self.bench, self.bench.exchange
 
         blocks = exchange.broadcast(k)  # the round's random permutation
-        S = self.bench.mine(k)
-        C, A = factors.of(blocks, where.first, where.last)
+        S = bench.mine(k)
+        C, A = bench.factors.of(blocks, bench.where.first, bench.where.last)
         pieces = self._pieces[: S.pi.size]
         parts = exchange.scatter(self.x, k)  # x[S_i]
-        kernels.work(problem.storage, S.pi, S.offsets, C, A, self._steps, parts, pieces)
+        kernels.work(bench.problem.storage, S.pi, S.offsets, C, A, self._steps, parts, pieces)
         merged = exchange.gather(pieces, k)
         if exchange.holds:
             kernels.merge(self.x, blocks.pi, merged, self._steps)
