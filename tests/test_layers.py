@@ -16,7 +16,8 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; modules named together do not import each other, except inside a package.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness", "progress", "pace", "files", "launcher"],
+    ["_version", "errors", "partition", "randomness", "progress", "pace", "launcher"],
+    ["files"],
     ["config"],
     ["kernels"],
     ["hdf5"],
