@@ -1,5 +1,6 @@
-"""What can be wrong with the path of a file that is to be read."""
+"""Files: what can be wrong with a path, and writing so that a power cut loses nothing."""
 
+import os
 from pathlib import Path
 
 
@@ -11,3 +12,20 @@ def trouble(path: Path) -> str | None:
         return "a directory or special file" if path.exists() else "no such file"
     except OSError as error:  # a name that is too long, a folder that may not be entered
         return error.strerror or str(error)
+
+
+def write_durably(path: Path, contents: bytes) -> None:
+    """Write a new file and wait until the disk has it; raises OSError."""
+    with path.open("xb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk knows the names in a folder; raises OSError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

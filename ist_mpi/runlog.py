@@ -71,7 +71,13 @@ class RunLog:
         force: bool,
     ) -> None:
         self.path = path
-        self._attributes = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **attributes}
+        self._attributes = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            **attributes,
+            "status": "running",
+            "stop_reason": "",
+        }
         self._arrays = arrays
         self._theory = theory
         self._overwrite = force
@@ -80,6 +86,34 @@ class RunLog:
         self._draws: list[tuple[int, NDArray[np.int32], NDArray[np.int32]]] = []
         self._model = np.array(arrays["model"]["x0"])
         self._next_commit = 0.0
+
+    def restore(self, run: "Run", until: int) -> None:
+        """Begin with the rows, iterates and draws of an earlier log up to round `until`."""
+        keep = run.rounds["round"] <= until
+        for name, values in self._rows.items():
+            values[:] = run.rounds[name][keep].tolist()
+        self._model = np.array(run.model["x"])
+        if run.iterates:
+            self._iterates = list(run.iterates["x"][keep])
+        if run.permutations:
+            made = run.permutations["round"] < until
+            self._draws = [
+                (int(k), pi, offsets)
+                for k, pi, offsets in zip(
+                    run.permutations["round"][made],
+                    run.permutations["pi"][made],
+                    run.permutations["offsets"][made],
+                    strict=True,
+                )
+            ]
+
+    def last_row(self) -> dict[str, float]:
+        """The last logged round."""
+        return {name: values[-1] for name, values in self._rows.items()}
+
+    def image(self) -> bytes:
+        """The log with everything so far, as it would be on disk."""
+        return hdf5.image(self._fill)
 
     def append(self, row: Mapping[str, float], x: Float64, keep_iterate: bool) -> None:
         """Add one logged round: a value for every column, and the model (d,) of that round."""
@@ -118,11 +152,7 @@ class RunLog:
             If that fails; the version before is still there.
         """
         began = time.monotonic()
-        self._attributes |= {
-            "status": status,
-            "stop_reason": stop_reason,
-            "committed": len(self._rows["round"]),
-        }
+        self._attributes |= {"status": status, "stop_reason": stop_reason}
         if self.path is None:
             return
         try:
@@ -142,6 +172,7 @@ class RunLog:
     def _fill(self, file: Any) -> None:
         for name, value in self._attributes.items():
             file.attrs[name] = value
+        file.attrs["committed"] = len(self._rows["round"])
         rounds = file.create_group("rounds")
         for name, values in self.rows().items():
             column = rounds.create_dataset(name, data=values)
@@ -252,6 +283,12 @@ def open_run(path: str | Path) -> Run:
     """
     path = Path(path)
     with hdf5.reading(path) as file:
+        return _read(file, path)
+
+
+def read_image(contents: bytes, path: Path) -> Run:
+    """The run log in the bytes of a file; `path` is for messages. InputError as for `open_run`."""
+    with hdf5.in_memory(contents) as file:
         return _read(file, path)
 
 

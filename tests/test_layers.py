@@ -16,7 +16,19 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; modules named together do not import each other, except inside a package.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness", "progress", "pace", "files", "launcher"],
+    [
+        "_version",
+        "errors",
+        "partition",
+        "randomness",
+        "progress",
+        "pace",
+        "files",
+        "launcher",
+        "signals",
+        "watchdog",
+    ],
+    ["locks"],
     ["config"],
     ["kernels"],
     ["hdf5"],
@@ -30,11 +42,11 @@ LAYERS = [
     ["methods"],
     ["estimates"],
     ["constants"],
-    ["runlog", "provenance"],
+    ["runlog", "provenance", "checkpoint"],
     ["verify"],
     ["budget", "experiment"],
-    ["choice"],
-    ["runner"],
+    ["choice", "opening", "record"],
+    ["runner", "continuation"],
     ["api", "doctor", "verdict"],
     ["foresight"],
     ["report"],
@@ -137,5 +149,5 @@ def test_kernels_are_compiled_once() -> None:
             if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
                 counts[f"{info.name}.{name}"] = len(kernel.signatures)
     called_by_rounds = [name for name, count in counts.items() if count]
-    assert len(called_by_rounds) >= 10
+    assert len(called_by_rounds) >= 8  # those called from Python
     assert {name: count for name, count in counts.items() if count > 1} == {}

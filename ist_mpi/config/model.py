@@ -230,6 +230,9 @@ class Run(Section):
         Field(description='"server", "replicated", "serverless" or "auto"'),
     ] = "server"
     theory: Annotated[bool | Literal["auto"], Field(description='true, false or "auto"')] = "auto"
+    checkpoint_every: NotNegative = 60.0
+    max_seconds: Positive | None = None
+    watchdog_seconds: NotNegative = 600.0
 
 
 class Log(Section):
@@ -239,6 +242,10 @@ class Log(Section):
     iterates: Flag = False
     permutations: Flag = False
     problem: Flag = False
+
+
+OPERATION = ("exchange", "checkpoint_every", "max_seconds", "watchdog_seconds")
+"""Settings of `run` that say how it is made, not what comes out."""
 
 
 class Config(Section):
@@ -258,8 +265,14 @@ class Config(Section):
         return tomli_w.dumps(self.to_dict())
 
     def run_id(self) -> str:
-        """16 hexadecimal digits that identify the resolved configuration."""
-        return hashlib.sha256(self.to_toml().encode()).hexdigest()[:16]
+        """16 hexadecimal digits that identify the resolved configuration.
+
+        Settings that cannot change a result, bit for bit, do not count.
+        """
+        values = self.to_dict()
+        for key in OPERATION:
+            values["run"].pop(key, None)
+        return hashlib.sha256(tomli_w.dumps(values).encode()).hexdigest()[:16]
 
     def with_values(self, **sections: Mapping[str, Any]) -> "Config":
         """A copy with some values replaced: ``config.with_values(run={"seed": 3})``."""
