@@ -23,6 +23,7 @@ LAYERS = [
     ["sketches"],
     ["problems"],
     ["exchange"],
+    ["operators", "krylov"],
     ["theory"],
     ["moments"],
     ["recursions"],
