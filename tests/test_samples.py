@@ -156,7 +156,7 @@ def test_numbers_beyond_float32_are_refused() -> None:
     L = np.array([[[1e39, 0.0], [0.0, 1.0]]])
     config = configuration("merge", "n = 1")
     config["problem"] = {"kind": "arrays", "L": L, "b": np.ones((1, 2)), "precision": "float32"}
-    with pytest.raises(InputError, match="float32.*1e\\+39"):
+    with pytest.raises(InputError, match=r"float32.*1e\+39"):
         ist_mpi.run(config)
 
 

@@ -12,9 +12,10 @@ from cases import VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
-from ist_mpi import api, constants
+from ist_mpi import api, constants, objective
 from ist_mpi.errors import InputError
 from ist_mpi.exchange import rounds
+from ist_mpi.problems import samples
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
 
@@ -105,6 +106,62 @@ def test_data_set(split: str) -> None:
     config = configuration("merge", "n = d")
     config["problem"] = {"kind": "ridge", "dataset": "diabetes", "n": 7, "split": split}
     alone_and_together(config)
+
+
+@pytest.mark.filterwarnings("ignore:form = ")
+@pytest.mark.parametrize("by_products", [False, True])
+@pytest.mark.parametrize(("kind", "precision"), [("dense", "float32"), ("sparse", "float64")])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_samples(
+    variant: str,
+    kind: str,
+    precision: str,
+    by_products: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers with different numbers of samples, with L̄ and without any matrix."""
+    if by_products and variant not in BY_PRODUCTS:
+        return
+    config = configuration(variant, "n = d")
+    config["problem"] = {
+        "kind": "ridge",
+        "path": WORLD.bcast(str(samples_file(tmp_path_factory)) if WORLD.rank == 0 else None),
+        "n": 6,
+        "l2": 0.1,
+        "precision": precision,
+        "storage": "samples",
+    }
+    config["method"]["step_size"] = 0.01
+    config["run"] |= {"rounds": 6, "theory": not by_products}
+    if by_products:
+        monkeypatch.setattr(objective, "SLABS", 10)
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    alone_and_together(config)
+    assert ist_mpi.run(config, WORLD).attributes["storage"] == kind
+
+
+BY_PRODUCTS = {
+    "merge",
+    "preconditioned estimator",
+    "preconditioned merge",
+    "rand, 2 local steps",
+    "gradient descent",
+}
+
+
+def samples_file(folders: pytest.TempPathFactory) -> Path:
+    """A sparse data set of 401 samples, d = 31, with a dense column."""
+    rng = np.random.default_rng(4)
+    A = rng.standard_normal((401, 31)) * (rng.random((401, 31)) < 0.2)
+    A[:, 30] = rng.random(401)
+    path = folders.mktemp("samples") / "data.svm"
+    lines = (
+        " ".join([repr(float(y)), *(f"{j + 1}:{float(v)!r}" for j, v in enumerate(row) if v != 0)])
+        for y, row in zip(rng.standard_normal(401), A, strict=True)
+    )
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
