@@ -13,7 +13,7 @@ from ist_mpi.constants import DENSE, Effort
 from ist_mpi.errors import Fault
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.krylov import BASIS
-from ist_mpi.objective import matrix_free
+from ist_mpi.objective import by_products
 from ist_mpi.problems.quadratic import AS_MATRICES, Facts
 from ist_mpi.runlog import COLUMNS
 from ist_mpi.sketches import block_sizes
@@ -51,7 +51,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     most = min(-(-n // size), n)
     _, t = block_sizes(method, n, d)
     distinct = 1 if facts.homogeneous else most
-    free = matrix_free(facts.stored, d)
+    free = by_products(facts.stored, d)
     data = distinct * (_kept(facts) + FLOAT * d)
     making = _share(facts) * distinct + (0 if free else 2 * FLOAT * d * d)
     slabs = 0 if free else (4 if method.scaling == "preconditioned" else 3) * -(-d // size) * d

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ist_mpi.krylov import BASIS, Product, extreme_eigenvalue
-from ist_mpi.objective import Objective, mean_product
+from ist_mpi.matrix_free import mean_product
+from ist_mpi.objective import Objective
 from ist_mpi.theory import FirstMoments
 
 TOLERANCE = 1e-4

@@ -2,8 +2,8 @@
 
 L̄ is kept in slabs of rows over the ranks; no rank needs the memory of n matrices, and rank 0 holds
 a whole one only while it solves for x* and x∞. Where the workers keep samples and d is large, L̄ is
-never formed: x* and x∞ are found by conjugate gradients (`krylov`). A measurement is one product
-with L̄, the same on any number of ranks.
+never formed, and x* and x∞ are found by conjugate gradients (`matrix_free`). A measurement is one
+product with L̄, the same on any number of ranks.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ist_mpi import krylov, theory
+from ist_mpi import matrix_free, theory
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks, workers
@@ -25,8 +25,6 @@ from ist_mpi.problems.quadratic import LocalQuadratics, Stored
 Float64 = NDArray[np.float64]
 SLABS = 6000
 """Largest d for which L̄ is formed where the workers keep samples; beyond nothing has d² entries."""
-EIGENVALUE_TOLERANCE = 1e-8
-EIGENVALUE_RESTARTS = 100
 
 
 class Means(NamedTuple):
@@ -77,7 +75,7 @@ class Metrics(NamedTuple):
     gradient_norm_squared_w: float
 
 
-def matrix_free(stored: Stored, d: int) -> bool:
+def by_products(stored: Stored, d: int) -> bool:
     """Whether L̄ is known by its products alone."""
     return stored.kind != "matrix" and d > SLABS
 
@@ -87,7 +85,7 @@ def _mean_operator(
 ) -> Operator:
     """L̄; with roots (u, d) the mean of the rescaled matrices; collective."""
     d = int(where.rows[-1])
-    if matrix_free(stored, d):
+    if by_products(stored, d):
         entries = 2.0 * stored.total + int(where.workers[-1]) * d
         return MeanOfWorkers(comm, where, local, entries, roots)
 
@@ -179,7 +177,7 @@ def predict(
     if isinstance(mean.L, Slabs):
         x_star = _solution(comm, where, mean.L, mean.b)
     else:
-        x_star = _solution_by_products(mean)
+        x_star = matrix_free.solution(mean.L, mean.b, mean.least)
     if _is_solution(comm, mean, x0):
         x_star = x0.copy()
     X = mean.L if rescaled is None else rescaled.L
@@ -194,7 +192,11 @@ def predict(
     if isinstance(X, Slabs):
         found = _fixed_point(comm, X, moments, method, m, mean_sketch, known, wanted)
     else:
-        found = _fixed_point_by_products(X, moments, method, m, mean_sketch, known, wanted)
+        limit = math.nan if mean_sketch is not None else matrix_free.step_size_limit(moments, X)
+        x_infinity = known if wanted else None
+        if wanted and known is None:
+            x_infinity = matrix_free.fixed_point(moments, X, m, method.gamma, mean_sketch)
+        found = x_infinity, limit
     f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
     return Prediction(x_star, f_star, *found, mean.L.diagonal)
 
@@ -229,42 +231,6 @@ def _fixed_point(
 
     found: Found = ranks.on_root(comm, solve)
     return found
-
-
-def mean_product(moments: theory.FirstMoments, X: Operator) -> krylov.Product:
-    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) Diag(X)]; collective."""
-    alpha, rho = moments.alpha, moments.rho
-
-    def apply(v: Float64) -> Float64:
-        met = X.product_everywhere(v) if rho > 0 else 0.0
-        return np.asarray(alpha * (rho * met + (1 - rho) * X.diagonal * v))
-
-    return apply
-
-
-def _fixed_point_by_products(
-    X: Operator,
-    moments: theory.FirstMoments,
-    method: Method,
-    m: Float64,
-    mean_sketch: Float64 | None,
-    known: Float64 | None,
-    wanted: bool,
-) -> Found:
-    """The same without a matrix, on every rank; no x∞ where M is not positive definite."""
-    M = mean_product(moments, X)
-    d, limit = m.size, math.nan
-    if mean_sketch is None:
-        largest = krylov.extreme_eigenvalue(M, d, True, EIGENVALUE_TOLERANCE, EIGENVALUE_RESTARTS)
-        limit = 2.0 / largest if largest is not None else math.nan
-    if not wanted or known is not None:
-        return known if wanted else None, limit
-    shift = np.zeros(d) if mean_sketch is None else (1.0 - mean_sketch) / method.gamma
-    diagonal = moments.alpha * X.diagonal + shift
-    if (diagonal <= 0).any():
-        return None, limit
-    found = krylov.solve(lambda v: M(v) + shift * v, m, diagonal)
-    return found.x if found.accurate else None, limit
 
 
 def _is_solution(comm: Any, mean: Means, x: Float64) -> bool:
@@ -303,40 +269,6 @@ def _solution(comm: Any, where: Layout, L: Slabs, b: Float64) -> Float64:
 
         x = ranks.on_root(comm, correct)
     return np.ascontiguousarray(x)
-
-
-def _solution_by_products(mean: Means) -> Float64:
-    """x* by conjugate gradients on every rank, all with the same bits.
-
-    Raises
-    ------
-    InputError
-        On every rank, if L̄ is singular to working precision, or x* is not reached.
-    """
-    where, expected = "L̄ = (1/n) Σ L_i", "a positive definite matrix: x* must be unique"
-    apply, diagonal = mean.L.product_everywhere, mean.L.diagonal
-    empty = int(np.count_nonzero(diagonal <= 0))
-    if empty:
-        got = f"{empty} zero diagonal entries: columns of the data that are empty"
-        raise _agreed(Fault(where, got, expected, "with ridge, set problem.l2 > 0"))
-    found = krylov.solve(apply, mean.b, diagonal)
-    rounding = diagonal.size * krylov.EPSILON * max(found.norm, float(diagonal.max()))
-    unsure = mean.least <= rounding
-    if not found.definite or (unsure and not krylov.is_definite(apply, diagonal)):
-        raise _agreed(Fault(where, "a singular matrix", expected, "with ridge, set problem.l2 > 0"))
-    if not found.accurate:
-        got = f"a residual of {found.residual:.1e} after {found.products} products with L̄"
-        expected = f"x* by conjugate gradients to {krylov.ACCURATE:.0e}"
-        remedy = "a larger problem.l2, or problem.standardize, makes it better conditioned"
-        raise _agreed(Fault(where, got, expected, remedy))
-    return found.x
-
-
-def _agreed(fault: Fault) -> InputError:
-    """An error that every rank raises, since all came to the same numbers."""
-    error = InputError(fault)
-    error.agreed = True
-    return error
 
 
 class Objective:

@@ -27,6 +27,7 @@ LAYERS = [
     ["theory"],
     ["moments"],
     ["recursions"],
+    ["matrix_free"],
     ["objective"],
     ["methods"],
     ["estimates"],

@@ -108,46 +108,65 @@ def test_data_set(split: str) -> None:
     alone_and_together(config)
 
 
+SAMPLES = [("dense", "float32"), ("sparse", "float64")]
+
+
 @pytest.mark.filterwarnings("ignore:form = ")
-@pytest.mark.parametrize("by_products", [False, True])
-@pytest.mark.parametrize(("kind", "precision"), [("dense", "float32"), ("sparse", "float64")])
+@pytest.mark.parametrize(("kind", "precision"), SAMPLES)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_samples(
     variant: str,
     kind: str,
     precision: str,
-    by_products: bool,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Workers with different numbers of samples, with L̄ and without any matrix."""
-    if by_products and variant not in BY_PRODUCTS:
-        return
+    """Workers keep their samples, of which they have different numbers."""
+    config = of_samples(variant, precision, tmp_path_factory)
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    alone_and_together(config)
+    assert ist_mpi.run(config, WORLD).attributes["storage"] == kind
+
+
+@pytest.mark.filterwarnings("ignore:form = ")
+@pytest.mark.parametrize(("kind", "precision"), SAMPLES)
+@pytest.mark.parametrize(
+    "variant",
+    ["merge", "preconditioned estimator", "preconditioned merge", "rand, 2 local steps", "n > d"],
+)
+def test_samples_without_any_matrix(
+    variant: str,
+    kind: str,
+    precision: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """x*, x∞, estimates and measurements by products alone."""
+    config = of_samples("merge" if variant == "n > d" else variant, precision, tmp_path_factory)
+    if variant == "n > d":
+        config["problem"]["n"] = 37
+    config["log"]["problem"] = False
+    config["run"]["theory"] = True
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    monkeypatch.setattr(objective, "SLABS", 10)
+    monkeypatch.setattr(constants, "DENSE", 10)
+    alone_and_together(config)
+
+
+def of_samples(variant: str, precision: str, folders: pytest.TempPathFactory) -> dict[str, Any]:
+    """Six rounds of a variant on samples."""
     config = configuration(variant, "n = d")
     config["problem"] = {
         "kind": "ridge",
-        "path": WORLD.bcast(str(samples_file(tmp_path_factory)) if WORLD.rank == 0 else None),
+        "path": WORLD.bcast(str(samples_file(folders)) if WORLD.rank == 0 else None),
         "n": 6,
         "l2": 0.1,
         "precision": precision,
         "storage": "samples",
     }
     config["method"]["step_size"] = 0.01
-    config["run"] |= {"rounds": 6, "theory": not by_products}
-    if by_products:
-        monkeypatch.setattr(objective, "SLABS", 10)
-    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
-    alone_and_together(config)
-    assert ist_mpi.run(config, WORLD).attributes["storage"] == kind
-
-
-BY_PRODUCTS = {
-    "merge",
-    "preconditioned estimator",
-    "preconditioned merge",
-    "rand, 2 local steps",
-    "gradient descent",
-}
+    config["run"]["rounds"] = 6
+    return config
 
 
 def samples_file(folders: pytest.TempPathFactory) -> Path:
