@@ -22,6 +22,8 @@ from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import Factors, Sketch, block_sizes, disjoint
 
 Float64 = NDArray[np.float64]
+LOGGED = 10**9
+"""Numbers of L, at most, that are made of samples for a log."""
 
 
 class Experiment(NamedTuple):
@@ -51,7 +53,18 @@ def facts_of(config: Config, source: Source) -> Facts:
                 '"server", "replicated" or "auto"',
             )
         )
-    return Facts(source.n, source.d, source.homogeneous, source.data_bytes)
+    if config.log.problem and source.stored.kind != "matrix":
+        numbers = source.n * source.d**2
+        if numbers > LOGGED:
+            raise InputError(
+                Fault(
+                    "log.problem",
+                    f"true, where workers keep samples and L has n d² = {numbers:.3g} numbers",
+                    f"at most {LOGGED:.3g}",
+                    "false: the log's configuration names the data set",
+                )
+            )
+    return Facts(source.n, source.d, source.homogeneous, source.data_bytes, source.stored)
 
 
 def prepare(
@@ -83,18 +96,17 @@ def prepare(
 def _prepare(
     comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
 ) -> Experiment:
-    n, d, homogeneous, _ = facts
+    n, d = facts.n, facts.d
     x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
     where = workers.layout(comm, n, d)
     shares = list(workers.deal(comm, where, source.share if source is not None else None))
     with ranks.agreeing(comm):
-        local = assemble(shares, where.last - where.first, d, homogeneous)
-    del shares
+        local = assemble(shares, d, facts.homogeneous, facts.stored)
     method = config.method
     rescaled = None
     if method.scaling == "preconditioned":
-        rescaled = preconditioned_means(comm, where, local, d)
-    mean = means(comm, where, local, d)
+        rescaled = preconditioned_means(comm, where, local, facts.stored)
+    mean = means(comm, where, local, facts.stored)
     if method.step_size == "theory":
         step = theory_step_size(comm, where, local, method, d)
         method = method.model_copy(update={"step_size": step})
@@ -111,10 +123,13 @@ def method_of(
 ) -> tuple[methods.Method, Bench]:
     """The configured method at x⁰, and the bench it works on, with the exchange of that name."""
     sketch = Sketch(config.method, experiment.n, experiment.d, config.run.seed)
+    diagonals = np.empty((0, experiment.d))
+    if config.method.scaling == "preconditioned":
+        diagonals = experiment.problem.diagonals
     bench = Bench(
         problem=experiment.problem,
         sketch=sketch,
-        factors=Factors(sketch, experiment.problem.diagonals, experiment.problem.index),
+        factors=Factors(sketch, diagonals, experiment.problem.index),
         exchange=rounds.connect(experiment.comm, exchange, sketch, experiment.where),
         where=experiment.where,
     )

@@ -49,6 +49,7 @@ def open_log(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.run.seed,
         "exchange": exchange,
+        "storage": experiment.problem.kind,
         **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
     return RunLog(out, attributes, arrays, theory, force)

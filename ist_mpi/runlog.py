@@ -308,7 +308,7 @@ REQUIRED = {
 }
 """The attributes of / and their types, besides `format` and `schema_version`."""
 
-OPTIONAL = ("threads", "exchange", "seconds_measuring")
+OPTIONAL = ("threads", "exchange", "storage", "seconds_measuring")
 """Attributes of / that a log may have."""
 
 CONSTANTS = ("f_star", "initial_gap", "fixed_point_gap", "fixed_point_relative_gap")

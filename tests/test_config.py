@@ -59,7 +59,8 @@ def places(error: InputError) -> list[str]:
 
 DEFAULTS = {
     "problem": {
-        "kind": "synthetic", "d": 6, "n": 3, "heterogeneous": True, "linear_term": True, "seed": 0,
+        "kind": "synthetic", "d": 6, "n": 3, "heterogeneous": True, "linear_term": True,
+        "precision": "float64", "seed": 0,
     },
     "method": {
         "name": "ist", "sketch": "permutation", "scaling": "unbiased", "form": "merge",
@@ -84,7 +85,7 @@ def test_ridge_defaults() -> None:
     problem = load(with_problem(kind="ridge", dataset="digits", n=8)).to_dict()["problem"]
     assert problem == {
         "kind": "ridge", "dataset": "digits", "n": 8, "l2": 1e-3, "split": "contiguous",
-        "standardize": False, "seed": 0,
+        "standardize": False, "storage": "auto", "precision": "float64", "seed": 0,
     }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ Positive = Annotated[
     BeforeValidator(lambda value: _finite(value, "a finite number > 0")),
     Field(gt=0, allow_inf_nan=False, description="a finite number > 0"),
 ]
+Precision = Annotated[Literal["float64", "float32"], Field(description='"float64" or "float32"')]
 Text = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 
 
@@ -72,6 +73,7 @@ class SyntheticProblem(Section):
     n: Count
     heterogeneous: Flag = True
     linear_term: Flag = True
+    precision: Precision = "float64"
     seed: Seed = 0
 
 
@@ -94,6 +96,11 @@ class RidgeProblem(Section):
         Literal["contiguous", "shuffled"], Field(description='"contiguous" or "shuffled"')
     ] = "contiguous"
     standardize: Flag = False
+    storage: Annotated[
+        Literal["auto", "matrix", "samples"],
+        Field(description='"auto", "matrix" or "samples"'),
+    ] = "auto"
+    precision: Precision = "float64"
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -111,6 +118,7 @@ class ArraysProblem(Section):
     b: np.ndarray | None = Field(default=None, exclude=True, repr=False)
     x0: np.ndarray | None = Field(default=None, exclude=True, repr=False)
     digest: str | None = Field(default=None, description="set by the program")
+    precision: Precision = "float64"
     seed: Seed = 0
 
     @field_validator("L", "b", "x0", mode="before")

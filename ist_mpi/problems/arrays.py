@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ist_mpi import hdf5
 from ist_mpi.config import ArraysProblem
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.problems.quadratic import Quadratic, check_quadratic
+from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
 
 Float64 = NDArray[np.float64]
 
@@ -22,6 +22,7 @@ class FileShare(NamedTuple):
 
     path: str
     worker: int
+    precision: str = "float64"
 
     def quadratic(self) -> Quadratic:
         """Read this worker's L_i and b_i, and check them."""
@@ -29,7 +30,7 @@ class FileShare(NamedTuple):
             L = hdf5.read(hdf5.dataset(file, "L", 3), self.worker)
             b = hdf5.read(hdf5.dataset(file, "b", 2), self.worker)
         check_quadratic(L, b, lambda name: f"{self.path}:/{name}, worker {self.worker}")
-        return Quadratic(L, b)
+        return rounded(Quadratic(L, b), self.precision)
 
 
 class MemoryShare(NamedTuple):
@@ -38,11 +39,12 @@ class MemoryShare(NamedTuple):
     L: Float64
     b: Float64
     worker: int
+    precision: str = "float64"
 
     def quadratic(self) -> Quadratic:
         """Check it."""
         check_quadratic(self.L, self.b, lambda name: f"problem.{name}, worker {self.worker}")
-        return Quadratic(self.L, self.b)
+        return rounded(Quadratic(self.L, self.b), self.precision)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,15 @@ class ArraysSource:
     def share(self, worker: int) -> FileShare | MemoryShare:
         """Where a worker's quadratic is, or the quadratic itself."""
         if self.problem.L is not None and self.problem.b is not None:
-            return MemoryShare(self.problem.L[worker], self.problem.b[worker], worker)
-        return FileShare(str(self.problem.path), worker)
+            return MemoryShare(
+                self.problem.L[worker], self.problem.b[worker], worker, self.problem.precision
+            )
+        return FileShare(str(self.problem.path), worker, self.problem.precision)
+
+    @property
+    def stored(self) -> Stored:
+        """As matrices."""
+        return Stored(precision=self.problem.precision)
 
     def start(self) -> Float64:
         """x⁰: as given, else zero."""
