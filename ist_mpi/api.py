@@ -57,7 +57,9 @@ def run(
                 warnings.warn(caution, stacklevel=3)
         runs = results(comm, job, problem, force=force)
         del problem  # so that only `results` has it, and can let go of it
-        return next(runs)
+        result = next(runs)
+        next(runs, None)  # lets go of the problem
+        return result
 
 
 def open_job(
@@ -198,7 +200,8 @@ def results(
             result = runner.execute(config, experiment, out, replace, watch, found.start)
         yield result
         if result.status == "stopped":
-            return
+            break
+    experiment.free()
 
 
 def _begun(out: Path | None) -> bool:

@@ -35,6 +35,8 @@ class Budget(NamedTuple):
     """Of the rank with most workers, beyond the program itself."""
     memory_root: int
     """Of rank 0, which also solves for x* and keeps the log's rows."""
+    shared: int
+    """Of every host, besides: what its ranks have together."""
     theory: int
     """Of every rank, besides, while it computes the constants of theory."""
     log: int
@@ -50,9 +52,10 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     rows = config.run.rounds // log.every + 2
     most = min(-(-n // size), n)
     _, t = block_sizes(method, n, d)
+    together = facts.homogeneous and size > 1
     distinct = 1 if facts.homogeneous else most
     free = by_products(facts.stored, d)
-    data = distinct * (_kept(facts) + FLOAT * d)
+    data = distinct * FLOAT * d + (0 if together else distinct * _kept(facts))
     making = _share(facts) * distinct + (0 if free else 2 * FLOAT * d * d)
     slabs = 0 if free else (4 if method.scaling == "preconditioned" else 3) * -(-d // size) * d
     buffers = 6 * t + (10 + (BASIS + 10 if free else 0)) * d
@@ -69,6 +72,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     return Budget(
         memory=memory,
         memory_root=memory + on_root,
+        shared=_kept(facts) if together else 0,
         theory=0,
         log=bulk + 4 * d * FLOAT + OTHER_BYTES,
         floats_down=config.run.rounds * down,
@@ -104,7 +108,7 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
 
 def memory_faults(budget: Budget, ranks_here: int, root_here: bool) -> list[Fault]:
     """Whether this host's ranks fit into its free memory."""
-    needed = ranks_here * (budget.memory + budget.theory)
+    needed = ranks_here * (budget.memory + budget.theory) + budget.shared
     needed += budget.memory_root - budget.memory if root_here else 0
     free = psutil.virtual_memory().available
     if needed <= free:

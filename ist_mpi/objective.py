@@ -89,6 +89,9 @@ def _mean_operator(
         entries = 2.0 * stored.total + int(where.workers[-1]) * d
         return MeanOfWorkers(comm, where, local, entries, roots)
 
+    if local.homogeneous and roots is None:
+        return Slabs(comm, where, local.matrix(0)[where.slab])
+
     def L_of(worker: int) -> Float64:
         u = int(local.index[worker - where.first])
         L = local.matrix(u)
@@ -105,6 +108,8 @@ def means(comm: Any, where: Layout, local: LocalQuadratics, stored: Stored) -> M
 
     d = int(where.rows[-1])
     L = _mean_operator(comm, where, local, stored)
+    if local.homogeneous:
+        return Means(L, local.b[0], float(local.constant[0]), local.least)
     b = workers.whole(comm, where, workers.mean_rows(comm, where, b_of, (d,)), everywhere=True)
     constants = workers.all_workers(comm, local.constant[local.index])
     mean = math.fsum(constants) / len(constants)

@@ -24,7 +24,7 @@ class FileShare(NamedTuple):
     worker: int
     precision: str = "float64"
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Read this worker's L_i and b_i, and check them."""
         with hdf5.reading(self.path) as file:
             L = hdf5.read(hdf5.dataset(file, "L", 3), self.worker)
@@ -41,7 +41,7 @@ class MemoryShare(NamedTuple):
     worker: int
     precision: str = "float64"
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Check it."""
         check_quadratic(self.L, self.b, lambda name: f"problem.{name}, worker {self.worker}")
         return rounded(Quadratic(self.L, self.b), self.precision)

@@ -58,8 +58,11 @@ AS_MATRICES = Stored()
 class Share(Protocol):
     """What a worker's owner needs to make the worker's quadratic; can be sent to another rank."""
 
-    def quadratic(self) -> Quadratic:
-        """Make it, rounded to the configured precision; raises InputError where data are wrong."""
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
+        """Make it, rounded to the configured precision; raises InputError where data are wrong.
+
+        `room` is where L (d, d) may be made in place, which saves its copy.
+        """
 
 
 class SamplesShare(Share, Protocol):
@@ -192,11 +195,16 @@ class LocalQuadratics:
 
 
 def assemble(
-    shares: list[Share], d: int, homogeneous: bool, stored: Stored = AS_MATRICES
+    shares: list[Share],
+    d: int,
+    homogeneous: bool,
+    stored: Stored = AS_MATRICES,
+    room: Float64 | None = None,
 ) -> LocalQuadratics:
     """Make the quadratics of a rank's workers from their shares, in order, as they are to be kept.
 
-    `shares` is emptied on the way, so that what has been made of a share can take its place.
+    `shares` is emptied on the way, so that what has been made of a share can take its place;
+    `room` (u, d, d) is where the matrices go, if the caller has a place for them.
     """
     workers = len(shares)
     distinct = min(workers, 1) if homogeneous else workers
@@ -208,11 +216,14 @@ def assemble(
         constant = np.array([float(part.y @ part.y) / (2 * part.y.size) for part in parts])
         kept = samples.pack(parts, stored.kind, stored.precision, d, index)
         return LocalQuadratics(kept, constant, homogeneous)
-    L = np.empty((distinct, d, d), dtype=stored.precision)
+    L = np.empty((distinct, d, d), dtype=stored.precision) if room is None else room
     b = np.empty((distinct, d))
     constant = np.empty(distinct)
     for i in range(distinct):
-        L[i], b[i], constant[i] = shares.pop(0).quadratic()
+        room = L[i] if L.dtype == np.float64 else None
+        made, b[i], constant[i] = shares.pop(0).quadratic(room)
+        if made is not room:
+            L[i] = made
     return LocalQuadratics(Matrices(L, b, index), constant, homogeneous)
 
 

@@ -54,7 +54,7 @@ class RidgeShare(NamedTuple):
                 A = kept.rounded(A, self.stored.precision, "the data set")
         return Samples(A, self.y, self.l2)
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """The normal equations of this worker's samples, rounded if they are what is kept."""
         A = self.samples().A.astype(np.float64)
         m, d = A.shape

@@ -19,12 +19,13 @@ class SyntheticShare(NamedTuple):
     linear_term: bool
     precision: str = "float64"
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: NDArray[np.float64] | None = None) -> Quadratic:
         """Draw B_i (d, d) and b_i (d,), in this order, from the worker's own stream."""
         stream = data_stream(self.seed, Purpose.WORKER, self.worker)
         B = stream.standard_normal((self.d, self.d))
         b = stream.standard_normal(self.d)
-        drawn = Quadratic(B.T @ B, b if self.linear_term else np.zeros(self.d))
+        L = np.matmul(B.T, B, out=room)
+        drawn = Quadratic(L, b if self.linear_term else np.zeros(self.d))
         return rounded(drawn, self.precision)
 
 
