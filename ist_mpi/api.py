@@ -3,23 +3,29 @@
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from ist_mpi import budget, problems, runner
+from ist_mpi import budget, checkpoint, continuation, problems, runner
 from ist_mpi.budget import Budget
 from ist_mpi.config import Config, load
 from ist_mpi.constants import EFFORTS, Effort, Wish, wish_of_run
-from ist_mpi.errors import Fault, InputError
+from ist_mpi.continuation import Found, standing
+from ist_mpi.errors import Fault, InputError, ISTError, LogError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import facts_of, prepare
+from ist_mpi.locks import locked
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.progress import Watcher
 from ist_mpi.randomness import MAX_SEED
 from ist_mpi.runlog import Result
+
+GoingOn = Literal["no", "resume", "extend"]
+OVER = ("finished", "failed")
+"""The states of a log that nothing more is added to."""
 
 MAX_SEEDS = 100_000
 """Most runs of one --seeds: all their logs are checked before the first starts."""
@@ -35,6 +41,8 @@ class Job(NamedTuple):
     """The log of each run seed; None: no log."""
     effort: Effort = "none"
     """How much theory fits into memory, of what is wanted."""
+    done: tuple[tuple[Path, str], ...] = ()
+    """The logs of runs that are over already, and their status; with --resume."""
 
 
 def run(
@@ -49,7 +57,9 @@ def run(
                 warnings.warn(caution, stacklevel=3)
         runs = results(comm, job, problem, force=force)
         del problem  # so that only `results` has it, and can let go of it
-        return next(runs)
+        result = next(runs)
+        next(runs, None)  # lets go of the problem
+        return result
 
 
 def open_job(
@@ -59,6 +69,7 @@ def open_job(
     out: str | Path | None = None,
     seeds: str | None = None,
     force: bool = False,
+    going_on: GoingOn = "no",
     wish_of: Callable[[Config, Facts], Wish] = wish_of_run,
 ) -> tuple[Job, Source | None]:
     """Check everything that rank 0 can check; the opened problem is on rank 0 only; collective.
@@ -72,6 +83,8 @@ def open_job(
     seeds : str, optional
         ``A:B``: the run seeds A, …, B − 1, each with a log of its own.
     force : bool
+    going_on : {"no", "resume", "extend"}
+        Whether logs that exist are gone on with: the unfinished, or those at their end.
     wish_of : callable
         How much theory is wanted; default: as `run.theory` says.
 
@@ -93,7 +106,7 @@ def open_job(
             chosen = seed_range(seeds) if seeds is not None else None
         run_seed = config.run.seed if config is not None else 0
         outs = _outs(Path(out) if out is not None else None, run_seed, chosen)
-        faults += output_faults(outs.values(), force)
+        faults += output_faults(outs.values(), force or going_on != "no")
         facts = None
         if config is not None:
             with _collecting(faults):
@@ -101,10 +114,15 @@ def open_job(
                 facts = facts_of(config, opened)
         if config is None or facts is None or faults:
             raise InputError(faults)
+        done: tuple[tuple[Path, str], ...] = ()
+        if going_on == "resume":
+            found = {log: standing(config, log) for log in outs.values() if log is not None}
+            done = tuple((log, status) for log, status in found.items() if status in OVER)
+            outs = {seed: log for seed, log in outs.items() if log not in dict(done)}
         needs = budget.estimate(config, facts, comm.size)
         if faults := budget.disk_faults(needs, [log for log in outs.values() if log is not None]):
             raise InputError(faults)
-        return Job(config.without_arrays(), facts, needs, outs)
+        return Job(config.without_arrays(), facts, needs, outs, done=done)
 
     with threadpool_limits(limits=1):
         job = ranks.on_root(comm, check)
@@ -156,14 +174,86 @@ def results(
     problem: Source | None,
     force: bool = False,
     watch: Watcher | None = None,
+    going_on: GoingOn = "no",
+    tell: Callable[[str], None] = warnings.warn,
 ) -> Iterator[Result]:
-    """Build the problem once and run every seed of the job on it; collective."""
+    """Build the problem once and run every seed of the job on it, until one is stopped; collective.
+
+    `tell` is called on rank 0 with what the user should know of a run that goes on.
+    """
+    if not job.outs:
+        return
     experiment = prepare(comm, job.config, job.facts, problem, job.effort)
     del problem  # a data set need not stay in rank 0's memory
     for seed, out in job.outs.items():
         step = {"step_size": experiment.method.gamma}
         config = job.config.with_values(run={"seed": seed}, method=step)
-        yield runner.execute(config, experiment, out, force, watch)
+        with _alone_at(comm, out):
+            found = Found(None, [])
+            if going_on == "extend" and out is not None:
+                found = continuation.extend(comm, config, experiment, out)
+            elif going_on == "resume" and ranks.from_root(comm, _begun(out)) and out is not None:
+                found = continuation.resume(comm, config, experiment, out)
+            for note in found.notes if comm.rank == 0 else ():
+                tell(f"{out}: {note}")
+            replace = force or going_on != "no"
+            result = runner.execute(config, experiment, out, replace, watch, found.start)
+        yield result
+        if result.status == "stopped":
+            break
+    experiment.free()
+
+
+def _begun(out: Path | None) -> bool:
+    return out is not None and (out.exists() or checkpoint.folder_of(out).exists())
+
+
+@contextmanager
+def _alone_at(comm: Any, log: Path | None) -> Iterator[None]:
+    """Rank 0 holds the lock of the log; LockedError or LogError on every rank; collective."""
+    with ExitStack() as stack:
+        with ranks.agreeing(comm):
+            if comm.rank == 0 and log is not None:
+                try:
+                    stack.enter_context(locked(log))
+                except ISTError:
+                    raise
+                except OSError as error:
+                    raise LogError(f"{log} cannot be locked: {error}") from error
+        yield
+
+
+def reopen(comm: Any, log: Path, rounds: int | None = None) -> tuple[Job, Source | None]:
+    """`open_job` for a run that has begun, with its own configuration; collective.
+
+    Parameters
+    ----------
+    rounds : int, optional
+        The new number of rounds in all, for a finished run; None: resume an unfinished one.
+
+    Raises
+    ------
+    InputError, MismatchError
+        On every rank.
+    """
+
+    def configuration() -> Config:
+        config = continuation.config_of(log)
+        if rounds is None:
+            return config
+        before = config.run.rounds
+        status = standing(config, log)
+        if status != "finished":
+            got = f"a run that is {status}"
+            raise InputError(Fault(str(log), got, "a finished run", "ist-mpi resume goes on"))
+        if rounds <= before:
+            expected = f"more than the {before} rounds that it has"
+            raise InputError(Fault("--rounds", str(rounds), expected))
+        return config.with_values(run={"rounds": rounds})
+
+    config = ranks.on_root(comm, configuration)
+    going_on: GoingOn = "resume" if rounds is None else "extend"
+    return open_job(comm, config, out=log, going_on=going_on)
 
 
 def seed_range(text: str) -> range:

@@ -12,7 +12,9 @@ from ist_mpi.config import Config
 from ist_mpi.constants import DENSE, Effort
 from ist_mpi.errors import Fault
 from ist_mpi.kernels import matrices as kernels
-from ist_mpi.problems.quadratic import Facts
+from ist_mpi.krylov import BASIS
+from ist_mpi.objective import by_products
+from ist_mpi.problems.quadratic import AS_MATRICES, Facts
 from ist_mpi.runlog import COLUMNS
 from ist_mpi.sketches import block_sizes
 
@@ -33,6 +35,8 @@ class Budget(NamedTuple):
     """Of the rank with most workers, beyond the program itself."""
     memory_root: int
     """Of rank 0, which also solves for x* and keeps the log's rows."""
+    shared: int
+    """Of every host, besides: what its ranks have together."""
     theory: int
     """Of every rank, besides, while it computes the constants of theory."""
     log: int
@@ -48,26 +52,46 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     rows = config.run.rounds // log.every + 2
     most = min(-(-n // size), n)
     _, t = block_sizes(method, n, d)
-    matrices = (1 if facts.homogeneous else most) * d * (d + 1)
-    making = 2 * d * d  # of one L_i from its data, and of the means
-    slabs = (4 if method.scaling == "preconditioned" else 3) * -(-d // size) * d
-    buffers = 6 * t + 10 * d
-    memory = FLOAT * (matrices + making + slabs + buffers)
+    together = facts.homogeneous and size > 1
+    distinct = 1 if facts.homogeneous else most
+    free = by_products(facts.stored, d)
+    data = distinct * FLOAT * d + (0 if together else distinct * _kept(facts))
+    making = _share(facts) * distinct + (0 if free else 2 * FLOAT * d * d)
+    slabs = 0 if free else (4 if method.scaling == "preconditioned" else 3) * -(-d // size) * d
+    buffers = 6 * t + (10 + (BASIS + 10 if free else 0)) * d
+    if method.scaling == "preconditioned":
+        buffers += 2 * distinct * d
+    memory = data + making + FLOAT * (slabs + buffers)
     bulk = rows * len(COLUMNS) * FLOAT
     bulk += rows * d * FLOAT if log.iterates else 0
     bulk += config.run.rounds * (t + n + 1) * INTEGER if log.permutations else 0
     bulk += n * d * (d + 1) * FLOAT if log.problem else 0
-    on_root = 2 * FLOAT * d * d + 3 * bulk + facts.data_bytes
+    on_root = (0 if free else 2 * FLOAT * d * d) + 3 * bulk + facts.data_bytes
     down = d if method.name != "ist" else t / n
     up = d if method.name == "gradient_descent" else t / n
     return Budget(
         memory=memory,
         memory_root=memory + on_root,
+        shared=_kept(facts) if together else 0,
         theory=0,
         log=bulk + 4 * d * FLOAT + OTHER_BYTES,
         floats_down=config.run.rounds * down,
         floats_up=config.run.rounds * up,
     )
+
+
+def _kept(facts: Facts) -> int:
+    """Bytes of one worker's quadratic, as it is kept, besides b_i."""
+    d, stored = facts.d, facts.stored
+    if stored.kind == "matrix":
+        return stored.itemsize * d * d
+    index = INTEGER * stored.entries + FLOAT * (d + 1) if stored.kind == "sparse" else 0
+    return stored.itemsize * stored.entries + index
+
+
+def _share(facts: Facts) -> int:
+    """Bytes of one worker's samples on their way to where they are kept."""
+    return 0 if facts.stored.kind == "matrix" else _kept(facts)
 
 
 def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, size: int) -> Budget:
@@ -76,13 +100,15 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     if effort == "none" or d > DENSE or config.method.local_steps > 1:
         return budget._replace(theory=0)
     # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.
-    terms = 0 if size == 1 else 2 + (1 if facts.homogeneous else -(-n // size))
+    distinct = 1 if facts.homogeneous else -(-n // size)
+    terms = 0 if size == 1 else 2 + distinct
+    terms += distinct if facts.stored != AS_MATRICES else 0  # L_i in float64, made for this
     return budget._replace(theory=FLOAT * (THEORY_MATRICES[effort] + terms) * d * d)
 
 
 def memory_faults(budget: Budget, ranks_here: int, root_here: bool) -> list[Fault]:
     """Whether this host's ranks fit into its free memory."""
-    needed = ranks_here * (budget.memory + budget.theory)
+    needed = ranks_here * (budget.memory + budget.theory) + budget.shared
     needed += budget.memory_root - budget.memory if root_here else 0
     free = psutil.virtual_memory().available
     if needed <= free:
@@ -121,9 +147,9 @@ def existing_folder(path: Path) -> Path:
     return next(folder for folder in path.absolute().parents if folder.exists())
 
 
-def seconds_per_round(config: Config, n: int, d: int, size: int) -> float:
+def seconds_per_round(config: Config, facts: Facts, size: int) -> float:
     """A rough time of a round: the kernel, timed here on a made-up block, plus the messages."""
-    method = config.method
+    method, n, d = config.method, facts.n, facts.d
     q, _ = block_sizes(method, n, d)
     sample = min(d, 1024)
     L, x, out = np.ones((1, sample, sample)), np.ones(sample), np.empty(sample)
@@ -132,6 +158,9 @@ def seconds_per_round(config: Config, n: int, d: int, size: int) -> float:
     kernels.rows_product(L[0], x, out)
     per_entry = (time.perf_counter() - began) / sample**2
     entries = d * q if method.name != "ist" else method.local_steps * q * q
+    if facts.stored.kind != "matrix":  # twice the samples' entries on the block, or on all
+        entries = method.local_steps * 2 * facts.stored.entries * (q if method.name == "ist" else d)
+        entries = entries // d
     gather = 3.0  # reading scattered entries costs about three times reading a row
     message = 5e-6 if size > 1 else 0.0
     return -(-n // size) * entries * per_entry * gather + 20e-6 + 3 * message

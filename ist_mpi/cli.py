@@ -1,20 +1,26 @@
-"""The commands: ``ist-mpi run``, ``theory``, ``verify``, ``info``, ``doctor``.
+"""The commands: ``ist-mpi run``, ``resume``, ``theory``, ``verify``, ``info`` and the others.
 
-Exit codes: 0 finished, 1 bug or diverged run, 2 wrong input, 130 interrupted (Ctrl-C). Under a
-launcher all ranks run this; rank 0 speaks, and all end with the same code.
+Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
+is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
+the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all ranks run this; rank
+0 speaks, and all end with the same code.
 """
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ist_mpi._version import __version__
 from ist_mpi.errors import ISTError
 from ist_mpi.launcher import launched_rank
+
+STOPPED = 75
+"""Exit code of a run that was stopped and can go on."""
 
 app = typer.Typer(
     name="ist-mpi",
@@ -71,41 +77,112 @@ def run(
             help="Run the run seeds A, …, B-1, one log each (name-seedA.h5, …), on one problem.",
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with logs that exist and are not finished; leave the finished alone.",
+        ),
+    ] = False,
 ) -> None:
     """Train, on all ranks that were started: mpiexec -n 4 ist-mpi run CONFIG.toml
 
-    The log never replaces a file unless --force is given. Exit code 0: finished, also by
-    tolerance; 1: diverged, or a bug; 2: wrong input, nothing was run.
+    The log never replaces a file unless --force is given. SIGTERM, SIGUSR1 and Ctrl-C stop the run
+    with a checkpoint. Exit codes: 0 finished, also by tolerance; 1 diverged, or a bug; 2 wrong
+    input, nothing was run; 65 a log or checkpoint that is damaged or of another run; 73 another
+    run is writing the log; 74 the disk failed; 75 stopped with a checkpoint: run with --resume.
     """
     from ist_mpi.exchange import ranks
 
+    if resume and force:
+        raise typer.BadParameter("--resume and --force do not go together")
     comm = ranks.world()
     with ranks.abort_on_error(comm):
         from ist_mpi import api, report
 
         path = out if out is not None else Path("results") / f"{config.stem}.h5"
-        job, problem = api.open_job(comm, config, override or (), path, seeds, force)
+        going_on: api.GoingOn = "resume" if resume else "no"
+        job, problem = api.open_job(comm, config, override or (), path, seeds, force, going_on)
         speaks = comm.rank == 0
         if speaks:
             for caution in job.config.cautions():
-                print(f"ist-mpi: caution: {caution}", file=sys.stderr)
+                _say(f"caution: {caution}")
         if dry_run:
             checked = api.rehearse(comm, job, problem)
             if speaks:
                 logs = list(job.outs.values())
                 report.show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
-        label, rounds = config.stem, job.config.run.rounds
-        failed = 0
-        with report.ProgressReport(label, rounds) if speaks else nullcontext() as watch:
-            runs = api.results(comm, job, problem, force=force, watch=watch)
+        with _progress(comm, config.stem, job) as watch:
+            runs = api.results(comm, job, problem, force, watch, going_on, _say)
+            del problem  # so that only `results` has it, and can let go of it
+            code = _show(comm, job, runs)
+    raise typer.Exit(code)
+
+
+@app.command()
+def resume(log: Annotated[Path, typer.Argument(help="The log of a run that stopped.")]) -> None:
+    """Go on with a run that was stopped or killed, on any number of ranks.
+
+    From its newest whole checkpoint, with the configuration in the log. Exit codes as for run.
+    """
+    _go_on(log, None)
+
+
+@app.command()
+def extend(
+    log: Annotated[Path, typer.Argument(help="The log of a finished run.")],
+    rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="The new number of rounds, in all.")
+    ],
+) -> None:
+    """Go on with a finished run beyond its end, up to N rounds in all. Exit codes as for run."""
+    _go_on(log, rounds)
+
+
+def _go_on(log: Path, rounds: int | None) -> None:
+    """Resume an unfinished run, or extend a finished one."""
+    from ist_mpi.exchange import ranks
+
+    comm = ranks.world()
+    with ranks.abort_on_error(comm):
+        from ist_mpi import api
+
+        job, problem = api.reopen(comm, log, rounds)
+        going_on: api.GoingOn = "resume" if rounds is None else "extend"
+        with _progress(comm, log.stem, job) as watch:
+            runs = api.results(comm, job, problem, False, watch, going_on, _say)
             del problem
-            for result in runs:
-                failed += result.status == "failed"
-                if speaks:
-                    report.show_outcome(result)
-    if failed:
-        raise typer.Exit(1)
+            code = _show(comm, job, runs)
+    raise typer.Exit(code)
+
+
+def _progress(comm: Any, label: str, job: Any) -> Any:
+    """The progress shown on rank 0, as a context."""
+    from ist_mpi import report
+
+    return report.ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
+
+
+def _show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
+    """Make the runs of a job and show what came out; the exit code; collective."""
+    from ist_mpi import report
+
+    statuses = [status for _, status in job.done]
+    for log, status in job.done if comm.rank == 0 else ():
+        _say(f"{log}: {status} already, nothing to do")
+    for result in runs:
+        statuses.append(result.status)
+        if comm.rank == 0:
+            report.show_outcome(result)
+    if "stopped" in statuses:
+        return STOPPED
+    return 1 if "failed" in statuses else 0
+
+
+def _say(text: str) -> None:
+    """A line for people, beside what the command prints."""
+    print(f"ist-mpi: {text}", file=sys.stderr, flush=True)
 
 
 @app.command()

@@ -358,7 +358,7 @@ def _without_matrices(
     if method.multiplies_model:
         why = TOO_LARGE  # E C̄ is no multiple of I
     elif effort != "none":
-        restarts = MAX_RESTARTS if effort == "full" else few_restarts(d)
+        restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
         why = SLOW if restarts < MAX_RESTARTS else NOT_FOUND
         estimates = estimate(objective, first_moments(method, n, d), method.gamma, d, restarts)
         found |= estimates.found

@@ -61,4 +61,22 @@ class LauncherError(ISTError, RuntimeError):
 class LogError(ISTError, OSError):
     """A run log could not be written after the run had started."""
 
-    exit_code = 1
+    exit_code = 74
+
+
+class CheckpointError(ISTError, OSError):
+    """A checkpoint could not be written; those before it are untouched."""
+
+    exit_code = 74
+
+
+class LockedError(ISTError, OSError):
+    """Another run is writing the same log."""
+
+    exit_code = 73
+
+
+class MismatchError(ISTError, ValueError):
+    """A log or checkpoint that does not belong to the run that is to go on."""
+
+    exit_code = 65

@@ -1,29 +1,25 @@
 """Extreme eigenvalues without d × d matrices on a rank: for problems too large to be dense.
 
-Products with L̄ are made from its slabs of rows, together; Lanczos' method does the rest. What
+Products with L̄ are made by all ranks together; Lanczos' method does the rest. What
 comes out is an estimate from inside the spectrum, good to about `TOLERANCE`.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from ist_mpi.krylov import BASIS, Product, extreme_eigenvalue
+from ist_mpi.matrix_free import mean_product
 from ist_mpi.objective import Objective
 from ist_mpi.theory import FirstMoments
 
-Float64 = NDArray[np.float64]
 TOLERANCE = 1e-4
 MAX_RESTARTS = 300
 """Of Lanczos' method, before an eigenvalue is given up for good."""
 SECONDS = 60.0
 """For all eigenvalues, roughly, where nobody asked to wait longer."""
 PRODUCT_RATE = 1e9
-"""Entries of L̄ a second in a product, for that."""
-BASIS = 20
-"""Vectors of Lanczos' method; a restart makes at most so many new ones."""
+"""Numbers a second that a product reads, for that."""
 
 
 class Estimates(NamedTuple):
@@ -35,46 +31,24 @@ class Estimates(NamedTuple):
     """Whether W̄ is known to have a negative eigenvalue: then no θ exists."""
 
 
-def few_restarts(d: int) -> int:
-    """Restarts that take about `SECONDS`; by d alone, the same on any number of ranks."""
+def few_restarts(entries: float) -> int:
+    """Restarts that take about `SECONDS`, where a product reads so many numbers.
+
+    They depend on that alone, and so are the same on any number of ranks.
+    """
     products = 6 * BASIS  # a restart of λ_min(M), λ_max(M), and λ_min(W̄), which takes four
-    return max(1, min(MAX_RESTARTS, int(SECONDS * PRODUCT_RATE / (products * float(d) ** 2))))
+    return max(1, min(MAX_RESTARTS, int(SECONDS * PRODUCT_RATE / (products * entries))))
 
 
-def mean_operator(objective: Objective, moments: FirstMoments) -> Callable[[Float64], Float64]:
+def mean_operator(objective: Objective, moments: FirstMoments) -> Product:
     """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) Diag(X)]; collective."""
-    alpha, rho = moments.alpha, moments.rho
     rescaled = objective.rescaled
-    diagonal = objective.prediction.diagonal if rescaled is None else 1.0
-    X = objective.mean.L if rescaled is None else rescaled.L
-
-    def apply(v: Float64) -> Float64:
-        met = objective.product_everywhere(X, v) if rho > 0 else 0.0
-        return np.asarray(alpha * (rho * met + (1 - rho) * diagonal * v))
-
-    return apply
+    return mean_product(moments, objective.mean.L if rescaled is None else rescaled.L)
 
 
-def extreme(
-    apply: Callable[[Float64], Float64], d: int, largest: bool, restarts: int
-) -> float | None:
+def extreme(apply: Product, d: int, largest: bool, restarts: int) -> float | None:
     """λ_min or λ_max of a symmetric operator on R^d; None where Lanczos did not converge."""
-    operator = LinearOperator((d, d), matvec=lambda v: apply(v.ravel()), dtype=np.float64)
-    try:
-        values = eigsh(
-            operator,
-            k=1,
-            which="LA" if largest else "SA",
-            v0=np.cos(np.arange(d)),  # the same on every rank, and so is all that follows
-            ncv=min(d, BASIS),
-            tol=TOLERANCE,
-            maxiter=restarts,
-            return_eigenvectors=False,
-            rng=0,
-        )
-    except ArpackError:
-        return None
-    return float(values[0])
+    return extreme_eigenvalue(apply, d, largest, TOLERANCE, restarts)
 
 
 def estimate(
@@ -100,12 +74,7 @@ def estimate(
     return Estimates(found, bool(w_min < -d * np.finfo(float).eps * size))
 
 
-def _w_operator(
-    objective: Objective, M: Callable[[Float64], Float64]
-) -> Callable[[Float64], Float64]:
+def _w_operator(objective: Objective, M: Product) -> Product:
     """v ↦ W̄v for v (d,); collective."""
-
-    def L(v: Float64) -> Float64:
-        return objective.product_everywhere(objective.mean.L, v)
-
+    L = objective.mean.L.product_everywhere
     return lambda v: np.asarray(0.5 * (L(M(v)) + M(L(v))))

@@ -15,13 +15,17 @@ from ist_mpi.config import Config, Method
 from ist_mpi.constants import Constants, Effort, compute, theory_step_size
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks, rounds, workers
+from ist_mpi.exchange.nodes import SharedArray
 from ist_mpi.exchange.workers import Layout
+from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.bench import Bench
 from ist_mpi.objective import Objective, means, preconditioned_means, predict
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import Factors, Sketch, block_sizes, disjoint
 
 Float64 = NDArray[np.float64]
+LOGGED = 10**9
+"""Numbers of L, at most, that are made of samples for a log."""
 
 
 class Experiment(NamedTuple):
@@ -37,6 +41,13 @@ class Experiment(NamedTuple):
     x0: Float64
     n: int
     d: int
+    memory: SharedArray | None = None
+    """What the ranks of a host share of the problem."""
+
+    def free(self) -> None:
+        """Give shared memory back; the experiment is of no use afterwards; collective."""
+        if self.memory is not None:
+            self.memory.free()
 
 
 def facts_of(config: Config, source: Source) -> Facts:
@@ -51,7 +62,18 @@ def facts_of(config: Config, source: Source) -> Facts:
                 '"server", "replicated" or "auto"',
             )
         )
-    return Facts(source.n, source.d, source.homogeneous, source.data_bytes)
+    if config.log.problem and source.stored.kind != "matrix":
+        numbers = source.n * source.d**2
+        if numbers > LOGGED:
+            raise InputError(
+                Fault(
+                    "log.problem",
+                    f"true, where workers keep samples and L has n d² = {numbers:.3g} numbers",
+                    f"at most {LOGGED:.3g}",
+                    "false: the log's configuration names the data set",
+                )
+            )
+    return Facts(source.n, source.d, source.homogeneous, source.data_bytes, source.stored)
 
 
 def prepare(
@@ -83,18 +105,15 @@ def prepare(
 def _prepare(
     comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
 ) -> Experiment:
-    n, d, homogeneous, _ = facts
+    n, d = facts.n, facts.d
     x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
     where = workers.layout(comm, n, d)
-    shares = list(workers.deal(comm, where, source.share if source is not None else None))
-    with ranks.agreeing(comm):
-        local = assemble(shares, where.last - where.first, d, homogeneous)
-    del shares
+    local, memory = _local_quadratics(comm, where, facts, source)
     method = config.method
     rescaled = None
     if method.scaling == "preconditioned":
-        rescaled = preconditioned_means(comm, where, local, d)
-    mean = means(comm, where, local, d)
+        rescaled = preconditioned_means(comm, where, local, facts.stored)
+    mean = means(comm, where, local, facts.stored)
     if method.step_size == "theory":
         step = theory_step_size(comm, where, local, method, d)
         method = method.model_copy(update={"step_size": step})
@@ -103,7 +122,27 @@ def _prepare(
     moments = theory.first_moments(method, n, d) if applies else None
     objective = Objective(comm, where, mean, prediction, moments, rescaled)
     constants = compute(comm, where, local, objective, method, x0, effort)
-    return Experiment(comm, where, method, local, objective, constants, x0, n, d)
+    return Experiment(comm, where, method, local, objective, constants, x0, n, d, memory)
+
+
+def _local_quadratics(
+    comm: Any, where: Layout, facts: Facts, source: Source | None
+) -> tuple[LocalQuadratics, SharedArray | None]:
+    """The quadratics of this rank's workers, and the memory that they share with others."""
+    share_of = source.share if source is not None else None
+    if not facts.homogeneous or comm.size == 1:
+        shares = list(workers.deal(comm, where, share_of))
+        with ranks.agreeing(comm):
+            return assemble(shares, facts.d, facts.homogeneous, facts.stored), None
+    share = ranks.on_root(comm, lambda: share_of(0) if share_of is not None else None)
+    memory = SharedArray(comm, (1, facts.d, facts.d), facts.stored.precision)
+    one = None
+    with ranks.agreeing(comm):
+        if memory.leads:
+            one = assemble([share], facts.d, True, facts.stored, memory.array)
+    others = memory.from_leader(None if one is None else (one.b, one.constant))
+    index = np.zeros(where.last - where.first, dtype=np.int64)
+    return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
 
 
 def method_of(
@@ -111,10 +150,13 @@ def method_of(
 ) -> tuple[methods.Method, Bench]:
     """The configured method at x⁰, and the bench it works on, with the exchange of that name."""
     sketch = Sketch(config.method, experiment.n, experiment.d, config.run.seed)
+    diagonals = np.empty((0, experiment.d))
+    if config.method.scaling == "preconditioned":
+        diagonals = experiment.problem.diagonals
     bench = Bench(
         problem=experiment.problem,
         sketch=sketch,
-        factors=Factors(sketch, experiment.problem.diagonals, experiment.problem.index),
+        factors=Factors(sketch, diagonals, experiment.problem.index),
         exchange=rounds.connect(experiment.comm, exchange, sketch, experiment.where),
         where=experiment.where,
     )

@@ -1,4 +1,4 @@
-"""Files that others wrote: what can be wrong with their paths, and how much of them is read."""
+"""Files: what others wrote, read within limits; ours, written so that a power cut loses none."""
 
 import os
 import stat
@@ -87,3 +87,20 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
             most = f"{expected} of at most {limit.value} {limit.unit}"
             raise InputError(Fault(str(path), f"{status.st_size} bytes", most, limit.remedy))
         yield file
+
+
+def write_durably(path: Path, contents: bytes) -> None:
+    """Write a new file and wait until the disk has it; raises OSError."""
+    with path.open("xb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk knows the names in a folder; raises OSError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

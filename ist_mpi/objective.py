@@ -1,8 +1,9 @@
 """f(x) = (1/n) Σ f_i(x): its minimiser, its prediction, and the measurements of an iterate.
 
 L̄ is kept in slabs of rows over the ranks; no rank needs the memory of n matrices, and rank 0 holds
-a whole one only while it solves for x* and x∞. A measurement is one product with L̄ whose every
-entry is a dot product in a fixed order, so it is the same on any number of ranks.
+a whole one only while it solves for x* and x∞. Where the workers keep samples and d is large, L̄ is
+never formed, and x* and x∞ are found by conjugate gradients (`matrix_free`). A measurement is one
+product with L̄, the same on any number of ranks.
 """
 
 import math
@@ -12,33 +13,38 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ist_mpi import theory
+from ist_mpi import matrix_free, theory
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks, workers
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.kernels import matrices as kernels
-from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.operators import MeanOfWorkers, Operator, Slabs
+from ist_mpi.problems.quadratic import LocalQuadratics, Stored
 
 Float64 = NDArray[np.float64]
+SLABS = 6000
+"""Largest d for which L̄ is formed where the workers keep samples; beyond nothing has d² entries."""
 
 
 class Means(NamedTuple):
-    """Means over the workers; matrices in slabs of this rank's rows."""
+    """Means over the workers."""
 
-    L: Float64
-    """L̄, shape (r, d)."""
+    L: Operator
+    """L̄."""
     b: Float64
     """b̄, shape (d,), on every rank."""
     constant: float
     """The mean of the constants f_i(0)."""
+    least: float = 0.0
+    """A number that no eigenvalue of L̄ is below: l2 where samples are kept."""
 
 
 class Preconditioned(NamedTuple):
     """Means of the rescaled quadratics D_i^{−1/2} L_i D_i^{−1/2}."""
 
-    L: Float64
-    """Shape (r, d)."""
+    L: Operator
+    """Their mean."""
     b: Float64
     """mean D_i^{−1/2} b_i, shape (d,), on every rank."""
     inverse_root: Float64
@@ -69,23 +75,49 @@ class Metrics(NamedTuple):
     gradient_norm_squared_w: float
 
 
-def means(comm: Any, where: Layout, local: LocalQuadratics, d: int) -> Means:
-    """L̄, b̄ and the mean constant, added up in worker order; collective."""
+def by_products(stored: Stored, d: int) -> bool:
+    """Whether L̄ is known by its products alone."""
+    return stored.kind != "matrix" and d > SLABS
+
+
+def _mean_operator(
+    comm: Any, where: Layout, local: LocalQuadratics, stored: Stored, roots: Float64 | None = None
+) -> Operator:
+    """L̄; with roots (u, d) the mean of the rescaled matrices; collective."""
+    d = int(where.rows[-1])
+    if by_products(stored, d):
+        entries = 2.0 * stored.total + int(where.workers[-1]) * d
+        return MeanOfWorkers(comm, where, local, entries, roots)
+
+    if local.homogeneous and roots is None:
+        return Slabs(comm, where, local.matrix(0)[where.slab])
 
     def L_of(worker: int) -> Float64:
-        return local.matrix(int(local.index[worker - where.first]))
+        u = int(local.index[worker - where.first])
+        L = local.matrix(u)
+        return L if roots is None else np.asarray(roots[u][:, None] * L * roots[u])
+
+    return Slabs(comm, where, workers.mean_rows(comm, where, L_of, (d, d)))
+
+
+def means(comm: Any, where: Layout, local: LocalQuadratics, stored: Stored) -> Means:
+    """L̄, b̄ and the mean constant, added up in worker order; collective."""
 
     def b_of(worker: int) -> Float64:
         return np.asarray(local.b[local.index[worker - where.first]])
 
-    L = workers.mean_rows(comm, where, L_of, (d, d))
+    d = int(where.rows[-1])
+    L = _mean_operator(comm, where, local, stored)
+    if local.homogeneous:
+        return Means(L, local.b[0], float(local.constant[0]), local.least)
     b = workers.whole(comm, where, workers.mean_rows(comm, where, b_of, (d,)), everywhere=True)
     constants = workers.all_workers(comm, local.constant[local.index])
-    return Means(L, np.asarray(b), math.fsum(constants) / len(constants))
+    mean = math.fsum(constants) / len(constants)
+    return Means(L, np.asarray(b), mean, local.least)
 
 
 def preconditioned_means(
-    comm: Any, where: Layout, local: LocalQuadratics, d: int
+    comm: Any, where: Layout, local: LocalQuadratics, stored: Stored
 ) -> Preconditioned:
     """The means of the preconditioned quadratics; collective.
 
@@ -113,10 +145,6 @@ def preconditioned_means(
     def of(worker: int) -> int:
         return int(local.index[worker - where.first])
 
-    def L_of(worker: int) -> Float64:
-        root = roots[of(worker)]
-        return np.asarray(root[:, None] * local.matrix(of(worker)) * root)
-
     def b_of(worker: int) -> Float64:
         return np.asarray(roots[of(worker)] * local.b[of(worker)])
 
@@ -124,10 +152,10 @@ def preconditioned_means(
         return np.asarray(roots[of(worker)])
 
     def vector(array_of: Any) -> Float64:
-        slab = workers.mean_rows(comm, where, array_of, (d,))
+        slab = workers.mean_rows(comm, where, array_of, (int(where.rows[-1]),))
         return np.asarray(workers.whole(comm, where, slab, everywhere=True))
 
-    L = workers.mean_rows(comm, where, L_of, (d, d))
+    L = _mean_operator(comm, where, local, stored, roots)
     return Preconditioned(L, vector(b_of), vector(root_of))
 
 
@@ -150,41 +178,70 @@ def predict(
         On every rank, if L̄ is singular.
     """
     d, n = len(mean.b), int(where.workers[-1])
-    x_star = _solution(comm, where, mean)
-    diagonal_slab = mean.L[np.arange(len(mean.L)), np.arange(where.slab.start, where.slab.stop)]
-    diagonal = workers.whole(comm, where, np.ascontiguousarray(diagonal_slab), everywhere=True)
-    if _is_solution(comm, where, mean, x0, float(np.max(np.asarray(diagonal)))):
-        x_star = x0.copy()
     moments = theory.first_moments(method, n, d)
-    X = workers.whole(comm, where, mean.L if rescaled is None else rescaled.L)
+    if isinstance(mean.L, Slabs):
+        x_star = _solution(comm, where, mean.L, mean.b)
+    else:
+        x_star = matrix_free.solution(mean.L, mean.b, mean.least)
+    if _is_solution(comm, mean, x0):
+        x_star = x0.copy()
+    X = mean.L if rescaled is None else rescaled.L
+    m = moments.beta * (mean.b if rescaled is None else rescaled.b)
+    mean_sketch = None
+    if method.multiplies_model and rescaled is not None:
+        mean_sketch = moments.root_mean * rescaled.inverse_root
+    known = None
+    if moments.rho == 1.0 and mean_sketch is None and rescaled is None:
+        known = np.asarray(x_star * (moments.beta / moments.alpha))
+    wanted = method.local_steps == 1
+    if isinstance(X, Slabs):
+        found = _fixed_point(comm, X, moments, method, m, mean_sketch, known, wanted)
+    else:
+        limit = math.nan if mean_sketch is not None else matrix_free.step_size_limit(moments, X)
+        x_infinity = known if wanted else None
+        if wanted and known is None:
+            x_infinity = matrix_free.fixed_point(moments, X, m, method.gamma, mean_sketch)
+        found = x_infinity, limit
+    f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
+    return Prediction(x_star, f_star, *found, mean.L.diagonal)
 
-    def solve() -> tuple[Float64 | None, float]:
-        if X is None:
+
+Found = tuple[Float64 | None, float]
+"""x∞ and the limit of the step size."""
+
+
+def _fixed_point(
+    comm: Any,
+    X: Slabs,
+    moments: theory.FirstMoments,
+    method: Method,
+    m: Float64,
+    mean_sketch: Float64 | None,
+    known: Float64 | None,
+    wanted: bool,
+) -> Found:
+    """x∞, if it is wanted and not known, and 2/λ_max(M), by dense algebra on rank 0."""
+    whole = X.whole()
+
+    def solve() -> Found:
+        if whole is None:
             return None, math.nan
-        M = theory.mean_operator(moments, X)
-        m = moments.beta * (mean.b if rescaled is None else rescaled.b)
-        mean_sketch = None
+        M = theory.mean_operator(moments, whole)
         limit = math.nan
-        if method.multiplies_model and rescaled is not None:
-            mean_sketch = moments.root_mean * rescaled.inverse_root
-        else:
+        if mean_sketch is None:
             limit = 2.0 / theory.largest_eigenvalue(M)
-        if method.local_steps > 1:
-            return None, limit
-        if moments.rho == 1.0 and mean_sketch is None and rescaled is None:
-            return np.asarray(x_star * (moments.beta / moments.alpha)), limit
+        if not wanted or known is not None:
+            return known if wanted else None, limit
         return theory.fixed_point(M, m, method.gamma, mean_sketch), limit
 
-    x_infinity, limit = ranks.on_root(comm, solve)
-    f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
-    return Prediction(x_star, f_star, x_infinity, limit, np.asarray(diagonal))
+    found: Found = ranks.on_root(comm, solve)
+    return found
 
 
-def _is_solution(comm: Any, where: Layout, mean: Means, x: Float64, largest: float) -> bool:
+def _is_solution(comm: Any, mean: Means, x: Float64) -> bool:
     """`theory.is_solution` of an x (d,) that all ranks know, on every rank; collective."""
-    product = np.empty(len(mean.L))
-    kernels.rows_product(mean.L, x, product)
-    image = workers.whole(comm, where, product)
+    image = mean.L.product(x)
+    largest = float(np.max(mean.L.diagonal))
     return bool(
         ranks.on_root(
             comm, lambda: image is not None and theory.is_solution(x, image, mean.b, largest)
@@ -192,28 +249,26 @@ def _is_solution(comm: Any, where: Layout, mean: Means, x: Float64, largest: flo
     )
 
 
-def _solution(comm: Any, where: Layout, mean: Means) -> Float64:
+def _solution(comm: Any, where: Layout, L: Slabs, b: Float64) -> Float64:
     """x* on every rank: Cholesky on rank 0, then two steps of iterative refinement."""
-    L_whole = workers.whole(comm, where, mean.L)
+    L_whole = L.whole()
     solved = None
 
     def factorise() -> Float64:
         nonlocal solved
         if L_whole is None:
             return np.empty(0)
-        solved = theory.solve_mean(L_whole, mean.b)
+        solved = theory.solve_mean(L_whole, b)
         return solved.solution
 
     x = ranks.on_root(comm, factorise)
-    product = np.empty(len(mean.L))
     for _ in range(2):
-        kernels.rows_product(mean.L, x, product)
-        image = workers.whole(comm, where, product)
+        image = L.product(x)
 
         def correct(image: Float64 | None = image, x: Float64 = x) -> Float64:
             if solved is None or image is None:
                 return x
-            residual = mean.b - image
+            residual = b - image
             step = linalg.cho_solve(solved.factor, residual, check_finite=False)
             return np.asarray(x + step)
 
@@ -222,7 +277,7 @@ def _solution(comm: Any, where: Layout, mean: Means) -> Float64:
 
 
 class Objective:
-    """Measures iterates; owns the slabs of L̄ and the buffers of a measurement.
+    """Measures iterates.
 
     Parameters
     ----------
@@ -247,18 +302,6 @@ class Objective:
         self.mean, self.prediction = mean, prediction
         self._comm, self._where = comm, where
         self._moments, self.rescaled = moments, rescaled
-        self._slab = np.empty(len(mean.L))
-
-    def _product(self, rows: Float64, vector: Float64) -> Float64 | None:
-        """The product of a matrix in slabs with a vector, on rank 0; collective."""
-        kernels.rows_product(rows, vector, self._slab)
-        return workers.whole(self._comm, self._where, self._slab)
-
-    def product_everywhere(self, rows: Float64, vector: Float64) -> Float64:
-        """The product of a matrix in slabs (r, d) with a vector (d,), on every rank; collective."""
-        kernels.rows_product(rows, vector, self._slab)
-        full = workers.whole(self._comm, self._where, self._slab, everywhere=True)
-        return np.asarray(full)
 
     def gap(self, x: Float64) -> float:
         """f(x) − f* of an x (d,) known to every rank, on every rank; collective."""
@@ -271,13 +314,13 @@ class Objective:
         The gap is ½⟨∇f(x), x − x*⟩ with ∇f(x) = L̄(x − x*), never a difference of two values of f.
         """
         error = x - self.prediction.x_star
-        gradient = self._product(self.mean.L, error)
+        gradient = self.mean.L.product(error)
         needs_rescaled = (
             self.rescaled is not None and self._moments is not None and self._moments.rho > 0
         )
         turned = None
         if needs_rescaled and self.rescaled is not None:
-            turned = self._product(self.rescaled.L, error)
+            turned = self.rescaled.L.product(error)
         if gradient is None:
             return None
         away = math.nan

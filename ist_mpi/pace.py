@@ -11,13 +11,15 @@ class Pace:
 
     Parameters
     ----------
+    k : int
+        The first round.
     most : int
         The longest stretch, in rounds.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, k: int, most: int) -> None:
         self._most, self._next = most, 1
-        self._began, self._from = time.monotonic(), 0
+        self._began, self._from = time.monotonic(), k
 
     def rounds(self, k: int) -> int:
         """The length of the stretch that begins now with round k, at least 1."""

@@ -191,9 +191,11 @@ def show_plan(
     config: Config, facts: Facts, needs: Budget, logs: Sequence[object], ranks: int, checked: bool
 ) -> None:
     """What a run would be and need; `checked`: whether the workers' matrices were looked at."""
-    seconds = seconds_per_round(config, facts.n, facts.d, ranks)
+    seconds = seconds_per_round(config, facts, ranks)
     table = _facts()
     table.add_row("ranks", str(ranks))
+    kept = {"matrix": "L_i", "dense": "samples, dense", "sparse": "samples, sparse"}
+    table.add_row("workers keep", f"{kept[facts.stored.kind]}, {facts.stored.precision}")
     table.add_row("memory per rank", size_text(needs.memory))
     table.add_row("memory of rank 0", size_text(needs.memory_root))
     if needs.theory:

@@ -72,7 +72,13 @@ class RunLog:
         force: bool,
     ) -> None:
         self.path = path
-        self._attributes = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **attributes}
+        self._attributes = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            **attributes,
+            "status": "running",
+            "stop_reason": "",
+        }
         self._arrays = arrays
         self._theory = theory
         self._overwrite = force
@@ -81,6 +87,34 @@ class RunLog:
         self._draws: list[tuple[int, NDArray[np.int32], NDArray[np.int32]]] = []
         self._model = np.array(arrays["model"]["x0"])
         self._next_commit = 0.0
+
+    def restore(self, run: "Run", until: int) -> None:
+        """Begin with the rows, iterates and draws of an earlier log up to round `until`."""
+        keep = run.rounds["round"] <= until
+        for name, values in self._rows.items():
+            values[:] = run.rounds[name][keep].tolist()
+        self._model = np.array(run.model["x"])
+        if run.iterates:
+            self._iterates = list(run.iterates["x"][keep])
+        if run.permutations:
+            made = run.permutations["round"] < until
+            self._draws = [
+                (int(k), pi, offsets)
+                for k, pi, offsets in zip(
+                    run.permutations["round"][made],
+                    run.permutations["pi"][made],
+                    run.permutations["offsets"][made],
+                    strict=True,
+                )
+            ]
+
+    def last_row(self) -> dict[str, float]:
+        """The last logged round."""
+        return {name: values[-1] for name, values in self._rows.items()}
+
+    def image(self) -> bytes:
+        """The log with everything so far, as it would be on disk."""
+        return hdf5.image(self._fill)
 
     def append(self, row: Mapping[str, float], x: Float64, keep_iterate: bool) -> None:
         """Add one logged round: a value for every column, and the model (d,) of that round."""
@@ -119,11 +153,7 @@ class RunLog:
             If that fails; the version before is still there.
         """
         began = time.monotonic()
-        self._attributes |= {
-            "status": status,
-            "stop_reason": stop_reason,
-            "committed": len(self._rows["round"]),
-        }
+        self._attributes |= {"status": status, "stop_reason": stop_reason}
         if self.path is None:
             return
         try:
@@ -137,11 +167,12 @@ class RunLog:
 
     def result(self) -> "Run":
         """What a reader of the last version would get, without its path."""
-        with hdf5.in_memory(hdf5.image(self._fill), WANTED, LOG_BYTES) as file:
+        with hdf5.in_memory(hdf5.image(self._fill), WANTED) as file:
             return _read(file, self.path)
 
     def _fill(self, file: Any) -> None:
         hdf5.write_attributes(file, self._attributes)
+        file.attrs["committed"] = len(self._rows["round"])
         rounds = file.create_group("rounds")
         for name, values in self.rows().items():
             column = hdf5.write_array(rounds, name, values)
@@ -256,6 +287,15 @@ def open_run(path: str | Path) -> Run:
         return _read(file, path)
 
 
+def read_image(contents: bytes, path: Path) -> Run:
+    """The run log in the bytes of a file; `path` is for messages. InputError as for `open_run`.
+
+    The bytes must be known to be as they were written: HDF5 reads them as they are.
+    """
+    with hdf5.in_memory(contents, WANTED, path) as file:
+        return _read(file, path)
+
+
 REQUIRED = {
     "config": "text",
     "run_id": "text",
@@ -272,7 +312,12 @@ REQUIRED = {
 }
 """The attributes of / and their types, besides `format` and `schema_version`."""
 
-OPTIONAL = {"threads": "integer", "exchange": "text", "seconds_measuring": "number"}
+OPTIONAL = {
+    "threads": "integer",
+    "exchange": "text",
+    "storage": "text",
+    "seconds_measuring": "number",
+}
 """Attributes of / that a log may have."""
 
 CONSTANTS = ("f_star", "initial_gap", "fixed_point_gap", "fixed_point_relative_gap")

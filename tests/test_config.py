@@ -59,13 +59,15 @@ def places(error: InputError) -> list[str]:
 
 DEFAULTS = {
     "problem": {
-        "kind": "synthetic", "d": 6, "n": 3, "heterogeneous": True, "linear_term": True, "seed": 0,
+        "kind": "synthetic", "d": 6, "n": 3, "heterogeneous": True, "linear_term": True,
+        "precision": "float64", "seed": 0,
     },
     "method": {
         "name": "ist", "sketch": "permutation", "scaling": "unbiased", "form": "merge",
         "step_size": 1e-3, "local_steps": 1,
     },
-    "run": {"rounds": 5, "seed": 0, "tolerance": 0.0, "exchange": "server", "theory": "auto"},
+    "run": {"rounds": 5, "seed": 0, "tolerance": 0.0, "exchange": "server", "theory": "auto",
+            "checkpoint_every": 60.0, "watchdog_seconds": 600.0},
     "log": {"every": 1, "iterates": False, "permutations": False, "problem": False},
 }  # fmt: skip
 
@@ -83,7 +85,7 @@ def test_ridge_defaults() -> None:
     problem = load(with_problem(kind="ridge", dataset="digits", n=8)).to_dict()["problem"]
     assert problem == {
         "kind": "ridge", "dataset": "digits", "n": 8, "l2": 1e-3, "split": "contiguous",
-        "standardize": False, "seed": 0,
+        "standardize": False, "storage": "auto", "precision": "float64", "seed": 0,
     }  # fmt: skip
 
 
@@ -258,12 +260,25 @@ def test_run_id_ignores_what_the_method_ignores() -> None:
         "problem.d=7", "problem.n=4", "problem.heterogeneous=false", "problem.linear_term=false",
         "problem.seed=1", "method.scaling=unscaled", "method.form=estimator",
         "method.step_size=1.0000000000000002e-3", "method.local_steps=2", "run.rounds=6",
-        "run.seed=1", "run.tolerance=1e-300", "run.exchange=replicated", "log.every=2",
+        "run.seed=1", "run.tolerance=1e-300", "run.theory=true", "log.every=2",
         "log.iterates=true",
     ],
 )  # fmt: skip
 def test_run_id_changes_with_every_setting(override: str) -> None:
     assert load(minimal(), [override]).run_id() != load(minimal()).run_id()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "run.exchange=serverless",
+        "run.checkpoint_every=1",
+        "run.max_seconds=9",
+        "run.watchdog_seconds=0",
+    ],
+)
+def test_run_id_does_not_depend_on_how_a_run_is_made(override: str) -> None:
+    assert load(minimal(), [override]).run_id() == load(minimal()).run_id()
 
 
 def test_arrays_in_memory_are_identified_by_their_contents() -> None:

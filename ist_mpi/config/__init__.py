@@ -11,6 +11,7 @@ reading     files, dicts, overrides
 """
 
 from ist_mpi.config.model import (
+    OPERATION,
     ArraysProblem,
     Config,
     Method,
@@ -22,6 +23,7 @@ from ist_mpi.config.model import (
 from ist_mpi.config.reading import load, read_toml
 
 __all__ = [
+    "OPERATION",
     "ArraysProblem",
     "Config",
     "Method",

@@ -34,6 +34,7 @@ Positive = Annotated[
     BeforeValidator(lambda value: _finite(value, "a finite number > 0")),
     Field(gt=0, allow_inf_nan=False, description="a finite number > 0"),
 ]
+Precision = Annotated[Literal["float64", "float32"], Field(description='"float64" or "float32"')]
 Text = Annotated[str, Field(min_length=1, description="a string that is not empty")]
 
 
@@ -72,6 +73,7 @@ class SyntheticProblem(Section):
     n: Count
     heterogeneous: Flag = True
     linear_term: Flag = True
+    precision: Precision = "float64"
     seed: Seed = 0
 
 
@@ -94,6 +96,11 @@ class RidgeProblem(Section):
         Literal["contiguous", "shuffled"], Field(description='"contiguous" or "shuffled"')
     ] = "contiguous"
     standardize: Flag = False
+    storage: Annotated[
+        Literal["auto", "matrix", "samples"],
+        Field(description='"auto", "matrix" or "samples"'),
+    ] = "auto"
+    precision: Precision = "float64"
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -111,6 +118,7 @@ class ArraysProblem(Section):
     b: np.ndarray | None = Field(default=None, exclude=True, repr=False)
     x0: np.ndarray | None = Field(default=None, exclude=True, repr=False)
     digest: str | None = Field(default=None, description="set by the program")
+    precision: Precision = "float64"
     seed: Seed = 0
 
     @field_validator("L", "b", "x0", mode="before")
@@ -230,6 +238,9 @@ class Run(Section):
         Field(description='"server", "replicated", "serverless" or "auto"'),
     ] = "server"
     theory: Annotated[bool | Literal["auto"], Field(description='true, false or "auto"')] = "auto"
+    checkpoint_every: NotNegative = 60.0
+    max_seconds: Positive | None = None
+    watchdog_seconds: NotNegative = 600.0
 
 
 class Log(Section):
@@ -239,6 +250,10 @@ class Log(Section):
     iterates: Flag = False
     permutations: Flag = False
     problem: Flag = False
+
+
+OPERATION = ("exchange", "checkpoint_every", "max_seconds", "watchdog_seconds")
+"""Settings of `run` that say how it is made, not what comes out."""
 
 
 class Config(Section):
@@ -258,8 +273,14 @@ class Config(Section):
         return tomli_w.dumps(self.to_dict())
 
     def run_id(self) -> str:
-        """16 hexadecimal digits that identify the resolved configuration."""
-        return hashlib.sha256(self.to_toml().encode()).hexdigest()[:16]
+        """16 hexadecimal digits that identify the resolved configuration.
+
+        Settings that cannot change a result, bit for bit, do not count.
+        """
+        values = self.to_dict()
+        for key in OPERATION:
+            values["run"].pop(key, None)
+        return hashlib.sha256(tomli_w.dumps(values).encode()).hexdigest()[:16]
 
     def with_values(self, **sections: Mapping[str, Any]) -> "Config":
         """A copy with some values replaced: ``config.with_values(run={"seed": 3})``."""

@@ -3,6 +3,7 @@
 mpi         the MPI library itself
 ranks       who is there; an error on one rank is an error on all, or ends the job
 workers     workers over ranks, their data dealt out, sums in worker order
+nodes       memory that the ranks of a host share
 rounds      broadcast, scatter and gather of a round: server, replicated
 
 Every function takes a communicator. Set-up may pickle; the loop uses buffer collectives only.

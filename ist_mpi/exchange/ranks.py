@@ -96,13 +96,21 @@ def on_root(comm: Any, function: Callable[[], Any]) -> Any:
     return comm.bcast(result)
 
 
-def from_root(comm: Any, number: int) -> int:
-    """Rank 0's number, on every rank, in one small message; collective."""
+def consult(comm: Any, number: int, flag: int) -> tuple[int, int]:
+    """Rank 0's number ≥ 0, and the largest flag of any rank, on every rank; collective.
+
+    One small message, for decisions that rank 0 takes unless somebody objects.
+    """
     if comm.size == 1:
-        return number
-    word = np.array([number], dtype=np.int64)
-    comm.Bcast([word, MPI.INT64_T], root=0)
-    return int(word[0])
+        return number, flag
+    words = np.array([number if comm.rank == 0 else -1, flag], dtype=np.int64)
+    comm.Allreduce(MPI.IN_PLACE, [words, MPI.INT64_T], op=MPI.MAX)
+    return int(words[0]), int(words[1])
+
+
+def from_root(comm: Any, number: int) -> int:
+    """Rank 0's number ≥ 0, on every rank; collective."""
+    return consult(comm, number, 0)[0]
 
 
 @contextmanager

@@ -12,6 +12,10 @@ from ist_mpi.partition import owners, spans
 Float64 = NDArray[np.float64]
 
 
+PIECE = 1 << 20
+"""Numbers of an array that are sent to a rank at a time: 8 MiB."""
+
+
 class Layout(NamedTuple):
     """Which workers and which rows each rank has: neighbouring near-equal spans."""
 
@@ -77,14 +81,17 @@ def sum_rows(
             total += array_of(worker)
         return total
     width = int(np.prod(tail, dtype=np.int64))
-    counts, starts = np.diff(where.rows) * width, where.rows[:-1] * width
-    part = np.empty_like(total)
+    high = max(1, PIECE // max(1, width))
+    part = np.empty((min(high, len(total)), *tail))
     for worker, owner in enumerate(owners(where.workers)):
-        send = None
-        if comm.rank == owner:
-            send = [np.ascontiguousarray(array_of(worker)), counts, starts, MPI.DOUBLE]
-        comm.Scatterv(send, part, root=int(owner))
-        total += part
+        array = np.ascontiguousarray(array_of(worker)) if comm.rank == owner else None
+        for low in range(0, int(np.diff(where.rows).max()), high):
+            first = np.minimum(where.rows[:-1] + low, where.rows[1:])
+            counts = np.minimum(first + high, where.rows[1:]) - first
+            send = None if array is None else [array, counts * width, first * width, MPI.DOUBLE]
+            rows = int(counts[comm.rank])
+            comm.Scatterv(send, part[:rows], root=int(owner))
+            total[low : low + rows] += part[:rows]
     return total
 
 
@@ -92,7 +99,9 @@ def mean_rows(
     comm: Any, where: Layout, array_of: Callable[[int], Float64], shape: tuple[int, ...]
 ) -> Float64:
     """This rank's rows of (1/n) Σ_i array_i; see `sum_rows`."""
-    return sum_rows(comm, where, array_of, shape) / int(where.workers[-1])
+    total = sum_rows(comm, where, array_of, shape)
+    total /= int(where.workers[-1])
+    return total
 
 
 def whole(comm: Any, where: Layout, slab: Float64, everywhere: bool = False) -> Float64 | None:

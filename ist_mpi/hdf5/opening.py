@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,11 +96,15 @@ def parsed(
 
 
 @contextmanager
-def in_memory(contents: bytes, wanted: Wanted, limit: Limit) -> Iterator[Reader]:
-    """The file that `image` made, open for reading."""
+def in_memory(contents: bytes, wanted: Wanted, path: Path = Path("memory")) -> Iterator[Reader]:
+    """The bytes that `image` made, known to be whole, open for reading; `path` is for messages.
+
+    What is in memory already is read whatever its size.
+    """
+    anything = Limit("", sys.maxsize)
     with (
         io.BytesIO(contents) as file,
-        parsed(file, Path("memory"), wanted, limit, InputError, packed=False) as reader,
+        parsed(file, path, wanted, anything, DamagedError, packed=False) as reader,
     ):
         yield reader
 

@@ -14,7 +14,9 @@ from ist_mpi.kernels.matrices import (
     gathered_product,
     half_product,
     row_product,
+    rows_product,
 )
+from ist_mpi.kernels.samples import DenseSamples, SparseSamples, dense_normal, sparse_normal
 
 
 def prepare_block(storage: Any, i: int, block: Any, room: Any) -> None:
@@ -34,33 +36,78 @@ def gradient_on_block(storage: Any, i: int, block: Any, x: Any, out: Any, room: 
     raise NotImplementedError
 
 
+def whole_product(storage: Any, u: int, x: Any, out: Any, room: Any) -> None:
+    """out = L_u x of the distinct quadratic u, for the whole model x (d,)."""
+    raise NotImplementedError
+
+
+NORMAL: dict[Any, Any] = {DenseSamples: dense_normal, SparseSamples: sparse_normal}
+"""A_uᵀA_u/m between blocks, by the kind of samples."""
+
+
 @overload(prepare_block)
 def _prepare_block(storage, i, block, room):  # type: ignore[no-untyped-def]
     if storage.instance_class is Matrices:
         return lambda storage, i, block, room: gather_half(storage.L[storage.which[i]], block, room)
-    return None
+    return lambda storage, i, block, room: None  # columns are contiguous as they are
 
 
 @overload(block_product)
 def _block_product(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]
+    normal: Any = NORMAL.get(storage.instance_class)
+
     def of_matrix(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]
         if ready:
             gathered_product(room, w, out)
         else:
             half_product(storage.L[storage.which[i]], block, w, out)
 
-    return {Matrices: of_matrix}.get(storage.instance_class)
+    def of_samples(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]
+        normal(storage, storage.which[i], block, w, block, out, room)
+        for a in range(block.size):
+            out[a] += storage.l2 * w[a]
+
+    return of_matrix if normal is None else of_samples
 
 
 @overload(gradient_on_block)
 def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]
+    normal: Any = NORMAL.get(storage.instance_class)
+
     def of_matrix(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]
         u = storage.which[i]
         for a in range(block.size):
             j = block[a]
             out[a] = row_product(storage.L[u, j], x) - storage.b[u, j]
 
-    return {Matrices: of_matrix}.get(storage.instance_class)
+    def of_samples(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]
+        u = storage.which[i]
+        normal(storage, u, storage.every, x, block, out, room)
+        for a in range(block.size):
+            j = block[a]
+            out[a] += storage.l2 * x[j] - storage.b[u, j]
+
+    return of_matrix if normal is None else of_samples
+
+
+@overload(whole_product)
+def _whole_product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
+    normal: Any = NORMAL.get(storage.instance_class)
+
+    def of_samples(storage, u, x, out, room):  # type: ignore[no-untyped-def]
+        normal(storage, u, storage.every, x, storage.every, out, room)
+        for j in range(x.size):
+            out[j] += storage.l2 * x[j]
+
+    if normal is None:
+        return lambda storage, u, x, out, room: rows_product(storage.L[u], x, out)
+    return of_samples
+
+
+@njit(cache=True)
+def product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
+    """out = L_u x of the distinct quadratic u, for the whole model x (d,)."""
+    whole_product(storage, u, x, out, room)
 
 
 @njit(cache=True)

@@ -4,7 +4,8 @@ ist                 Algorithm 1: independent subnetwork training
 gradient_descent    the baseline that sends whole models
 dcgd                compressed gradient descent, eq. (33): whole model down, sketched gradient up
 
-A method owns the model, which is the whole of its state; the rest is the rank's `Bench`.
+A method owns the model and whatever else it carries from round to round; the rest is the rank's
+`Bench`. All that it carries is in its `state`, so that a run can stop and go on.
 """
 
 from typing import Protocol
@@ -25,6 +26,13 @@ class Method(Protocol):
     """Numbers sent to a worker in a round, mean over the workers, indices not counted."""
     floats_up: float
     """Numbers sent by a worker in a round, likewise."""
+
+    def state(self) -> dict[str, Float64]:
+        """All that is carried from round to round, arrays of shape (d,) by name.
+
+        The arrays themselves, not copies: who fills them restores the method. They are up to date
+        on every rank once the exchange has shared the model.
+        """
 
     def rounds(self, first: int, last: int) -> None:
         """Rounds first … last − 1: take x^first to x^last; collective."""

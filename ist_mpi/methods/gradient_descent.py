@@ -18,6 +18,10 @@ class GradientDescent:
         self._step = np.empty(bench.most)
         self._room, _ = bench.problem.room(bench.sketch.q, 1)
 
+    def state(self) -> dict[str, Float64]:
+        """The model is all of it."""
+        return {"x": self.x}
+
     def rounds(self, first: int, last: int) -> None:
         """Rounds first … last − 1."""
         for k in range(first, last):

@@ -31,6 +31,10 @@ class IndependentSubnetworkTraining:
             ready=ready,
         )
 
+    def state(self) -> dict[str, Float64]:
+        """The model is all of it."""
+        return {"x": self.x}
+
     def rounds(self, first: int, last: int) -> None:
         """Rounds first … last − 1 of Algorithm 1."""
         if self.bench.exchange.alone:

@@ -13,7 +13,7 @@ from ist_mpi import hdf5
 from ist_mpi.config import ArraysProblem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.files import ARRAYS_BYTES
-from ist_mpi.problems.quadratic import Quadratic, check_quadratic
+from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
 
 Float64 = NDArray[np.float64]
 
@@ -34,14 +34,15 @@ class FileShare(NamedTuple):
     worker: int
     checked: hdf5.Stamp
     """The file that rank 0 has checked for all."""
+    precision: str = "float64"
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Read this worker's L_i and b_i, and check them."""
         with hdf5.reading(self.path, WANTED, ARRAYS_BYTES, checked=self.checked) as file:
             L = file.array("L", self.worker, np.float64)
             b = file.array("b", self.worker, np.float64)
         check_quadratic(L, b, lambda name: f"{self.path}:/{name}, worker {self.worker}")
-        return Quadratic(L, b)
+        return rounded(Quadratic(L, b), self.precision)
 
 
 class MemoryShare(NamedTuple):
@@ -50,11 +51,12 @@ class MemoryShare(NamedTuple):
     L: Float64
     b: Float64
     worker: int
+    precision: str = "float64"
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Check it."""
         check_quadratic(self.L, self.b, lambda name: f"problem.{name}, worker {self.worker}")
-        return Quadratic(self.L, self.b)
+        return rounded(Quadratic(self.L, self.b), self.precision)
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,16 @@ class ArraysSource:
 
     def share(self, worker: int) -> FileShare | MemoryShare:
         """Where a worker's quadratic is, or the quadratic itself."""
+        precision = self.problem.precision
         if self.checked is not None:
-            return FileShare(str(self.problem.path), worker, self.checked)
-        return MemoryShare(
-            np.asarray(self.problem.L)[worker], np.asarray(self.problem.b)[worker], worker
-        )
+            return FileShare(str(self.problem.path), worker, self.checked, precision)
+        L, b = np.asarray(self.problem.L), np.asarray(self.problem.b)
+        return MemoryShare(L[worker], b[worker], worker, precision)
+
+    @property
+    def stored(self) -> Stored:
+        """As matrices."""
+        return Stored(precision=self.problem.precision)
 
     def start(self) -> Float64:
         """x⁰: as given, else zero."""

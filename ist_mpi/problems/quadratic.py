@@ -1,8 +1,8 @@
 """Quadratics f_i(x) = ½ xᵀ L_i x − b_iᵀ x + constant, eq. (12), and a rank's share of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import storage
 from ist_mpi.kernels.matrices import Matrices
+from ist_mpi.kernels.samples import DenseSamples, SparseSamples
+from ist_mpi.problems import samples
+from ist_mpi.problems.samples import Samples
 from ist_mpi.sketches import Blocks
 
 Float64 = NDArray[np.float64]
@@ -28,11 +31,45 @@ class Quadratic(NamedTuple):
     """f_i(0); the method does not see it, function values do."""
 
 
+class Stored(NamedTuple):
+    """How the quadratics are kept, by every rank alike."""
+
+    kind: Literal["matrix", "dense", "sparse"] = "matrix"
+    """L_i, or the samples A_i by columns, all of them or the entries that are not zero."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Of what is kept; sums are made in float64."""
+    samples: int = 0
+    """m_i of the largest worker, where samples are kept."""
+    entries: int = 0
+    """Numbers kept of A_i, of the largest worker."""
+    total: int = 0
+    """Of all workers."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return 4 if self.precision == "float32" else 8
+
+
+AS_MATRICES = Stored()
+"""In float64."""
+
+
 class Share(Protocol):
     """What a worker's owner needs to make the worker's quadratic; can be sent to another rank."""
 
-    def quadratic(self) -> Quadratic:
-        """Make it; raises InputError where the data are wrong."""
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
+        """Make it, rounded to the configured precision; raises InputError where data are wrong.
+
+        `room` is where L (d, d) may be made in place, which saves its copy.
+        """
+
+
+class SamplesShare(Share, Protocol):
+    """The share of a problem whose samples can be kept in place of the matrix."""
+
+    def samples(self) -> Samples:
+        """The samples, rounded to the configured precision; raises InputError likewise."""
 
 
 class Source(Protocol):
@@ -54,6 +91,10 @@ class Source(Protocol):
     def data_bytes(self) -> int:
         """What the source itself takes in memory."""
 
+    @property
+    def stored(self) -> Stored:
+        """How its quadratics are to be kept."""
+
     def share(self, worker: int) -> Share:
         """What worker `worker` (0-based) is made of."""
 
@@ -69,6 +110,7 @@ class Facts(NamedTuple):
     homogeneous: bool
     data_bytes: int
     """What the data set takes on rank 0 until it is dealt."""
+    stored: Stored = AS_MATRICES
 
 
 @dataclass(frozen=True)
@@ -78,8 +120,8 @@ class LocalQuadratics:
     A homogeneous problem has one matrix for all workers: u = 1.
     """
 
-    storage: Matrices
-    """L (u, d, d), b (u, d), and which (m,): the quadratic of each worker."""
+    storage: Matrices | DenseSamples | SparseSamples
+    """b (u, d), which (m,): the quadratic of each worker; and L (u, d, d), or the samples."""
     constant: Float64
     """Shape (u,)."""
     homogeneous: bool
@@ -96,20 +138,50 @@ class LocalQuadratics:
         return self.storage.b
 
     @property
+    def kind(self) -> str:
+        """How they are kept: "matrix", "dense" or "sparse"."""
+        kinds = {Matrices: "matrix", DenseSamples: "dense", SparseSamples: "sparse"}
+        return kinds[type(self.storage)]
+
+    @property
+    def least(self) -> float:
+        """A number that no eigenvalue of an L_i is below."""
+        return 0.0 if isinstance(self.storage, Matrices) else self.storage.l2
+
+    def diagonal(self, u: int) -> Float64:
+        """Diag(L) of the rank's distinct quadratic u, shape (d,)."""
+        if isinstance(self.storage, Matrices):
+            return np.diagonal(self.storage.L[u]).astype(np.float64)
+        return samples.diagonal(self.storage, u)
+
+    @property
     def diagonals(self) -> Float64:
         """Diag(L_i) of the distinct quadratics, shape (u, d)."""
-        diagonals = np.diagonal(self.storage.L, axis1=1, axis2=2)
-        return np.ascontiguousarray(diagonals, dtype=np.float64)
+        found = np.empty_like(self.b)
+        for u in range(len(found)):
+            found[u] = self.diagonal(u)
+        return found
 
     def matrix(self, u: int) -> Float64:
         """L of the rank's distinct quadratic u, shape (d, d); may be the stored array itself."""
-        return np.asarray(self.storage.L[u], dtype=np.float64)
+        if isinstance(self.storage, Matrices):
+            return np.asarray(self.storage.L[u], dtype=np.float64)
+        return samples.matrix(self.storage, u)
+
+    def product(self, u: int, x: Float64) -> Float64:
+        """L x of the rank's distinct quadratic u for a whole x (d,); no d × d matrix is formed."""
+        out = np.empty(x.size)
+        storage.product(self.storage, u, x, out, self.room(x.size, 1)[0])
+        return out
 
     def room(self, q: int, steps: int) -> tuple[Float64, bool]:
         """Scratch for `steps` local steps on blocks of q, and whether to prepare each block.
 
-        A block that is used several times is gathered once, if the copy stays in the cache.
+        A block of a matrix that is used several times is gathered once, if the copy stays in the
+        cache; products with samples need a number for each sample.
         """
+        if not isinstance(self.storage, Matrices):
+            return np.empty(int(self.storage.samples.max(initial=0))), False
         half = q * (q + 1) // 2
         ready = steps > 1 and half <= GATHERED
         return np.empty(half if ready else 0), ready
@@ -122,17 +194,45 @@ class LocalQuadratics:
         storage.gradients(self.storage, blocks.pi, blocks.offsets, x, out, room)
 
 
-def assemble(shares: Iterable[Share], workers: int, d: int, homogeneous: bool) -> LocalQuadratics:
-    """Make the quadratics of a rank's `workers` workers from their shares, in order."""
+def assemble(
+    shares: list[Share],
+    d: int,
+    homogeneous: bool,
+    stored: Stored = AS_MATRICES,
+    room: Float64 | None = None,
+) -> LocalQuadratics:
+    """Make the quadratics of a rank's workers from their shares, in order, as they are to be kept.
+
+    `shares` is emptied on the way, so that what has been made of a share can take its place;
+    `room` (u, d, d) is where the matrices go, if the caller has a place for them.
+    """
+    workers = len(shares)
     distinct = min(workers, 1) if homogeneous else workers
-    L = np.empty((distinct, d, d))
+    del shares[distinct:]
+    index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
+    if stored.kind != "matrix":
+        parts = [cast(SamplesShare, share).samples() for share in shares]
+        shares.clear()
+        constant = np.array([float(part.y @ part.y) / (2 * part.y.size) for part in parts])
+        kept = samples.pack(parts, stored.kind, stored.precision, d, index)
+        return LocalQuadratics(kept, constant, homogeneous)
+    L = np.empty((distinct, d, d), dtype=stored.precision) if room is None else room
     b = np.empty((distinct, d))
     constant = np.empty(distinct)
-    for i, share in enumerate(shares):
-        if i < distinct:
-            L[i], b[i], constant[i] = share.quadratic()
-    index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
+    for i in range(distinct):
+        room = L[i] if L.dtype == np.float64 else None
+        made, b[i], constant[i] = shares.pop(0).quadratic(room)
+        if made is not room:
+            L[i] = made
     return LocalQuadratics(Matrices(L, b, index), constant, homogeneous)
+
+
+def rounded(quadratic: Quadratic, precision: str) -> Quadratic:
+    """The quadratic whose L is rounded to the configured precision, and stays symmetric."""
+    if precision == "float64":
+        return quadratic
+    L = samples.rounded(0.5 * (quadratic.L + quadratic.L.T), precision, "L")
+    return quadratic._replace(L=L.astype(np.float64))
 
 
 def check_quadratic(L: Float64, b: Float64, where: Callable[[str], str]) -> None:

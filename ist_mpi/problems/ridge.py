@@ -4,7 +4,9 @@ Worker i has the samples A_i (m_i, d), y_i (m_i,):
 
     f_i(x) = (1/2m_i) ‖A_i x − y_i‖² + (l2/2) ‖x‖²
 
-so L_i = A_iᵀA_i/m_i + l2 I, b_i = A_iᵀy_i/m_i, and the constant is ‖y_i‖²/(2m_i).
+so L_i = A_iᵀA_i/m_i + l2 I, b_i = A_iᵀy_i/m_i, and the constant is ‖y_i‖²/(2m_i). Workers keep L_i
+or A_i, whichever is cheaper; with precision = "float32" what they keep is rounded, and all else
+follows from that.
 """
 
 import bz2
@@ -24,7 +26,9 @@ from ist_mpi import files
 from ist_mpi.config import RidgeProblem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
-from ist_mpi.problems.quadratic import Quadratic
+from ist_mpi.problems import samples as kept
+from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
+from ist_mpi.problems.samples import Samples
 from ist_mpi.randomness import Purpose, data_stream
 
 Float64 = NDArray[np.float64]
@@ -37,15 +41,29 @@ class RidgeShare(NamedTuple):
     """Shape (m_i, d): ndarray or CSR array of float64."""
     y: Float64
     l2: float
+    stored: Stored = AS_MATRICES
 
-    def quadratic(self) -> Quadratic:
-        """The normal equations of this worker's samples."""
-        m, d = self.A.shape
-        gram = self.A.T @ self.A
+    def samples(self) -> Samples:
+        """The samples, rounded if they are what is kept."""
+        A = self.A
+        if self.stored.kind != "matrix" and self.stored.precision == "float32":
+            if sparse.issparse(A):
+                data = kept.rounded(A.data, self.stored.precision, "the data set")
+                A = sparse.csr_array((data, A.indices, A.indptr), shape=A.shape)
+            else:
+                A = kept.rounded(A, self.stored.precision, "the data set")
+        return Samples(A, self.y, self.l2)
+
+    def quadratic(self, room: Float64 | None = None) -> Quadratic:
+        """The normal equations of this worker's samples, rounded if they are what is kept."""
+        A = self.samples().A.astype(np.float64)
+        m, d = A.shape
+        gram = A.T @ A
         L = gram.toarray() if sparse.issparse(gram) else gram
         L = L / m
         L[np.diag_indices(d)] += self.l2
-        return Quadratic(L, self.A.T @ self.y / m, float(self.y @ self.y) / (2 * m))
+        found = Quadratic(L, A.T @ self.y / m, float(self.y @ self.y) / (2 * m))
+        return rounded(found, self.stored.precision) if self.stored.kind == "matrix" else found
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,7 @@ class RidgeSource:
     edges: NDArray[np.int64]
     l2: float
     standardize: bool
+    stored: Stored = AS_MATRICES
     homogeneous: bool = False
 
     @property
@@ -85,7 +104,7 @@ class RidgeSource:
         if self.standardize:
             mean, deviation = self.moments
             A = ((A.toarray() if sparse.issparse(A) else A) - mean) / deviation
-        return RidgeShare(A, self.y[rows], self.l2)
+        return RidgeShare(A, self.y[rows], self.l2, self.stored)
 
     @cached_property
     def moments(self) -> tuple[Float64, Float64]:
@@ -140,7 +159,30 @@ def load(problem: RidgeProblem) -> RidgeSource:
         order = np.argsort(y, kind="stable")
     else:
         order = data_stream(problem.seed, Purpose.SHUFFLE).permutation(samples)
-    return RidgeSource(A, y, order, spans(samples, problem.n), problem.l2, problem.standardize)
+    edges = spans(samples, problem.n)
+    stored = _stored(problem, A, order, edges)
+    return RidgeSource(A, y, order, edges, problem.l2, problem.standardize, stored)
+
+
+def _stored(
+    problem: RidgeProblem, A: Any, order: NDArray[np.int64], edges: NDArray[np.int64]
+) -> Stored:
+    """How the workers keep their problems."""
+    total, d = A.shape
+    m = int(np.diff(edges).max())
+    filled = np.full(total, d)  # entries of each sample
+    if not problem.standardize:
+        filled = np.diff(A.indptr) if sparse.issparse(A) else np.count_nonzero(A, axis=1)
+    entries = np.add.reduceat(filled[order], edges[:-1])
+    density = float(filled.sum()) / (total * d)
+    wish = problem.storage
+    kind = kept.cheapest(wish, m, d, problem.n, density)
+    precision = problem.precision
+    if kind == "matrix":
+        return Stored(precision=precision)
+    if kind == "dense":
+        return Stored("dense", precision, m, m * d, total * d)
+    return Stored("sparse", precision, m, int(entries.max()), int(entries.sum()))
 
 
 def _bundled(name: str) -> tuple[Float64, Float64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import SyntheticProblem
-from ist_mpi.problems.quadratic import Quadratic
+from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
 from ist_mpi.randomness import Purpose, data_stream
 
 
@@ -17,13 +17,16 @@ class SyntheticShare(NamedTuple):
     worker: int
     d: int
     linear_term: bool
+    precision: str = "float64"
 
-    def quadratic(self) -> Quadratic:
+    def quadratic(self, room: NDArray[np.float64] | None = None) -> Quadratic:
         """Draw B_i (d, d) and b_i (d,), in this order, from the worker's own stream."""
         stream = data_stream(self.seed, Purpose.WORKER, self.worker)
         B = stream.standard_normal((self.d, self.d))
         b = stream.standard_normal(self.d)
-        return Quadratic(B.T @ B, b if self.linear_term else np.zeros(self.d))
+        L = np.matmul(B.T, B, out=room)
+        drawn = Quadratic(L, b if self.linear_term else np.zeros(self.d))
+        return rounded(drawn, self.precision)
 
 
 class SyntheticSource(NamedTuple):
@@ -35,11 +38,12 @@ class SyntheticSource(NamedTuple):
     linear_term: bool
     seed: int
     data_bytes: int = 0
+    stored: Stored = AS_MATRICES
 
     def share(self, worker: int) -> SyntheticShare:
         """The recipe of a worker's quadratic."""
         who = 0 if self.homogeneous else worker
-        return SyntheticShare(self.seed, who, self.d, self.linear_term)
+        return SyntheticShare(self.seed, who, self.d, self.linear_term, self.stored.precision)
 
     def start(self) -> NDArray[np.float64]:
         """x⁰ ~ N(0, I)."""
@@ -54,4 +58,5 @@ def load(problem: SyntheticProblem) -> SyntheticSource:
         homogeneous=not problem.heterogeneous,
         linear_term=problem.linear_term,
         seed=problem.seed,
+        stored=Stored(precision=problem.precision),
     )

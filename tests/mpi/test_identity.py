@@ -12,9 +12,10 @@ from cases import VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
-from ist_mpi import api, constants
+from ist_mpi import api, constants, objective
 from ist_mpi.errors import InputError
 from ist_mpi.exchange import rounds
+from ist_mpi.problems import samples
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
 
@@ -105,6 +106,81 @@ def test_data_set(split: str) -> None:
     config = configuration("merge", "n = d")
     config["problem"] = {"kind": "ridge", "dataset": "diabetes", "n": 7, "split": split}
     alone_and_together(config)
+
+
+SAMPLES = [("dense", "float32"), ("sparse", "float64")]
+
+
+@pytest.mark.filterwarnings("ignore:form = ")
+@pytest.mark.parametrize(("kind", "precision"), SAMPLES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_samples(
+    variant: str,
+    kind: str,
+    precision: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers keep their samples, of which they have different numbers."""
+    config = of_samples(variant, precision, tmp_path_factory)
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    alone_and_together(config)
+    assert ist_mpi.run(config, WORLD).attributes["storage"] == kind
+
+
+@pytest.mark.filterwarnings("ignore:form = ")
+@pytest.mark.parametrize(("kind", "precision"), SAMPLES)
+@pytest.mark.parametrize(
+    "variant",
+    ["merge", "preconditioned estimator", "preconditioned merge", "rand, 2 local steps", "n > d"],
+)
+def test_samples_without_any_matrix(
+    variant: str,
+    kind: str,
+    precision: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """x*, x∞, estimates and measurements by products alone."""
+    config = of_samples("merge" if variant == "n > d" else variant, precision, tmp_path_factory)
+    if variant == "n > d":
+        config["problem"]["n"] = 37
+    config["log"]["problem"] = False
+    config["run"]["theory"] = True
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    monkeypatch.setattr(objective, "SLABS", 10)
+    monkeypatch.setattr(constants, "DENSE", 10)
+    alone_and_together(config)
+
+
+def of_samples(variant: str, precision: str, folders: pytest.TempPathFactory) -> dict[str, Any]:
+    """Six rounds of a variant on samples."""
+    config = configuration(variant, "n = d")
+    config["problem"] = {
+        "kind": "ridge",
+        "path": WORLD.bcast(str(samples_file(folders)) if WORLD.rank == 0 else None),
+        "n": 6,
+        "l2": 0.1,
+        "precision": precision,
+        "storage": "samples",
+    }
+    config["method"]["step_size"] = 0.01
+    config["run"]["rounds"] = 6
+    return config
+
+
+def samples_file(folders: pytest.TempPathFactory) -> Path:
+    """A sparse data set of 401 samples, d = 31, with a dense column."""
+    rng = np.random.default_rng(4)
+    A = rng.standard_normal((401, 31)) * (rng.random((401, 31)) < 0.2)
+    A[:, 30] = rng.random(401)
+    path = folders.mktemp("samples") / "data.svm"
+    lines = (
+        " ".join([repr(float(y)), *(f"{j + 1}:{float(v)!r}" for j, v in enumerate(row) if v != 0)])
+        for y, row in zip(rng.standard_normal(401), A, strict=True)
+    )
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

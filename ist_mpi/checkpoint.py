@@ -1,0 +1,251 @@
+"""Checkpoints: the state of a run after a round, so that it can go on from there.
+
+A checkpoint is a folder ``RUN.ckpt/<round>/``: one shard from every rank that has workers, the log
+as of that round, and a manifest with the size and the SHA-256 of each. It is made under another
+name, synced, and renamed, so that a folder with a number for a name is whole, unless the disk has
+damaged it, which its digests tell. The state is split by logical worker, never by rank: worker i's
+part of an array of d numbers is its i-th near-equal span, so any number of ranks can go on.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi import files
+from ist_mpi.errors import CheckpointError
+from ist_mpi.exchange import ranks
+from ist_mpi.exchange.workers import Layout
+from ist_mpi.partition import spans
+
+Float64 = NDArray[np.float64]
+
+FORMAT = "ist_mpi.checkpoint"
+VERSION = 1
+KEPT = 2
+"""How many are kept: the newest, and one in case it is damaged."""
+LOG, MANIFEST = "log.h5", "manifest.json"
+_UNFINISHED = ".unfinished-"
+
+
+class Checkpoint(NamedTuple):
+    """The state after `round` rounds."""
+
+    round: int
+    seconds: float
+    """Wall-clock seconds of the run so far."""
+    state: dict[str, Float64]
+    """The method's arrays, each (d,)."""
+    log: bytes
+    """The run log as of that round."""
+
+
+def folder_of(log: Path) -> Path:
+    """Where the checkpoints of a log are."""
+    return log.with_suffix(".ckpt")
+
+
+def save(
+    comm: Any,
+    where: Layout,
+    folder: Path,
+    run_id: str,
+    k: int,
+    seconds: float,
+    state: Mapping[str, Float64],
+    log: bytes,
+) -> None:
+    """Write the checkpoint of round k and drop the ones before the last two; collective.
+
+    Parameters
+    ----------
+    folder : Path
+        ``RUN.ckpt``, on a file system that all ranks see.
+    state : mapping
+        The method's arrays (d,), up to date on every rank.
+    log : bytes
+        The log as of this round; used on rank 0 only.
+
+    Raises
+    ------
+    CheckpointError
+        On every rank, if any of them cannot write; the checkpoints before are untouched.
+    """
+    unfinished = folder / f"{_UNFINISHED}{k}"
+    try:
+        with ranks.agreeing(comm), _writing(folder):
+            if comm.rank == 0:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir(parents=True)
+        entry = None
+        with ranks.agreeing(comm), _writing(folder):
+            if where.last > where.first:
+                entry = _write_shard(unfinished, where, state)
+        entries = comm.gather(entry)
+        with ranks.agreeing(comm), _writing(folder):
+            if comm.rank == 0:
+                written = dict(found for found in entries if found is not None)
+                written[LOG] = _write(unfinished / LOG, log)
+                manifest = {
+                    "format": FORMAT,
+                    "version": VERSION,
+                    "run_id": run_id,
+                    "round": k,
+                    "seconds": seconds,
+                    "workers": int(where.workers[-1]),
+                    "arrays": {name: state[name].size for name in sorted(state)},
+                    "files": written,
+                }
+                files.write_durably(unfinished / MANIFEST, _sealed(manifest))
+                files.sync_folder(unfinished)
+                _publish(unfinished, folder, k)
+    except CheckpointError:
+        if comm.rank == 0:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn the OSErrors of the body into CheckpointErrors."""
+    try:
+        yield
+    except OSError as error:
+        text = f"the checkpoint in {folder} cannot be written: {error}"
+        raise CheckpointError(text) from error
+
+
+def _write_shard(
+    unfinished: Path, where: Layout, state: Mapping[str, Float64]
+) -> tuple[str, dict[str, Any]]:
+    """This rank's workers' parts of the state: its name and entry in the manifest."""
+    n = int(where.workers[-1])
+    parts = []
+    for name in sorted(state):
+        edges = spans(state[name].size, n)
+        parts.append(state[name][edges[where.first] : edges[where.last]])
+    name = f"workers-{where.first}-{where.last}.bin"
+    entry = _write(unfinished / name, np.concatenate(parts).astype("<f8").tobytes())
+    return name, {**entry, "first": where.first, "last": where.last}
+
+
+def _write(path: Path, contents: bytes) -> dict[str, Any]:
+    files.write_durably(path, contents)
+    return {"bytes": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
+
+
+def _sealed(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as text, and below it the digest of that text."""
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    return (text + hashlib.sha256(text.encode()).hexdigest() + "\n").encode()
+
+
+def _publish(unfinished: Path, folder: Path, k: int) -> None:
+    """Give the finished folder its name, then drop what is older than the last two."""
+    final = folder / f"{k:012d}"
+    if final.exists():  # a damaged one, from before this run went on
+        aside = folder / f"{_UNFINISHED}old-{k}"
+        shutil.rmtree(aside, ignore_errors=True)
+        final.rename(aside)
+    unfinished.rename(final)
+    files.sync_folder(folder)
+    for old in rounds(folder)[KEPT:]:
+        shutil.rmtree(folder / f"{old:012d}", ignore_errors=True)
+    for leftover in folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def rounds(folder: Path) -> list[int]:
+    """The rounds of the checkpoints there, newest first, whole or not."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        (int(path.name) for path in folder.iterdir() if path.name.isdigit()), reverse=True
+    )
+
+
+def newest(folder: Path, run_id: str | None) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is whole and of this run (None: of any), and what was wrong
+    with newer ones.
+    """
+    complaints: list[str] = []
+    for k in rounds(folder):
+        path = folder / f"{k:012d}"
+        try:
+            return load(path, run_id, k), complaints
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            complaints.append(f"{path}: {error}")
+    return None, complaints
+
+
+def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
+    """One checkpoint, every byte of it checked.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        If anything is missing, damaged, or of another run.
+    """
+    manifest = _unsealed((path / MANIFEST).read_bytes())
+    if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
+        raise ValueError(f"not a checkpoint of version {VERSION}")
+    if run_id not in (None, manifest["run_id"]):
+        raise ValueError(f"of run {manifest['run_id']}, not of {run_id}")
+    if manifest["round"] != k:
+        raise ValueError(f"of round {manifest['round']}")
+    n = int(manifest["workers"])
+    state = {name: np.full(size, np.nan) for name, size in manifest["arrays"].items()}
+    log, reached = b"", 0
+    for name, entry in manifest["files"].items():
+        if Path(name).name != name:
+            raise ValueError(f"{MANIFEST} names a file elsewhere: {name}")
+        contents = _read(path / name, entry)
+        if name == LOG:
+            log = contents
+        else:
+            _place(state, n, entry, np.frombuffer(contents, dtype="<f8"))
+            reached += entry["last"] - entry["first"]
+    if reached != n or not log:
+        raise ValueError(f"the parts of {reached} of {n} workers")
+    return Checkpoint(k, float(manifest["seconds"]), state, log)
+
+
+def _unsealed(contents: bytes) -> dict[str, Any]:
+    """The manifest, if it is as it was written."""
+    text, digest = contents[:-65], contents[-65:]
+    if digest != (hashlib.sha256(text).hexdigest() + "\n").encode():
+        raise ValueError(f"{MANIFEST} is damaged")
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
+
+
+def _read(path: Path, entry: Mapping[str, Any]) -> bytes:
+    if path.stat().st_size != entry["bytes"]:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {entry['bytes']}")
+    contents = path.read_bytes()
+    if hashlib.sha256(contents).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{path.name} is damaged")
+    return contents
+
+
+def _place(state: Mapping[str, Float64], n: int, entry: Mapping[str, Any], values: Float64) -> None:
+    """Put one shard's numbers where its workers' parts are."""
+    at = 0
+    for name in sorted(state):
+        edges = spans(state[name].size, n)
+        part = state[name][edges[entry["first"]] : edges[entry["last"]]]
+        part[:] = values[at : at + part.size]
+        at += part.size
+
+
+def remove(folder: Path) -> None:
+    """Drop all checkpoints of a run that needs them no more."""
+    if folder.is_dir() and not os.path.islink(folder):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,147 @@
+"""Products with L_i = A_iᵀA_i/m_i + l2 I from the samples A_i (m_i, d) themselves.
+
+A block S takes its columns only: r = Σ_{c ∈ S} A[:, c] w_c, then out_a = ⟨A[:, S_a], r⟩/m + l2 w_a:
+2 q m numbers where the matrix takes q²/2, and m d to be kept where the matrix takes d². Columns are
+contiguous, dense or sparse (CSC), so that a block is gathered by whole columns.
+
+A rank's m workers share u ≤ m distinct quadratics, as in `Matrices`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ist_mpi.kernels.summation import REDUCTION, compiled_once
+
+
+class DenseSamples(NamedTuple):
+    """The quadratics of a rank's workers, as the columns of their samples."""
+
+    columns: NDArray[np.float64] | NDArray[np.float32]
+    """Shape (u, d, width): column j of A_u is columns[u, j, :samples[u]]."""
+    samples: NDArray[np.int64]
+    """Shape (u,): m_u."""
+    l2: float
+    every: NDArray[np.int32]
+    """All coordinates, 0 … d − 1: the block of a whole model."""
+    b: NDArray[np.float64]
+    """Shape (u, d)."""
+    which: NDArray[np.int64]
+    """The quadratic of each worker."""
+
+
+class SparseSamples(NamedTuple):
+    """Likewise, of sparse samples: the stored entries, column after column."""
+
+    values: NDArray[np.float64] | NDArray[np.float32]
+    """Shape (e,), of all quadratics one after another."""
+    rows: NDArray[np.int32]
+    """Shape (e,): the sample of each value."""
+    starts: NDArray[np.int64]
+    """Shape (u, d + 1): column j of A_u is between starts[u, j] and starts[u, j + 1]."""
+    samples: NDArray[np.int64]
+    """Shape (u,): m_u."""
+    l2: float
+    every: NDArray[np.int32]
+    """All coordinates, 0 … d − 1."""
+    b: NDArray[np.float64]
+    """Shape (u, d)."""
+    which: NDArray[np.int64]
+    """The quadratic of each worker."""
+
+
+@njit(cache=True, fastmath=REDUCTION)
+def add_columns(columns, block, w, r):  # type: ignore[no-untyped-def]
+    """r (m,) += Σ_{c ∈ S} A[:, c] w_c."""
+    compiled_once()
+    q = block.size
+    m = r.size
+    for a in range(0, q - 3, 4):
+        c0, c1 = columns[block[a]][:m], columns[block[a + 1]][:m]
+        c2, c3 = columns[block[a + 2]][:m], columns[block[a + 3]][:m]
+        w0, w1, w2, w3 = w[a], w[a + 1], w[a + 2], w[a + 3]
+        for s in range(m):
+            r[s] += c0[s] * w0 + c1[s] * w1 + c2[s] * w2 + c3[s] * w3
+    for a in range(q - q % 4, q):
+        column, factor = columns[block[a]][:m], w[a]
+        for s in range(m):
+            r[s] += column[s] * factor
+
+
+@njit(cache=True, fastmath=REDUCTION)
+def column_products(columns, block, r, out):  # type: ignore[no-untyped-def]
+    """out_a = ⟨A[:, S_a], r⟩ for r (m,), each in one fixed order."""
+    compiled_once()
+    q = block.size
+    m = r.size
+    for a in range(0, q - 3, 4):
+        c0, c1 = columns[block[a]][:m], columns[block[a + 1]][:m]
+        c2, c3 = columns[block[a + 2]][:m], columns[block[a + 3]][:m]
+        sum0 = sum1 = sum2 = sum3 = 0.0
+        for s in range(m):
+            sum0 += c0[s] * r[s]
+            sum1 += c1[s] * r[s]
+            sum2 += c2[s] * r[s]
+            sum3 += c3[s] * r[s]
+        out[a], out[a + 1], out[a + 2], out[a + 3] = sum0, sum1, sum2, sum3
+    for a in range(q - q % 4, q):
+        column = columns[block[a]][:m]
+        total = 0.0
+        for s in range(m):
+            total += column[s] * r[s]
+        out[a] = total
+
+
+@njit(cache=True)
+def dense_products(columns, m, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+    """out = A[:, S]ᵀ A[:, T] w / m for the blocks S (q,) and T `taken`; room for m numbers."""
+    r = room[:m]
+    r[:] = 0.0
+    add_columns(columns, taken, w, r)
+    column_products(columns, block, r, out)
+    for a in range(block.size):
+        out[a] /= m
+
+
+@njit(cache=True)
+def scatter_columns(values, rows, starts, block, w, r):  # type: ignore[no-untyped-def]
+    """r += Σ_{c ∈ S} A[:, c] w_c of sparse columns."""
+    for a in range(block.size):
+        j = block[a]
+        for e in range(starts[j], starts[j + 1]):
+            r[rows[e]] += values[e] * w[a]
+
+
+@njit(cache=True, fastmath=REDUCTION)
+def sparse_dot(values, rows, r):  # type: ignore[no-untyped-def]
+    """⟨column, r⟩ of a sparse column, in one fixed order."""
+    compiled_once()
+    total = 0.0
+    for e in range(values.size):
+        total += values[e] * r[rows[e]]
+    return total
+
+
+@njit(cache=True)
+def sparse_products(values, rows, starts, m, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+    """out = A[:, S]ᵀ A[:, T] w / m for the blocks S (q,) and T `taken`; room for m numbers."""
+    r = room[:m]
+    r[:] = 0.0
+    scatter_columns(values, rows, starts, taken, w, r)
+    for a in range(block.size):
+        lo, hi = starts[block[a]], starts[block[a] + 1]
+        out[a] = sparse_dot(values[lo:hi], rows[lo:hi], r) / m
+
+
+@njit(cache=True)
+def dense_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+    """`dense_products` of quadratic u."""
+    dense_products(A.columns[u], A.samples[u], taken, w, block, out, room)
+
+
+@njit(cache=True)
+def sparse_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+    """`sparse_products` of quadratic u."""
+    sparse_products(A.values, A.rows, A.starts[u], A.samples[u], taken, w, block, out, room)

@@ -1,0 +1,79 @@
+"""Ends a process that makes no progress, with the stacks of all its threads.
+
+A thread of Python's looks at the main loop's beats. Where the main thread is stuck in compiled code
+that never lets another thread run, a timer of faulthandler's, which needs nobody's consent, does
+the same a little later.
+"""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+import traceback
+from types import TracebackType
+
+GRACE_SECONDS = 2.0
+"""Between a rank's report and its end, so that the other ranks can report too."""
+EXIT_CODE = 1
+
+
+class Watchdog:
+    """Watches the body of a ``with``; `beat` says that there is progress.
+
+    Parameters
+    ----------
+    seconds : float
+        Longest time without a beat; 0: nothing is watched.
+    who : str
+        Whose stacks these are, e.g. ``rank 2 of 4``.
+    """
+
+    def __init__(self, seconds: float, who: str) -> None:
+        self._seconds, self._who = seconds, who
+        self._beats = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def beat(self) -> None:
+        """There is progress."""
+        self._beats += 1
+
+    def __enter__(self) -> "Watchdog":
+        if self._seconds > 0:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        if self._seconds > 0:
+            self._thread.join()
+            faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        seen, since = -1, time.monotonic()
+        pause = min(1.0, self._seconds / 4)
+        later = self._seconds + GRACE_SECONDS + 2 * pause
+        while not self._over.is_set():
+            faulthandler.dump_traceback_later(later, exit=True)
+            if self._over.wait(pause):
+                return
+            if self._beats != seen:
+                seen, since = self._beats, time.monotonic()
+            elif time.monotonic() - since > self._seconds:
+                self._report()
+                time.sleep(GRACE_SECONDS)
+                os._exit(EXIT_CODE)
+
+    def _report(self) -> None:
+        lines = [f"ist-mpi: {self._who}: no progress for {self._seconds:g} s; its stacks:\n"]
+        for number, frame in sys._current_frames().items():
+            if number != threading.get_ident():
+                lines += traceback.format_stack(frame)
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
