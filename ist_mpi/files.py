@@ -32,6 +32,16 @@ class Limit(NamedTuple):
         return int(digits) << _POWERS[suffix]
 
     @property
+    def text(self) -> str:
+        """What holds now, in words: ``16 GiB``."""
+        value = self.value
+        if self.unit == "bytes":
+            for prefix, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+                if value and value % (1 << power) == 0:
+                    return f"{value >> power} {prefix}"
+        return f"{value} {self.unit}"
+
+    @property
     def remedy(self) -> str:
         """How to raise it."""
         return f"if it is to be read, set the environment variable {self.variable} higher"
@@ -84,7 +94,7 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
         if not stat.S_ISREG(status.st_mode):
             raise InputError(Fault(str(path), "a directory or special file", expected))
         if status.st_size > limit.value:
-            most = f"{expected} of at most {limit.value} {limit.unit}"
+            most = f"{expected} of at most {limit.text}"
             raise InputError(Fault(str(path), f"{status.st_size} bytes", most, limit.remedy))
         yield file
 

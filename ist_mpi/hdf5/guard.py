@@ -261,7 +261,7 @@ class Reader:
         declared, stored = math.prod(shape) * itemsize, node.get_storage_size()
         if declared > self._limit.value:
             got = f"shape {shape}, {declared} bytes"
-            self.refuse(name, got, f"at most {self._limit.value} bytes", self._limit.remedy)
+            self.refuse(name, got, f"at most {self._limit.text}", self._limit.remedy)
         if stored > self.stamp.size:
             got = f"{stored} bytes of data in a file of {self.stamp.size}"
             self.refuse(name, got, "data in the file itself")

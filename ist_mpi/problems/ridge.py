@@ -275,7 +275,7 @@ def _unfinished(file: BinaryIO, path: Path) -> tuple[str, str]:
         newline = piece.rfind(b"\n")
         line = line + len(piece) if newline < 0 else len(piece) - newline - 1
         if total > most:
-            return f"more than {most} bytes, unpacked", files.LIBSVM_BYTES.remedy
+            return f"more than {files.LIBSVM_BYTES.text}, unpacked", files.LIBSVM_BYTES.remedy
         if unpacked is not file and total > expanded:
             return f"{packed} bytes that expand to more than {expanded}", files.EXPANSION.remedy
         if line > MAX_LINE:
