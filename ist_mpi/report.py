@@ -116,6 +116,9 @@ def summary(run: Run) -> Table:
     table.add_row("status", f"{run.status} ({run.stop_reason})")
     table.add_row("rounds", f"{row['round']} in {duration(row['seconds'])}")
     table.add_row("rounds per second", f"{rounds_per_second(run):.0f}")
+    measuring = run.attributes.get("seconds_measuring")
+    if measuring is not None and row["seconds"] > 0:
+        table.add_row("share of time measuring", f"{100 * measuring / row['seconds']:.1f} %")
     table.add_row("final relative gap", number(row["relative_gap"]))
     table.add_row(
         "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
