@@ -22,12 +22,12 @@ Where things are, from the ground up (a module imports only from those above it)
     sketches      C_i: the blocks of a round
     problems/     f_i: where the quadratics come from
     exchange/     what crosses ranks
-    operators     L̄: in slabs of rows, or never formed
-    krylov        conjugate gradients, extreme eigenvalues
+    operators     L̄, in slabs or as the workers' products
+    krylov        systems and eigenvalues from products alone
     theory        M, m, x∞
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations
-    matrix_free   x*, x∞ without d × d matrices
+    matrix_free   x* and x∞ of problems too large for d × d matrices
     objective     f: its minimiser, its measurements
     estimates     extreme eigenvalues of what is too large to be dense
     constants     the constants of theory for a run

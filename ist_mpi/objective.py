@@ -63,6 +63,8 @@ class Prediction(NamedTuple):
     """The mean iterate is stable for γ below this: 2/λ_max(M); NaN where undefined."""
     diagonal: Float64
     """Diag(L̄), shape (d,)."""
+    unknown: bool = False
+    """Whether there is an x∞ that could not be found without a d × d matrix."""
 
 
 class Metrics(NamedTuple):
@@ -203,7 +205,8 @@ def predict(
             x_infinity = matrix_free.fixed_point(moments, X, m, method.gamma, mean_sketch)
         found = x_infinity, limit
     f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
-    return Prediction(x_star, f_star, *found, mean.L.diagonal)
+    unknown = wanted and found[0] is None and not isinstance(X, Slabs)
+    return Prediction(x_star, f_star, *found, mean.L.diagonal, unknown)
 
 
 Found = tuple[Float64 | None, float]

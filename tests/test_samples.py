@@ -10,10 +10,11 @@ from cases import VARIANTS, configuration
 from test_methods import recorded_blocks, reference_round
 
 import ist_mpi
-from ist_mpi import objective, problems
+from ist_mpi import constants, objective, problems
 from ist_mpi.config import load
 from ist_mpi.errors import InputError
 from ist_mpi.problems.samples import cheapest
+from ist_mpi.verify import verify
 
 DENSITIES = {"dense": 1.0, "sparse": 0.06}
 
@@ -212,6 +213,7 @@ def test_a_merge_with_an_indefinite_mean_step_has_no_fixed_point_by_products(
     with pytest.warns(UserWarning, match="multiplies the model"):
         run = ist_mpi.run(config)
     assert "fixed_point" not in run.theory
+    assert "bias_norm_squared" in run.theory["not_computed"].split()
 
 
 @pytest.mark.parametrize("trouble", ["empty column", "too few samples", "twice the same column"])
@@ -288,3 +290,35 @@ def test_storage_of_other_problems_is_an_unknown_name() -> None:
     config["problem"]["storage"] = "samples"
     with pytest.raises(InputError, match="storage"):
         load(config)
+
+
+@pytest.mark.parametrize("kind", DENSITIES)
+def test_estimates_by_products_are_near_the_exact_constants(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    A, y = data(kind, 441, 23)
+    config = job("merge", written(tmp_path, A, y), 4, storage="samples")
+    config["run"]["theory"] = True
+    use(kind, monkeypatch)
+    exact = ist_mpi.run(config).theory
+    config["log"]["problem"] = False
+    monkeypatch.setattr(objective, "SLABS", 10)
+    monkeypatch.setattr(constants, "DENSE", 10)
+    found = ist_mpi.run(config).theory
+    names = ("spectral_radius", "w_min_eigenvalue")
+    assert set(found["estimated"].split()) == set(names)
+    assert {"theta", "limit_gap", "stable_step_size_limit"} <= set(found["not_computed"].split())
+    for name in names:
+        assert found[name] == pytest.approx(exact[name], rel=1e-2)
+
+
+@pytest.mark.parametrize("storage", ["matrix", "samples"])
+def test_a_float32_log_is_verified_by_replay(storage: str, tmp_path: Path) -> None:
+    """The replay makes the same rounded problem from the configuration."""
+    A, y = data("dense", 332, 7)
+    config = job("merge", written(tmp_path, A, y), 3, storage=storage, precision="float32", l2=0.01)
+    config["log"]["problem"] = False
+    ist_mpi.run(config, out=tmp_path / "run.h5")
+    report = verify([tmp_path / "run.h5"])
+    assert not report.failed
+    assert {row.verdict for row in report.rows if row.check == "replay"} == {"ok"}
