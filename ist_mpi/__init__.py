@@ -18,6 +18,7 @@ Where things are, from the ground up (a module imports only from those above it)
     sketches      C_i: the blocks of a round
     problems/     f_i: where the quadratics come from
     exchange/     what crosses ranks
+    diagonals     the blocks on a matrix's diagonal
     theory        M, m, x∞
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations

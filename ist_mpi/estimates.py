@@ -42,15 +42,20 @@ def few_restarts(d: int) -> int:
 
 
 def mean_operator(objective: Objective, moments: FirstMoments) -> Callable[[Float64], Float64]:
-    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) Diag(X)]; collective."""
+    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) BD(X)]; collective."""
     alpha, rho = moments.alpha, moments.rho
     rescaled = objective.rescaled
     diagonal = objective.prediction.diagonal if rescaled is None else 1.0
     X = objective.mean.L if rescaled is None else rescaled.L
 
+    def around(v: Float64) -> Float64:
+        if moments.group_size > 1:
+            return (1 - rho) * objective.groups_product(X, v, moments.group_size)
+        return np.asarray((1 - rho) * diagonal * v)
+
     def apply(v: Float64) -> Float64:
         met = objective.product_everywhere(X, v) if rho > 0 else 0.0
-        return np.asarray(alpha * (rho * met + (1 - rho) * diagonal * v))
+        return np.asarray(alpha * (rho * met + around(v)))
 
     return apply
 

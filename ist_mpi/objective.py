@@ -260,6 +260,22 @@ class Objective:
         full = workers.whole(self._comm, self._where, self._slab, everywhere=True)
         return np.asarray(full)
 
+    def groups_product(self, rows: Float64, vector: Float64, g: int) -> Float64:
+        """BD(X) v of a matrix X in slabs (r, d) and groups of g, on every rank; collective."""
+        kernels.groups_product(rows, self._where.slab.start, g, vector, self._slab)
+        full = workers.whole(self._comm, self._where, self._slab, everywhere=True)
+        return np.asarray(full)
+
+    def _around(self, error: Float64) -> Float64:
+        """BD(X) e of an error (d,), X as in `theory`, on every rank; collective if g > 1."""
+        g = 1 if self._moments is None else self._moments.group_size
+        if g > 1:
+            X = self.mean.L if self.rescaled is None else self.rescaled.L
+            return self.groups_product(X, error, g)
+        if self.rescaled is None:
+            return self.prediction.diagonal * error
+        return error  # Diag(D^{−1/2} L D^{−1/2}) = I
+
     def gap(self, x: Float64) -> float:
         """f(x) − f* of an x (d,) known to every rank, on every rank; collective."""
         metrics = self.measure(x)
@@ -278,6 +294,7 @@ class Objective:
         turned = None
         if needs_rescaled and self.rescaled is not None:
             turned = self._product(self.rescaled.L, error)
+        around = self._around(error)
         if gradient is None:
             return None
         away = math.nan
@@ -289,19 +306,19 @@ class Objective:
             distance_to_solution=math.sqrt(kernels.row_product(error, error)),
             distance_to_fixed_point=away,
             gradient_norm_squared=float(kernels.row_product(gradient, gradient)),
-            gradient_norm_squared_w=self._w_norm(error, gradient, turned),
+            gradient_norm_squared_w=self._w_norm(gradient, around, turned),
         )
 
-    def _w_norm(self, error: Float64, gradient: Float64, turned: Float64 | None) -> float:
-        """(x − x*)ᵀ W̄ (x − x*) = ⟨L̄e, Me⟩, since W̄ = ½ (L̄M + ML̄); NaN without Theorem 1."""
+    def _w_norm(self, gradient: Float64, around: Float64, turned: Float64 | None) -> float:
+        """(x − x*)ᵀ W̄ (x − x*) = ⟨L̄e, Me⟩, since W̄ = ½ (L̄M + ML̄); NaN without Theorem 1.
+
+        `around` (d,) is BD(X) e; `turned` (d,) is Xe of the preconditioned sketch, None for ρ = 0.
+        """
         if self._moments is None:
             return math.nan
         alpha, rho = self._moments.alpha, self._moments.rho
         if self.rescaled is None:
-            around = self.prediction.diagonal * error
             turned = gradient
-        else:
-            around = error  # Diag(D^{−1/2} L D^{−1/2}) = I
         same = kernels.row_product(gradient, around)
         if turned is None:
             return float(alpha * (1 - rho) * same)

@@ -35,6 +35,7 @@ LAYERS = [
     ["sketches"],
     ["problems"],
     ["exchange"],
+    ["diagonals"],
     ["theory"],
     ["moments"],
     ["recursions"],
