@@ -36,7 +36,7 @@ LAYERS = [
     ["problems"],
     ["exchange"],
     ["diagonals"],
-    ["theory"],
+    ["theory", "grouped"],
     ["moments"],
     ["recursions"],
     ["objective"],
