@@ -574,11 +574,22 @@ def test_means_of_sampled_runs_at_d_50(variant: str, n: int, runs: int) -> None:
 # Bounds
 
 
-@pytest.mark.parametrize("variant", ["merge", "unscaled merge", "rand estimator", "dcgd, rand"])
-def test_theorem_1_bounds_exact_expectations(variant: str) -> None:
+@pytest.mark.parametrize(
+    ("variant", "g"),
+    [
+        ("merge", 1),
+        ("merge", 2),
+        ("unscaled merge", 1),
+        ("preconditioned estimator", 2),
+        ("rand estimator", 1),
+        ("dcgd, rand", 1),
+        ("dcgd, permutation", 2),
+    ],
+)
+def test_theorem_1_bounds_exact_expectations(variant: str, g: int) -> None:
     L, _ = quadratics(2, 4, seed=3)
     L += 20 * np.eye(4)  # so that there is a θ
-    one = case_of(VARIANTS[variant], L, np.zeros((2, 4)))
+    one = case_of(VARIANTS[variant] | {"group_size": g}, L, np.zeros((2, 4)))
     constants = recursions.theorem_one(one.moments)
     gamma, rounds = 1.0 / constants.theta, 12
     x0 = np.arange(1.0, 5.0)
