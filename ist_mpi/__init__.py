@@ -18,7 +18,9 @@ Where things are, from the ground up (a module imports only from those above it)
     sketches      C_i: the blocks of a round
     problems/     f_i: where the quadratics come from
     exchange/     what crosses ranks
+    diagonals     the blocks on a matrix's diagonal
     theory        M, m, x∞
+    grouped       terms of the following, where coordinates move in groups
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations
     objective     f: its minimiser, its measurements
