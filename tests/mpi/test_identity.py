@@ -186,6 +186,35 @@ def test_samples_without_any_matrix(
     alone_and_together(config)
 
 
+@pytest.mark.filterwarnings("ignore:form = ")
+@pytest.mark.parametrize("slabs", [objective.SLABS, 10], ids=["in slabs", "by products"])
+@pytest.mark.parametrize(("kind", "precision"), SAMPLES)
+@pytest.mark.parametrize(
+    ("variant", "group_size"),
+    [("merge", 4), ("merge", 8), ("preconditioned estimator", 4), ("preconditioned merge", 4)],
+    ids=["n ∤ d/g", "n > d/g", "preconditioned", "preconditioned merge"],
+)
+def test_groups_by_samples(
+    variant: str,
+    group_size: int,
+    kind: str,
+    precision: str,
+    slabs: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Groups that the ranks' slabs of rows cut; theory from L̄ in slabs, and from products."""
+    config = of_samples(variant, precision, tmp_path_factory)
+    config["problem"]["d"] = 32  # one column more than the data have
+    config["method"]["group_size"] = group_size
+    config["log"]["problem"] = False
+    config["run"]["theory"] = True
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    monkeypatch.setattr(objective, "SLABS", slabs)
+    monkeypatch.setattr(constants, "DENSE", 10)
+    alone_and_together(config)
+
+
 def of_samples(variant: str, precision: str, folders: pytest.TempPathFactory) -> dict[str, Any]:
     """Six rounds of a variant on samples."""
     config = configuration(variant, "n = d")
