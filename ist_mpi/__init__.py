@@ -24,7 +24,9 @@ Where things are, from the ground up (a module imports only from those above it)
     exchange/     what crosses ranks
     operators     L̄, in slabs or as the workers' products
     krylov        systems and eigenvalues from products alone
+    diagonals     the blocks on a matrix's diagonal
     theory        M, m, x∞
+    grouped       terms of the following, where coordinates move in groups
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations
     matrix_free   x* and x∞ of problems too large for d × d matrices

@@ -104,3 +104,14 @@ def rows_product(rows, x, out):  # type: ignore[no-untyped-def]
     """out = rows x for a slab of rows (r, d): each entry a dot product in one fixed order."""
     for a in range(rows.shape[0]):
         out[a] = row_product(rows[a], x)
+
+
+@njit(cache=True)
+def groups_product(rows, first, g, x, out):  # type: ignore[no-untyped-def]
+    """out = BD(X) x for rows first, first + 1, … (r, d) of X: the columns of each row's own group.
+
+    The groups are of g consecutive coordinates; each entry is a dot product in one fixed order.
+    """
+    for a in range(rows.shape[0]):
+        start = (first + a) // g * g
+        out[a] = row_product(rows[a, start : start + g], x[start : start + g])

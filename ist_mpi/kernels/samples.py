@@ -137,3 +137,28 @@ def dense_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-d
 def sparse_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]
     """`sparse_products` of quadratic u."""
     sparse_products(A.values, A.rows, A.starts[u], A.samples[u], taken, w, block, out, room)
+
+
+@njit(cache=True)
+def dense_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]
+    """out = A[:, J]ᵀ A[:, J] w_J / m in every group J of g consecutive coordinates, w, out (d,)."""
+    for start in range(0, w.size, g):
+        end = start + g
+        group = A.every[start:end]
+        dense_normal(A, u, group, w[start:end], group, out[start:end], room)
+
+
+@njit(cache=True)
+def sparse_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]
+    """`dense_groups` of sparse samples: it costs what is stored, not m for every group."""
+    starts, m = A.starts[u], A.samples[u]
+    r = room[:m]
+    r[:] = 0.0
+    for start in range(0, w.size, g):
+        end = start + g
+        scatter_columns(A.values, A.rows, starts, A.every[start:end], w[start:end], r)
+        for j in range(start, end):
+            lo, hi = starts[j], starts[j + 1]
+            out[j] = sparse_dot(A.values[lo:hi], A.rows[lo:hi], r) / m
+        for e in range(starts[start], starts[end]):
+            r[A.rows[e]] = 0.0
