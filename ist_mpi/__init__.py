@@ -7,7 +7,7 @@
 Where things are, from the ground up (a module imports only from those above it):
 
     errors        what can go wrong, in words
-    files         what can be wrong with a path
+    files         what others wrote, within limits; what we write, safe from power cuts
     launcher      how many were started, and which of them this is
     partition     near-equal spans
     randomness    who owns which random numbers
@@ -18,7 +18,7 @@ Where things are, from the ground up (a module imports only from those above it)
     locks         one run at a time for a log
     config/       what a run is
     kernels/      compiled functions on plain arrays
-    hdf5          files, whole or not at all
+    hdf5/         files, whole or not at all; of others, what is asked for
     sketches      C_i: the blocks of a round
     problems/     f_i: where the quadratics come from
     exchange/     what crosses ranks

@@ -46,6 +46,12 @@ class InputError(ISTError, ValueError):
         return f"{len(self.faults)} problems:{lines}"
 
 
+class DamagedError(InputError):
+    """A file that this program wrote, as a run log, and that is damaged or another than it says."""
+
+    exit_code = 65
+
+
 class LauncherError(ISTError, RuntimeError):
     """The ranks are not what the launcher started, or no MPI library can be loaded."""
 

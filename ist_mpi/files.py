@@ -1,7 +1,54 @@
-"""Files: what can be wrong with a path, and writing so that a power cut loses nothing."""
+"""Files: what others wrote, read within limits; ours, written so that a power cut loses none."""
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from ist_mpi.errors import Fault, InputError
+
+
+class Limit(NamedTuple):
+    """A number that an input may not exceed, unless the environment says another."""
+
+    variable: str
+    """The environment variable: a number, and K, M, G or T for powers of 1024."""
+    default: int
+    unit: str = "bytes"
+
+    @property
+    def value(self) -> int:
+        """What holds now; raises InputError if the variable is no number."""
+        text = os.environ.get(self.variable, "").strip()
+        if not text:
+            return self.default
+        digits, suffix = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+        if not (digits.isdecimal() and len(digits) < 16 and suffix in _POWERS):
+            raise InputError(
+                Fault(self.variable, f'"{text[:40]}"', f"a number of {self.unit}, as 500M or 8G")
+            )
+        return int(digits) << _POWERS[suffix]
+
+    @property
+    def remedy(self) -> str:
+        """How to raise it."""
+        return f"if it is to be read, set the environment variable {self.variable} higher"
+
+
+_POWERS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+TOML_BYTES = Limit("IST_MPI_MAX_TOML_BYTES", 1 << 20)
+"""Of a configuration."""
+LIBSVM_BYTES = Limit("IST_MPI_MAX_LIBSVM_BYTES", 16 << 30)
+"""Of a data set, unpacked."""
+ARRAYS_BYTES = Limit("IST_MPI_MAX_ARRAYS_BYTES", 256 << 30)
+"""Of an HDF5 file of arrays, and of each array in it."""
+LOG_BYTES = Limit("IST_MPI_MAX_LOG_BYTES", 16 << 30)
+"""Of a run log, and of each array in it."""
+EXPANSION = Limit("IST_MPI_MAX_EXPANSION", 200, "times")
+"""Bytes in memory for a byte on disk, of what is compressed."""
 
 
 def trouble(path: Path) -> str | None:
@@ -10,8 +57,36 @@ def trouble(path: Path) -> str | None:
         if path.is_file():
             return None
         return "a directory or special file" if path.exists() else "no such file"
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        return error.strerror or str(error)
+    except (OSError, ValueError) as error:  # a name too long or with a NUL, a closed folder
+        return getattr(error, "strerror", None) or str(error)
+
+
+@contextmanager
+def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
+    """A regular file of at most so many bytes, open for reading; nothing is waited for.
+
+    A device is not even opened, and a FIFO that takes the file's place meanwhile does not block.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not regular, too large, or may not be read.
+    """
+    got = trouble(path)
+    if got is not None:
+        raise InputError(Fault(str(path), got, expected))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(Fault(str(path), error.strerror or str(error), expected)) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(Fault(str(path), "a directory or special file", expected))
+        if status.st_size > limit.value:
+            most = f"{expected} of at most {limit.value} {limit.unit}"
+            raise InputError(Fault(str(path), f"{status.st_size} bytes", most, limit.remedy))
+        yield file
 
 
 def write_durably(path: Path, contents: bytes) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi import hdf5
-from ist_mpi.errors import Fault, InputError, LogError
+from ist_mpi.errors import DamagedError, Fault, InputError, LogError
+from ist_mpi.files import LOG_BYTES
 from ist_mpi.sketches import Blocks
 
 FORMAT = "ist_mpi.run"
@@ -119,7 +120,7 @@ class RunLog:
         """Add one logged round: a value for every column, and the model (d,) of that round."""
         for name, values in self._rows.items():
             values.append(row[name])
-        self._model = x.copy()
+        self._model = np.array(x, dtype=np.float64)
         if keep_iterate:
             self._iterates.append(self._model)
 
@@ -166,35 +167,34 @@ class RunLog:
 
     def result(self) -> "Run":
         """What a reader of the last version would get, without its path."""
-        with hdf5.in_memory(hdf5.image(self._fill)) as file:
+        with hdf5.in_memory(hdf5.image(self._fill), WANTED) as file:
             return _read(file, self.path)
 
     def _fill(self, file: Any) -> None:
-        for name, value in self._attributes.items():
-            file.attrs[name] = value
+        hdf5.write_attributes(file, self._attributes)
         file.attrs["committed"] = len(self._rows["round"])
         rounds = file.create_group("rounds")
         for name, values in self.rows().items():
-            column = rounds.create_dataset(name, data=values)
+            column = hdf5.write_array(rounds, name, values)
             column.attrs["units"], column.attrs["long_name"] = COLUMNS[name]
         _label(rounds, {name: ("round",) for name in COLUMNS})
         groups = {name: file.require_group(name) for name in (*self._arrays, "theory")}
-        for name, value in self._theory.items():
-            groups["theory"].attrs[name] = value
+        hdf5.write_attributes(groups["theory"], self._theory)
         for group, arrays in self._arrays.items():
             for name, array in arrays.items():
-                groups[group].create_dataset(name, data=array)
-        groups["model"].create_dataset("x", data=self._model)
+                hdf5.write_array(groups[group], name, array)
+        hdf5.write_array(groups["model"], "x", self._model)
         if self._iterates:
             group = file.create_group("iterates")
-            group.create_dataset("round", data=self.rows()["round"])
-            group.create_dataset("x", data=np.stack(self._iterates))
+            hdf5.write_array(group, "round", self.rows()["round"])
+            hdf5.write_array(group, "x", np.stack(self._iterates))
             _label(group, {"round": ("round",), "x": ("round", "coordinate")})
         if self._draws:
             group = file.create_group("permutations")
-            group.create_dataset("round", data=np.array([k for k, _, _ in self._draws], np.int64))
-            group.create_dataset("pi", data=np.stack([pi for _, pi, _ in self._draws]))
-            group.create_dataset("offsets", data=np.stack([edges for *_, edges in self._draws]))
+            drawn, pi, offsets = zip(*self._draws, strict=True)
+            hdf5.write_array(group, "round", np.array(drawn, np.int64))
+            hdf5.write_array(group, "pi", np.stack(pi))
+            hdf5.write_array(group, "offsets", np.stack(offsets))
             _label(
                 group, {"round": ("round",), "pi": ("round", "entry"), "offsets": ("round", "edge")}
             )
@@ -222,7 +222,7 @@ def _label(group: Any, dimensions: Mapping[str, tuple[str, ...]]) -> None:
         for axis, dimension in enumerate(axes):
             if dimension not in group:
                 scale = np.arange(group[name].shape[axis], dtype=np.int64)
-                group.create_dataset(dimension, data=scale)
+                hdf5.write_array(group, dimension, scale)
             if not group[dimension].is_scale:
                 group[dimension].make_scale(dimension)
             if name != dimension:
@@ -279,89 +279,125 @@ def open_run(path: str | Path) -> Run:
     Raises
     ------
     InputError
-        If `path` is not a run log of a schema that this version knows.
+        If `path` is not a run log of a schema that this version knows; of the kind `DamagedError`
+        if it is one that is damaged.
     """
     path = Path(path)
-    with hdf5.reading(path) as file:
+    with hdf5.reading(path, WANTED, LOG_BYTES, ours=True) as file:
         return _read(file, path)
 
 
 def read_image(contents: bytes, path: Path) -> Run:
-    """The run log in the bytes of a file; `path` is for messages. InputError as for `open_run`."""
-    with hdf5.in_memory(contents) as file:
+    """The run log in the bytes of a file; `path` is for messages. InputError as for `open_run`.
+
+    The bytes must be known to be as they were written: HDF5 reads them as they are.
+    """
+    with hdf5.in_memory(contents, WANTED, path) as file:
         return _read(file, path)
 
 
 REQUIRED = {
-    "config": str,
-    "run_id": str,
-    "status": str,
-    "stop_reason": str,
-    "created": str,
-    "seed": int,
-    "versions": str,
-    "mpi_library": str,
-    "ranks": int,
-    "hosts": str,
-    "slurm_job_id": str,
-    "committed": int,
+    "config": "text",
+    "run_id": "text",
+    "status": "text",
+    "stop_reason": "text",
+    "created": "text",
+    "seed": "integer",
+    "versions": "text",
+    "mpi_library": "text",
+    "ranks": "integer",
+    "hosts": "text",
+    "slurm_job_id": "text",
+    "committed": "integer",
 }
 """The attributes of / and their types, besides `format` and `schema_version`."""
 
-OPTIONAL = ("threads", "exchange", "storage", "seconds_measuring")
+OPTIONAL = {
+    "threads": "integer",
+    "exchange": "text",
+    "storage": "text",
+    "seconds_measuring": "number",
+}
 """Attributes of / that a log may have."""
 
 CONSTANTS = ("f_star", "initial_gap", "fixed_point_gap", "fixed_point_relative_gap")
 """The attributes of /theory that every log has."""
 
+MORE_CONSTANTS = (
+    "theta",
+    "step_size_limit",
+    "w_min_eigenvalue",
+    "contraction",
+    "spectral_radius",
+    "stable_step_size_limit",
+    "limit_gap",
+    "limit_relative_gap",
+    "bias_norm_squared",
+    "sigma_squared",
+    "mean_step_size_limit",
+)
+"""Those that a log may have."""
 
-def _read(file: Any, path: Path | None) -> Run:
-    """An open log as a `Run`; InputError where it is none, or is damaged."""
+WANTED = hdf5.Wanted(
+    arrays={
+        **{f"rounds/{name}": hdf5.Array(1, "i" if name == "round" else "f") for name in COLUMNS},
+        "theory/x_star": hdf5.Array(1, required=False),
+        "theory/fixed_point": hdf5.Array(1, required=False),
+        "model/x0": hdf5.Array(1),
+        "model/x": hdf5.Array(1),
+        "iterates/round": hdf5.Array(1, "i", required=False),
+        "iterates/x": hdf5.Array(2, required=False),
+        "permutations/round": hdf5.Array(1, "i", required=False),
+        "permutations/pi": hdf5.Array(2, "i", required=False),
+        "permutations/offsets": hdf5.Array(2, "i", required=False),
+        "problem/L": hdf5.Array(3, required=False),
+        "problem/b": hdf5.Array(2, required=False),
+        "problem/constant": hdf5.Array(1, required=False),
+    },
+    attributes={
+        "": {"format": "text", "schema_version": "integer", **OPTIONAL, **REQUIRED},
+        "theory": {
+            **dict.fromkeys((*CONSTANTS, *MORE_CONSTANTS), "number"),
+            "not_computed": "text",
+            "estimated": "text",
+        },
+    },
+)
+"""All that is ever read of a log."""
+
+
+def _read(file: hdf5.Reader, path: Path | None) -> Run:
+    """An open log as a `Run`; DamagedError where it is none, or is damaged."""
     expected = f"a run log ({FORMAT}, schema version {SCHEMA_VERSION})"
+    attributes = file.attributes()
+    kind, version = attributes.get("format"), attributes.get("schema_version")
+    if kind != FORMAT:
+        raise InputError(Fault(str(path), "an HDF5 file of another kind", expected))
+    if version != SCHEMA_VERSION:
+        raise DamagedError(Fault(str(path), f"schema version {version}", expected))
+    missing = [name for name in REQUIRED if name not in attributes]
+    if missing:
+        got = f"a damaged log without the attribute(s) {', '.join(missing)}"
+        raise DamagedError(Fault(str(path), got, expected))
     try:
-        attributes = {
-            name: _plain(file.attrs[name])
-            for name in ("format", "schema_version", *OPTIONAL, *REQUIRED)
-            if name in file.attrs
-        }
-        kind, version = str(attributes.get("format")), str(attributes.get("schema_version"))
-        if kind != FORMAT:
-            raise InputError(Fault(str(path), "an HDF5 file of another kind", expected))
-        if version != str(SCHEMA_VERSION):
-            raise InputError(Fault(str(path), f"schema version {version}", expected))
-        for name, of in REQUIRED.items():
-            if not isinstance(attributes.get(name), of):
-                raise ValueError(f"attribute {name} is {attributes.get(name)!r}")
         attributes["versions"] = json.loads(attributes["versions"])
-        committed = attributes["committed"]
-        rounds = {name: file["rounds"][name][()] for name in COLUMNS}
-        if committed < 1 or any(column.shape != (committed,) for column in rounds.values()):
-            raise ValueError(f"the columns of /rounds do not have {committed} rows")
-        theory = {name: _plain(value) for name, value in file["theory"].attrs.items()}
-        if not set(CONSTANTS) <= set(theory):
-            raise ValueError("/theory lacks constants")
-        theory |= _arrays(file, "theory", ("x_star", "fixed_point"))
-        return Run(
-            path=path,
-            attributes=attributes,
-            rounds=rounds,
-            theory=theory,
-            model=_arrays(file, "model", ("x0", "x")),
-            iterates=_arrays(file, "iterates", ("round", "x")),
-            permutations=_arrays(file, "permutations", ("round", "pi", "offsets")),
-            problem=_arrays(file, "problem", ("L", "b", "constant")),
-        )
-    except InputError:
-        raise
-    except (KeyError, ValueError, OSError, AttributeError, RuntimeError, TypeError) as error:
-        raise InputError(Fault(str(path), f"a damaged log ({error})", expected)) from error
-
-
-def _arrays(file: Any, group: str, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    if group not in file:
-        return {}
-    return {name: file[group][name][()] for name in names if name in file[group]}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    except (ValueError, RecursionError) as error:
+        got = f"a damaged log: its versions are no JSON ({error})"
+        raise DamagedError(Fault(str(path), got, expected)) from error
+    rounds, committed = file.arrays("rounds"), attributes["committed"]
+    if committed < 1 or any(column.shape != (committed,) for column in rounds.values()):
+        got = f"a damaged log: the columns of /rounds do not have {committed} rows"
+        raise DamagedError(Fault(str(path), got, expected))
+    theory = file.attributes("theory")
+    if not set(CONSTANTS) <= set(theory):
+        raise DamagedError(Fault(str(path), "a damaged log: /theory lacks constants", expected))
+    return Run(
+        path=path,
+        attributes=attributes,
+        rounds=rounds,
+        theory=theory | file.arrays("theory"),
+        model=file.arrays("model"),
+        iterates=file.arrays("iterates"),
+        permutations=file.arrays("permutations"),
+        problem=file.arrays("problem"),
+    )

@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from ist_mpi import hdf5
 from ist_mpi.config import ArraysProblem
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.files import ARRAYS_BYTES
 from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
 
 Float64 = NDArray[np.float64]
+
+
+WANTED = hdf5.Wanted(
+    arrays={
+        "L": hdf5.Array(3, "fiu"),
+        "b": hdf5.Array(2, "fiu"),
+        "x0": hdf5.Array(1, "fiu", required=False),
+    }
+)
 
 
 class FileShare(NamedTuple):
@@ -22,13 +32,15 @@ class FileShare(NamedTuple):
 
     path: str
     worker: int
+    checked: hdf5.Stamp
+    """The file that rank 0 has checked for all."""
     precision: str = "float64"
 
     def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Read this worker's L_i and b_i, and check them."""
-        with hdf5.reading(self.path) as file:
-            L = hdf5.read(hdf5.dataset(file, "L", 3), self.worker)
-            b = hdf5.read(hdf5.dataset(file, "b", 2), self.worker)
+        with hdf5.reading(self.path, WANTED, ARRAYS_BYTES, checked=self.checked) as file:
+            L = file.array("L", self.worker, np.float64)
+            b = file.array("b", self.worker, np.float64)
         check_quadratic(L, b, lambda name: f"{self.path}:/{name}, worker {self.worker}")
         return rounded(Quadratic(L, b), self.precision)
 
@@ -55,16 +67,18 @@ class ArraysSource:
     n: int
     d: int
     x0: Float64 | None
+    checked: hdf5.Stamp | None = None
+    """Of the file, where there is one."""
     homogeneous: bool = False
     data_bytes: int = 0  # what is in memory is the caller's
 
     def share(self, worker: int) -> FileShare | MemoryShare:
         """Where a worker's quadratic is, or the quadratic itself."""
-        if self.problem.L is not None and self.problem.b is not None:
-            return MemoryShare(
-                self.problem.L[worker], self.problem.b[worker], worker, self.problem.precision
-            )
-        return FileShare(str(self.problem.path), worker, self.problem.precision)
+        precision = self.problem.precision
+        if self.checked is not None:
+            return FileShare(str(self.problem.path), worker, self.checked, precision)
+        L, b = np.asarray(self.problem.L), np.asarray(self.problem.b)
+        return MemoryShare(L[worker], b[worker], worker, precision)
 
     @property
     def stored(self) -> Stored:
@@ -80,11 +94,13 @@ def load(problem: ArraysProblem) -> ArraysSource:
     """Check the shapes and x0; raises InputError."""
     if problem.L is not None and problem.b is not None:
         where, shapes, x0 = "problem", (problem.L.shape, problem.b.shape), problem.x0
+        checked = None
     else:
         where = str(problem.path)
-        with hdf5.reading(where) as file:
-            shapes = hdf5.dataset(file, "L", 3).shape, hdf5.dataset(file, "b", 2).shape
-            x0 = hdf5.read(hdf5.dataset(file, "x0", 1)) if "x0" in file else None
+        with hdf5.reading(where, WANTED, ARRAYS_BYTES) as file:
+            shapes = file.shape("L"), file.shape("b")
+            x0 = file.array("x0", dtype=np.float64) if "x0" in file else None
+            checked = file.stamp
     n, d = shapes[0][:2]
     faults = []
     if shapes[0] != (n, d, d) or n < 1 or d < 1:
@@ -97,4 +113,4 @@ def load(problem: ArraysProblem) -> ArraysSource:
         faults.append(Fault(f"{where}: x0", "infinity or NaN", "finite numbers"))
     if faults:
         raise InputError(faults)
-    return ArraysSource(problem, n, d, x0)
+    return ArraysSource(problem, n, d, x0, checked)

@@ -11,12 +11,12 @@ follows from that.
 
 import bz2
 import gzip
+import os
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,53 +220,78 @@ def read_libsvm(path: Path, features: int | None = None) -> tuple[Any, Float64]:
     Raises
     ------
     InputError
-        If the file is missing, empty, cut off, not LIBSVM, or holds a number that is not finite.
+        If the file is missing, empty, cut off, too large, not LIBSVM, or holds a number that is
+        not finite.
     """
     where, expected = str(path), 'lines of "label index:value index:value …" (LIBSVM)'
-    got = files.trouble(path)
-    if got is not None:
-        raise InputError(Fault(where, got, "a data set in LIBSVM format"))
-    datasets = _sklearn_datasets()
-    try:
-        got = _unfinished(path)
-        if got is None:
-            A, y = datasets.load_svmlight_file(where, n_features=features, dtype=np.float64)
-    except (ValueError, EOFError, OSError, OverflowError, MemoryError, zlib.error) as error:
-        got = _first_bad_line(path, features) or f"a file that cannot be read ({error})"
-        raise InputError(Fault(where, got, expected)) from error
-    if got is not None:
-        raise InputError(Fault(where, got, expected, "fetch it again, or end its last line"))
-    if A.shape[0] == 0 or A.nnz == 0:
-        got = "0 samples" if A.shape[0] == 0 else f"{A.shape[0]} samples without any feature"
-        raise InputError(Fault(where, got, expected))
-    if not (np.isfinite(y).all() and np.isfinite(A.data).all()):
-        got = _first_bad_line(path, features) or "numbers that are not finite"
-        raise InputError(Fault(where, got, "finite numbers"))
+    with files.opened(path, files.LIBSVM_BYTES, "a data set in LIBSVM format") as file:
+        datasets = _sklearn_datasets()
+        remedy = ""
+        try:
+            got, remedy = _unfinished(file, path)
+            if not got:
+                A, y = datasets.load_svmlight_file(
+                    _unpacked(file, path), n_features=features, dtype=np.float64
+                )
+        except (ValueError, EOFError, OSError, OverflowError, MemoryError, zlib.error) as error:
+            got = _first_bad_line(file, path, features) or f"a file that cannot be read ({error})"
+            raise InputError(Fault(where, got, expected)) from error
+        if got:
+            raise InputError(Fault(where, got, expected, remedy))
+        if A.shape[0] == 0 or A.nnz == 0:
+            got = "0 samples" if A.shape[0] == 0 else f"{A.shape[0]} samples without any feature"
+            raise InputError(Fault(where, got, expected))
+        if not (np.isfinite(y).all() and np.isfinite(A.data).all()):
+            got = _first_bad_line(file, path, features) or "numbers that are not finite"
+            raise InputError(Fault(where, got, "finite numbers"))
     return sparse.csr_array(A), np.asarray(y, dtype=np.float64)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file that may be compressed."""
-    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
-    opener = openers.get(path.suffix, open)
-    with opener(path, "rb") as file:
-        yield from file
+MAX_LINE = 256 << 20
+"""Bytes of a line, which is in memory whole."""
+SMALL = 64 << 20
+"""Bytes that a compressed file may expand to however short it is."""
 
 
-def _unfinished(path: Path) -> str | None:
-    """Whether a file is empty or its last line has no end: a sign that it was cut off."""
-    last = b""
-    for line in _lines(path):
-        last = line
+def _unpacked(file: BinaryIO, path: Path) -> Any:
+    """An open file from its start, unpacked if its name says that it is compressed."""
+    file.seek(0)
+    if path.suffix == ".gz":
+        return gzip.GzipFile(fileobj=file)
+    return bz2.BZ2File(file) if path.suffix == ".bz2" else file
+
+
+def _unfinished(file: BinaryIO, path: Path) -> tuple[str, str]:
+    """What speaks against parsing a file at all, and the remedy; empty if nothing does.
+
+    It is empty, its last line has no end (a sign that it was cut off), or it is too large.
+    """
+    most, packed = files.LIBSVM_BYTES.value, os.fstat(file.fileno()).st_size
+    expanded = max(SMALL, packed * files.EXPANSION.value)
+    total, line, last = 0, 0, b""
+    unpacked = _unpacked(file, path)
+    while piece := unpacked.read(1 << 20):
+        total, last = total + len(piece), piece
+        newline = piece.rfind(b"\n")
+        line = line + len(piece) if newline < 0 else len(piece) - newline - 1
+        if total > most:
+            return f"more than {most} bytes, unpacked", files.LIBSVM_BYTES.remedy
+        if unpacked is not file and total > expanded:
+            return f"{packed} bytes that expand to more than {expanded}", files.EXPANSION.remedy
+        if line > MAX_LINE:
+            return f"a line of more than {MAX_LINE} bytes", ""
     if not last:
-        return "an empty file"
-    return None if last.endswith(b"\n") else "a last line that does not end: it seems cut off"
+        return "an empty file", ""
+    if last.endswith(b"\n"):
+        return "", ""
+    got = "a last line that does not end: it seems cut off"
+    return got, "fetch it again, or end its last line"
 
 
-def _first_bad_line(path: Path, features: int | None) -> str | None:
+def _first_bad_line(file: BinaryIO, path: Path, features: int | None) -> str | None:
     """What is wrong with the first line that is not LIBSVM, for the message; None if none is."""
     try:
-        for number, raw in enumerate(_lines(path), start=1):
+        for number, raw in enumerate(_unpacked(file, path), start=1):
             line = raw.partition(b"#")[0].decode(errors="replace").split()
             trouble = _trouble(line, features) if line else None
             if trouble:

@@ -21,7 +21,7 @@ No MPI library is needed.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ist_mpi.errors import Fault, InputError
+from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.verify import alone, together
 from ist_mpi.verify.findings import Finding, Options, Report
 from ist_mpi.verify.groups import Statistic
@@ -50,7 +50,7 @@ def verify(paths: Sequence[Path | str], *, replay: bool = True, seconds: float =
     Raises
     ------
     InputError
-        Naming every path that is not a run log.
+        Naming every path that is not a run log; a `DamagedError` if one of them is damaged.
     """
     options = Options(replay, seconds)
     groups: dict[str, list[Path]] = {}
@@ -74,11 +74,13 @@ def verify(paths: Sequence[Path | str], *, replay: bool = True, seconds: float =
 def _keys(paths: Iterable[Path | str]) -> list[tuple[Path, str]]:
     """The configuration of every log but for its seed, or an InputError with all that is wrong."""
     keys, faults = [], list[Fault]()
+    of = InputError
     for path in map(Path, paths):
         try:
             keys.append((path, read(path).key))
         except InputError as error:
             faults += error.faults
+            of = DamagedError if isinstance(error, DamagedError) else of
     if faults:
-        raise InputError(faults)
+        raise of(faults)
     return keys

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ist_mpi import config, problems, runlog
 from ist_mpi.config import Method
-from ist_mpi.errors import Fault, InputError
+from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.moments import Quadratic, RoundMoments, round_moments
 
 Float64 = NDArray[np.float64]
@@ -58,7 +58,7 @@ class Log:
 
 
 def read(path: Path) -> Log:
-    """Open a log; raises InputError where it is none, is empty, or has no configuration."""
+    """Open a log; raises InputError where it is none, DamagedError where it lacks a part."""
     run = runlog.open_run(path)
     expected = "a run log with a configuration and at least the row of round 0"
     try:
@@ -78,10 +78,10 @@ def read(path: Path) -> Log:
         )
     except (KeyError, TypeError, ValueError) as error:
         got = f"a log whose configuration cannot be read ({error})"
-        raise InputError(Fault(str(path), got, expected)) from error
+        raise DamagedError(Fault(str(path), got, expected)) from error
     got = _damage(run)
     if got:
-        raise InputError(Fault(str(path), got, expected))
+        raise DamagedError(Fault(str(path), got, expected))
     return log
 
 

@@ -1,0 +1,36 @@
+"""What a reader asks of a file; everything else in the file is never touched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Array(NamedTuple):
+    """A dataset of numbers."""
+
+    ndim: int
+    kinds: str = "f"
+    """``f``: floating point, ``i``: signed, ``u``: unsigned integers; several: any of them."""
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Names and types, by path from the root: ``"rounds/gap"``, ``""`` for the root itself."""
+
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By group: names of attributes, each a ``text`` (str), an ``integer`` (int) or a ``number``
+    (float or int); what is not there is left out of what is read."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For another process."""
+        arrays = {name: list(array) for name, array in self.arrays.items()}
+        groups = {group: dict(names) for group, names in self.attributes.items()}
+        return {"arrays": arrays, "attributes": groups}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Wanted":
+        """The inverse of `to_json`."""
+        arrays = {name: Array(*array) for name, array in document["arrays"].items()}
+        return cls(arrays, document["attributes"])
