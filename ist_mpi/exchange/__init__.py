@@ -4,6 +4,8 @@ mpi         the MPI library itself
 ranks       who is there; an error on one rank is an error on all, or ends the job
 workers     workers over ranks, their data dealt out, sums in worker order
 rounds      broadcast, scatter and gather of a round: server, replicated
+raw         the collectives with nothing else, to be timed
+teams       some ranks at work while the others sleep
 
 Every function takes a communicator. Set-up may pickle; the loop uses buffer collectives only.
 """
