@@ -35,7 +35,8 @@ from ist_mpi.bench.rounds import candidates, exchanges_of
 from ist_mpi.bench.timing import Effort, Float64, measure, slowest
 from ist_mpi.bench.whole import whole_runs
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exchange import ranks, rounds
+from ist_mpi.exchange import ranks
+from ist_mpi.exchange.rounds import KINDS
 from ist_mpi.exchange.teams import Team, disband, teams, turn
 
 FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 1
@@ -54,6 +55,7 @@ class Options(NamedTuple):
     effort: Effort = Effort(laps=15, seconds=0.02)
     whole_laps: int = 5
     """Laps of whole runs; 0: none."""
+    whole_rounds: int = 1000
 
 
 def choose(
@@ -81,8 +83,8 @@ def choose(
             except InputError as error:
                 faults += error.faults
         for name in exchanges:
-            if name not in rounds.KINDS:
-                faults.append(Fault("--exchange", repr(name), " or ".join(rounds.KINDS)))
+            if name not in KINDS:
+                faults.append(Fault("--exchange", repr(name), " or ".join(KINDS)))
         if faults:
             raise InputError(faults)
         if exchanges:
@@ -107,7 +109,7 @@ def write(document: dict[str, Any], path: Path) -> None:
 def quick(options: Options) -> Options:
     """The same in seconds rather than minutes: fewer laps, small cases."""
     cases = QUICK if options.cases == TABLE else options.cases
-    return options._replace(cases=cases, effort=Effort(laps=7, seconds=0.005), whole_laps=3)
+    return options._replace(cases=cases, effort=Effort(7, 0.005), whole_laps=3, whole_rounds=300)
 
 
 def bench(comm: Any, options: Options, watch: Watcher | None = None) -> dict[str, Any]:
@@ -150,7 +152,8 @@ def bench(comm: Any, options: Options, watch: Watcher | None = None) -> dict[str
         if options.whole_laps:
             say("whole runs")
             effort = options.effort._replace(laps=options.whole_laps)
-            document["whole"] = whole_runs(comm, formed, options.exchanges[0], effort)
+            exchange, count = options.exchanges[0], options.whole_rounds
+            document["whole"] = whole_runs(comm, formed, exchange, count, effort)
     disband(formed)
     return document if comm.rank == 0 else {}
 

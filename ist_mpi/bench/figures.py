@@ -80,7 +80,7 @@ def round_row(comm: Any, case: Case, exchange: str, times: Times) -> Row:
         seconds["raw"] = slowest(times[f"raw {exchange}"])
         ratios["round_over_parts"] = whole / (seconds["kernel_slowest"] + seconds["raw"])
     else:
-        seconds["textbook"] = times["textbook"][0]
+        seconds |= {name: times[name][0] for name in ("textbook", "touch", "route")}
         ratios["textbook_over_round"] = seconds["textbook"] / whole
     return _row(
         case,

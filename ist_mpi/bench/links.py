@@ -23,7 +23,7 @@ def links(comm: Any, formed: list[Team], effort: Effort) -> list[Row]:
             "operation": one.name.partition(" ")[0],
             "bytes": int(one.name.partition(" ")[2]) * FLOAT,
             "messages": STREAM if one.name.startswith("stream") else 1,
-            "seconds": figure(slowest(times[one.name])).document(),
+            "seconds": {"time": figure(slowest(times[one.name])).document()},
         }
         for team, candidates, times in zip(several, entered, measured, strict=True)
         for one in candidates

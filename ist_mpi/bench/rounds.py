@@ -11,7 +11,7 @@ from ist_mpi.bench.material import SEED, Material, Tools, lay_out
 from ist_mpi.bench.timing import Candidate
 from ist_mpi.exchange.raw import raw_round
 from ist_mpi.exchange.rounds import Exchange
-from ist_mpi.kernels import laps
+from ist_mpi.kernels import laps, model, routes
 from ist_mpi.sketches import Blocks, disjoint
 
 AT_ONCE = 100
@@ -49,7 +49,7 @@ def candidates(
         entered.append(blocks.Numpy(tools, source, cached=False).candidate())
         for kind in (blocks.Kernel, blocks.Sequential, blocks.Scattered, blocks.Numpy):
             entered.append(kind(tools, source, cached=True).candidate())
-        entered.append(_textbook(tools))
+        entered += [_textbook(tools), _touches(tools), _routes(tools)]
     return entered
 
 
@@ -148,15 +148,56 @@ def _textbook(tools: Tools) -> Candidate:
     case, gamma = tools.case, tools.case.method.gamma
     problem = tools.textbook
     random = np.random.default_rng(SEED)
-    model = [tools.method.x.copy()]
+    at = [tools.method.x.copy()]
 
     def run(count: int) -> None:
-        x = model[0]
+        x = at[0]
         for _ in range(count):
             if case.q is None:
                 x = textbook.permutation_round(problem, x, gamma, random)
             else:
                 x = textbook.rand_round(problem, x, gamma, random, case.q)
-        model[0] = x
+        at[0] = x
 
     return Candidate("textbook", run)
+
+
+def _touches(tools: Tools) -> Candidate:
+    """Taking all coordinates out of a model and putting them back, as one who holds it does."""
+    pi = tools.bench.sketch.draw(0).pi.copy()
+    x, pieces = np.zeros(tools.case.d), np.zeros(pi.size)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            model.take(x, pi, pieces)
+            model.place(x, pi, pieces)
+
+    return Candidate("touch", run)
+
+
+def _routes(tools: Tools) -> Candidate:
+    """Finding the next owner of every coordinate, as each rank does where nobody holds the model.
+
+    As the first of two ranks.
+    """
+    d = tools.case.d
+    room, few = (np.empty(max(size, 2), dtype=np.int32) for size in (d, 0))
+    route = routes.Route(
+        rank=0,
+        owner=room,
+        place=room.copy(),
+        leaving=room.copy(),
+        arriving=room.copy(),
+        leaving_edges=np.zeros(3, dtype=np.int32),
+        arriving_edges=np.zeros(3, dtype=np.int32),
+        leaving_counts=few,
+        arriving_counts=few.copy(),
+    )
+    permuted = [np.random.default_rng(k).permutation(d).astype(np.int32) for k in range(2)]
+    edges = np.array([0, d // 2, d], dtype=np.int32)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            routes.find(route, permuted[0], edges, permuted[1], edges)
+
+    return Candidate("route", run)

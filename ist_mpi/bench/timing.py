@@ -110,6 +110,8 @@ def _calibrated(comm: Any, one: Candidate, seconds: float) -> int:
         elapsed = time.perf_counter() - began
         wanted = int(seconds / max(elapsed / count, 1e-9))
         count = ranks.from_root(comm, max(1, min(wanted, one.most, 100 * count)))
+        if one.most == 1:
+            break
     return count
 
 

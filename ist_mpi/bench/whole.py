@@ -13,27 +13,29 @@ from ist_mpi.exchange import ranks
 from ist_mpi.exchange.teams import Team, turn
 from ist_mpi.experiment import Experiment, facts_of, prepare
 
-D, N, ROUNDS, EVERY = 1000, 10, 1000, 100
+D, N, EVERY = 1000, 10, 100
 
 
-def configuration(exchange: str) -> Config:
+def configuration(exchange: str, rounds: int) -> Config:
     """The paper's heterogeneous quadratics, without constants of theory."""
     return load(
         {
             "problem": {"kind": "synthetic", "d": D, "n": N},
             "method": {"name": "ist", "step_size": 1e-5},
-            "run": {"rounds": ROUNDS, "exchange": exchange, "theory": False},
+            "run": {"rounds": rounds, "exchange": exchange, "theory": False},
             "log": {"every": EVERY},
         }
     )
 
 
-def whole_runs(comm: Any, formed: list[Team], exchange: str, effort: Effort) -> list[Row]:
+def whole_runs(
+    comm: Any, formed: list[Team], exchange: str, rounds: int, effort: Effort
+) -> list[Row]:
     """Seconds of a run on every team, after its set-up; on rank 0; collective."""
     entered = []
     for team in formed:
         with turn(comm):
-            entered.append(_candidates(team.comm, exchange) if team.member else [])
+            entered.append(_candidates(team.comm, exchange, rounds) if team.member else [])
     measured = measure(comm, formed, entered, effort)
     if comm.rank > 0:
         return []
@@ -46,7 +48,7 @@ def whole_runs(comm: Any, formed: list[Team], exchange: str, effort: Effort) -> 
                 "d": D,
                 "n": N,
                 "p": team.size,
-                "rounds": ROUNDS,
+                "rounds": rounds,
                 "every": EVERY,
                 "exchange": exchange if team.size > 1 else "alone",
                 "seconds": {"run": figure(run).document(), "textbook": figure(loop).document()},
@@ -56,8 +58,8 @@ def whole_runs(comm: Any, formed: list[Team], exchange: str, effort: Effort) -> 
     return rows
 
 
-def _candidates(comm: Any, exchange: str) -> list[Candidate]:
-    config = configuration(exchange)
+def _candidates(comm: Any, exchange: str, rounds: int) -> list[Candidate]:
+    config = configuration(exchange, rounds)
     source = ranks.on_root(comm, lambda: problems.load(config.problem))
     experiment = prepare(comm, config, facts_of(config, source), source, "none")
 
@@ -88,7 +90,7 @@ def _textbook(config: Config, experiment: Experiment) -> Candidate:
     )
 
     def run(_: int) -> None:
-        gamma = config.method.gamma
-        textbook.whole_run(problem, experiment.x0, gamma, ROUNDS, EVERY, ruler)
+        gamma, rounds = config.method.gamma, config.run.rounds
+        textbook.whole_run(problem, experiment.x0, gamma, rounds, EVERY, ruler)
 
     return Candidate("textbook", run, most=1)
