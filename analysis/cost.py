@@ -31,6 +31,10 @@ NUMBER, INTEGER = 8, 4
 SHORT_BCAST, FEW_RANKS = 12_288, 8
 """Up to here MPICH broadcasts along a binomial tree, however long the message for few ranks."""
 SHORT_ALLGATHER = 81_920
+REWEIGHTED = 20
+"""Times that a fit is made again with the weights of the last one."""
+LEAST = 1e-3
+"""Of what was measured: a model below counts as this, for the weights."""
 
 
 class Network(NamedTuple):
@@ -183,7 +187,7 @@ def spread(q: float, p: int) -> tuple[float, float]:
 
 
 def fit(document: Row) -> Model:
-    """The model of a benchmark: each part by non-negative least squares of relative errors.
+    """The model of a benchmark: each part by non-negative least squares of ratios.
 
     What is left of the measured rounds is `call`, their median.
 
@@ -228,14 +232,24 @@ def parts(row: Row) -> float:
 
 
 def _fitted(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[float]:
-    """Coefficients ≥ 0 with terms · coefficients ≈ seconds, errors relative."""
+    """Coefficients ≥ 0 with terms · coefficients ≈ seconds, in ratios.
+
+    Errors are weighted by 1/√(measured · modelled), which is nearly the logarithm of their ratio:
+    relative to what was measured alone, a model that is much too low would cost next to nothing.
+    """
     measured = np.asarray(seconds, dtype=np.float64)
-    weights = 1.0 / measured
-    matrix = np.asarray(terms, dtype=np.float64) * weights[:, None]
-    sizes = np.linalg.norm(matrix, axis=0)
-    sizes[sizes == 0] = 1.0  # coefficients differ by orders of magnitude
-    found, _ = optimize.nnls(matrix / sizes, measured * weights)
-    return [float(value) for value in found / sizes]
+    matrix = np.asarray(terms, dtype=np.float64)
+    values = measured
+    found = np.zeros(matrix.shape[1])
+    for _ in range(REWEIGHTED):
+        weights = 1.0 / np.sqrt(measured * values)
+        weighted = matrix * weights[:, None]
+        sizes = np.linalg.norm(weighted, axis=0)
+        sizes[sizes == 0] = 1.0  # coefficients differ by orders of magnitude
+        scaled, _ = optimize.nnls(weighted / sizes, measured * weights)
+        found = scaled / sizes
+        values = np.maximum(matrix @ found, LEAST * measured)
+    return [float(value) for value in found]
 
 
 def modelled(model: Model, row: Row) -> float:
