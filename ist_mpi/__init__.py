@@ -49,6 +49,7 @@ Where things are, from the ground up (a module imports only from those above it)
     doctor        the health of an installation
     verdict       theory in plain words
     foresight     the theory command
+    bench/        the bench command: what a round costs beside its floors
     report        what people read
     cli           the commands
 

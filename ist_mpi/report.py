@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from ist_mpi.bench import tables
 from ist_mpi.budget import Budget, seconds_per_round, size_text
 from ist_mpi.config import Config
 from ist_mpi.foresight import Foresight
@@ -274,6 +275,28 @@ def show_findings(found: Report) -> None:
     counts = Counter(row.verdict for row in found.rows)
     words = [f"{counts[kind]} {kind}" for kind in ("ok", "failed", "not judged")]
     screen.print(Text(", ".join(words)))
+
+
+def show_bench(document: Mapping[str, Any]) -> None:
+    """Where it was measured, and what came out."""
+    screen = console()
+    where = _facts()
+    for name, value in tables.facts(document):
+        where.add_row(name, Text(value))
+    screen.print(where)
+    for sheet in tables.sheets(document):
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for place, heading in enumerate(sheet.headings):
+            table.add_column(heading, justify="left" if place < 2 else "right", overflow="fold")
+        for row in sheet.rows:
+            table.add_row(*map(Text, row))
+        screen.print()
+        screen.print(Text(sheet.title, style="bold"))
+        screen.print(table)
+    if document["notes"]:
+        screen.print()
+    for note in document["notes"]:
+        screen.print(Text(f"note: {note}"))
 
 
 def health(findings: Mapping[str, Any]) -> Table:

@@ -51,7 +51,7 @@ LAYERS = [
     ["choice", "opening", "record"],
     ["runner", "continuation"],
     ["api", "doctor", "verdict"],
-    ["foresight"],
+    ["foresight", "bench"],
     ["report"],
     ["cli"],
     ["__main__"],
