@@ -34,6 +34,7 @@ from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
 from ist_mpi.theory import first_moments, mean_operator
+from ist_mpi.watchdog import beat
 
 Float64 = NDArray[np.float64]
 Partition = tuple[str, ...]
@@ -338,6 +339,7 @@ class RoundMoments:
         def term(c: Weights, X: Float64, y: Float64, z: Float64) -> Float64:
             return one_sided_term(c, X, A, transposed) if self.one_sided else second_term(c, X, A)
 
+        beat()  # Arnoldi's method asks for hundreds of these
         out = self._moment(self.coefficients.second, term)
         return np.asarray(0.5 * (out + out.T))
 

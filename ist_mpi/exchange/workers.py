@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.exchange.mpi import MPI
 from ist_mpi.partition import owners, spans
+from ist_mpi.watchdog import beat
 
 Float64 = NDArray[np.float64]
 
@@ -48,6 +49,7 @@ def deal(comm: Any, where: Layout, share: Callable[[int], Any] | None) -> Iterat
     One worker at a time, so that rank 0 never holds copies for all of them.
     """
     for worker, owner in enumerate(owners(where.workers)):
+        beat()
         if comm.rank == 0 and share is not None:
             if owner == 0:
                 yield share(worker)
@@ -85,6 +87,7 @@ def sum_rows(
             send = [np.ascontiguousarray(array_of(worker)), counts, starts, MPI.DOUBLE]
         comm.Scatterv(send, part, root=int(owner))
         total += part
+        beat()
     return total
 
 
