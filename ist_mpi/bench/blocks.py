@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.bench import textbook
-from ist_mpi.bench.material import SEED, Tools
+from ist_mpi.bench.material import SEED, Tools, as_matrices
 from ist_mpi.bench.timing import Candidate
 from ist_mpi.kernels import laps
 from ist_mpi.sketches import Sketch
@@ -86,8 +86,8 @@ class Kernel(_Blocks):
         """To be timed; a unit is one block."""
         bench, case = self.tools.bench, self.tools.case
         room, ready = bench.problem.room(case.block, 1)
-        L, b, _ = bench.problem.storage
-        self._storage = type(bench.problem.storage)(L, b, np.arange(self.workers))
+        storage = as_matrices(bench.problem)
+        self._storage = storage._replace(which=np.arange(self.workers))
         self._C = bench.factors.rules.C
         self._w = np.ones(bench.most)
         self._scratch = np.empty(case.block), room, ready

@@ -84,12 +84,19 @@ class Tools(NamedTuple):
     @property
     def matrices(self) -> Float64:
         """L_i of the rank's workers, shape (m, d, d)."""
-        return np.asarray(self.bench.problem.storage.L, dtype=np.float64)
+        return np.asarray(as_matrices(self.bench.problem).L, dtype=np.float64)
 
     @property
     def textbook(self) -> textbook.Problem:
         """The same quadratics for plain numpy."""
         return textbook.Problem(self.matrices, self.bench.problem.b)
+
+
+def as_matrices(problem: LocalQuadratics) -> Matrices:
+    """The storage of a problem that is measured: always matrices."""
+    if not isinstance(problem.storage, Matrices):
+        raise TypeError(f"the benchmark's problems are matrices, not {problem.kind}")
+    return problem.storage
 
 
 def lay_out(comm: Any, case: Case, material: Material, exchange: str, watched: Any = None) -> Tools:

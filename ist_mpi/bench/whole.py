@@ -7,11 +7,13 @@ import numpy as np
 from ist_mpi import problems, runner, theory
 from ist_mpi.bench import textbook
 from ist_mpi.bench.figures import Row
+from ist_mpi.bench.material import as_matrices
 from ist_mpi.bench.timing import Candidate, Effort, figure, measure, slowest
 from ist_mpi.config import Config, load
 from ist_mpi.exchange import ranks
 from ist_mpi.exchange.teams import Team, turn
 from ist_mpi.experiment import Experiment, facts_of, prepare
+from ist_mpi.operators import Slabs
 
 D, N, EVERY = 1000, 10, 100
 
@@ -74,11 +76,13 @@ def _candidates(comm: Any, exchange: str, rounds: int) -> list[Candidate]:
 
 def _textbook(config: Config, experiment: Experiment) -> Candidate:
     """The same problem, step size, rounds and metrics."""
-    prediction = experiment.objective.prediction
+    prediction, mean = experiment.objective.prediction, experiment.objective.mean.L
+    if not isinstance(mean, Slabs):
+        raise TypeError("the benchmark's problems are matrices")
     moments = theory.first_moments(config.method, N, D)
     fixed_point = prediction.fixed_point
     ruler = textbook.Ruler(
-        L_mean=experiment.objective.mean.L,
+        L_mean=np.asarray(mean.whole()),
         x_star=prediction.x_star,
         fixed_point=prediction.x_star if fixed_point is None else fixed_point,
         diagonal=prediction.diagonal,
@@ -86,7 +90,7 @@ def _textbook(config: Config, experiment: Experiment) -> Candidate:
         rho=moments.rho,
     )
     problem = textbook.Problem(
-        np.asarray(experiment.problem.storage.L, dtype=np.float64), experiment.problem.b
+        np.asarray(as_matrices(experiment.problem).L, dtype=np.float64), experiment.problem.b
     )
 
     def run(_: int) -> None:

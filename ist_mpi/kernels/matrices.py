@@ -47,7 +47,7 @@ def half_product(L, block, w, out):  # type: ignore[no-untyped-def]
         _half_rows(L, block, w, out, a, a, a + 4)
     rest = q - q % 4
     out[rest:q] = 0.0
-    _half_rows(L, block, w, out, 0, rest, q)
+    _half_rows(L, block, w, out, np.int64(0), rest, q)  # a bare 0 would be a type of its own
 
 
 @njit(cache=True, fastmath=REDUCTION)

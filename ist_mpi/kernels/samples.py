@@ -156,9 +156,13 @@ def sparse_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]
     r[:] = 0.0
     for start in range(0, w.size, g):
         end = start + g
-        scatter_columns(A.values, A.rows, starts, A.every[start:end], w[start:end], r)
         for j in range(start, end):
-            lo, hi = starts[j], starts[j + 1]
-            out[j] = sparse_dot(A.values[lo:hi], A.rows[lo:hi], r) / m
+            for e in range(starts[j], starts[j + 1]):
+                r[A.rows[e]] += A.values[e] * w[j]
+        for j in range(start, end):
+            total = 0.0
+            for e in range(starts[j], starts[j + 1]):
+                total += A.values[e] * r[A.rows[e]]
+            out[j] = total / m
         for e in range(starts[start], starts[end]):
             r[A.rows[e]] = 0.0
