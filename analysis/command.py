@@ -8,14 +8,16 @@ from pathlib import Path
 import ist_mpi
 
 
-def parser_of(text: str | None) -> argparse.ArgumentParser:
-    """A command line with run logs and ``-o``; the first line of `text` describes it."""
+def parser_of(
+    text: str | None, metavar: str = "RUN.h5", kind: str = "run logs"
+) -> argparse.ArgumentParser:
+    """A command line with files and ``-o``; the first line of `text` describes it."""
     parser = argparse.ArgumentParser(
         description=(text or "").partition("\n")[0],
         allow_abbrev=False,
         fromfile_prefix_chars="@",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.h5", help="run logs")
+    parser.add_argument("runs", nargs="+", type=Path, metavar=metavar, help=kind)
     parser.add_argument(
         "-o",
         "--output",

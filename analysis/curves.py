@@ -95,7 +95,10 @@ def method_name(curve: Curve) -> str:
     elif sketch == "identity":
         words = "whole models"
     else:
-        words = f"Perm-{d // n}" if d % n == 0 else f"Perm-{d / n:.2g}"
+        g = int(settings.get("method.group_size", 1))
+        q = max(g, d / n) if g > 1 else d / n
+        words = f"Perm-{round(q)}" if q == round(q) else f"Perm-{q:.2g}"
+        words += f" in groups of {g}" if g > 1 else ""
         if settings["method.scaling"] != "unbiased":
             words = f"{settings['method.scaling']} {words}"
     return f"{'DCGD' if name == 'dcgd' else 'IST'}, {words}"

@@ -22,6 +22,7 @@ from matplotlib import ticker
 # Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
 STYLES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1))]
+HATCHES = ["", "///", "...", "xxx", "---"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.6)), "linewidth": 1.1}
 """The look of what is computed, not measured: drawn on top of what it predicts."""
@@ -57,6 +58,16 @@ LABELS = {
     "share": "share of instances with $\\bar{W} \\succeq 0$",
     "q": "block size $q$",
     "n": "workers $n$",
+    "ranks": "ranks $p$",
+    "case": "",
+    "speedup": "speedup over one rank",
+    "efficiency": "efficiency",
+    "share_of_round": "share of the round",
+    "bytes": "bytes of a message",
+    "operation_seconds": "time of an operation [s]",
+    "round_seconds": "time of a round [s]",
+    "measured_seconds": "measured round [s]",
+    "modelled_seconds": "modelled round [s]",
     "spread": "spread of the scales (decades)",
     "correlation": "correlation  $c\\,/\\,\\sqrt{ab}$",
 }
@@ -154,6 +165,22 @@ class Panel:
         style = {"linestyle": "none", "capsize": 2.0, "elinewidth": 1.0, "markersize": 5.0, **look}
         self.axes.errorbar(across, values, yerr=errors, label=label, **style)
         self._record(series, kind, across, values, low, high)
+
+    def bars(
+        self,
+        series: str,
+        names: Sequence[str],
+        heights: ArrayLike,
+        base: ArrayLike,
+        *,
+        label: str | None = None,
+        **look: Any,
+    ) -> None:
+        """Bars from `base` up, one for each name; the table has their heights."""
+        tall, low = np.asarray(heights, dtype=np.float64), np.asarray(base, dtype=np.float64)
+        style = {"edgecolor": "black", "linewidth": 0.6, **look}
+        self.axes.bar(list(names), tall, bottom=low, label=label, **style)
+        self._record(series, "measured", list(names), tall, low, low + tall)
 
     def across(
         self,

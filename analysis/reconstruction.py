@@ -64,8 +64,10 @@ def sketch_name(run: Run) -> str:
         return "identity"
     if sketch == "rand":
         return f"Rand-{settings['method.q']}\nn = {n}, d = {d}"
+    g = int(settings.get("method.group_size", 1))
+    groups = f", g = {g}" if g > 1 else ""
     words = "Perm" if scaling == "unbiased" else f"{scaling}\nPerm"
-    return f"{words}\nn = {n}, d = {d}"
+    return f"{words}\nn = {n}, d = {d}{groups}"
 
 
 def draw(runs: Sequence[Path], title: str, output: Path) -> str:

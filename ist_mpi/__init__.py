@@ -12,29 +12,44 @@ Where things are, from the ground up (a module imports only from those above it)
     partition     near-equal spans
     randomness    who owns which random numbers
     progress      where a run stands
+    pace          how many rounds between two looks
+    signals       requests to stop
+    watchdog      an end to what makes no progress
+    locks         one run at a time for a log
     config/       what a run is
     kernels/      compiled functions on plain arrays
     hdf5/         files, whole or not at all; of others, what is asked for
     sketches      C_i: the blocks of a round
     problems/     f_i: where the quadratics come from
     exchange/     what crosses ranks
+    operators     L̄, in slabs or as the workers' products
+    krylov        systems and eigenvalues from products alone
+    diagonals     the blocks on a matrix's diagonal
     theory        M, m, x∞
+    grouped       terms of the following, where coordinates move in groups
     moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
     recursions    θ, stability, exact expectations
+    matrix_free   x* and x∞ of problems too large for d × d matrices
     objective     f: its minimiser, its measurements
     estimates     extreme eigenvalues of what is too large to be dense
     constants     the constants of theory for a run
     methods/      the round: Algorithm 1 and its baselines
     runlog        the log: one writer, one reader
     provenance    versions, hosts, commit
+    checkpoint    the state of a run, written and read
     verify/       judges run logs
     budget        what a run needs before it starts
     experiment    all of it put together once
+    choice        which exchange
+    opening       the log as it begins
+    record        what is seen of a run, and when it ends
     runner        the main loop
+    continuation  where a run goes on
     api           run() and its checks
     doctor        the health of an installation
     verdict       theory in plain words
     foresight     the theory command
+    bench/        the bench command: what a round costs beside its floors
     report        what people read
     cli           the commands
 

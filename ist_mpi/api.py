@@ -22,6 +22,7 @@ from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.progress import Watcher
 from ist_mpi.randomness import MAX_SEED
 from ist_mpi.runlog import Result
+from ist_mpi.watchdog import SETUP_FACTOR, Watchdog
 
 GoingOn = Literal["no", "resume", "extend"]
 OVER = ("finished", "failed")
@@ -183,7 +184,10 @@ def results(
     """
     if not job.outs:
         return
-    experiment = prepare(comm, job.config, job.facts, problem, job.effort)
+    with Watchdog(
+        job.config.run.watchdog_seconds * SETUP_FACTOR, f"rank {comm.rank} of {comm.size}"
+    ):
+        experiment = prepare(comm, job.config, job.facts, problem, job.effort)
     del problem  # a data set need not stay in rank 0's memory
     for seed, out in job.outs.items():
         step = {"step_size": experiment.method.gamma}

@@ -10,6 +10,7 @@ part of an array of d numbers is its i-th near-equal span, so any number of rank
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,10 @@ VERSION = 1
 KEPT = 2
 """How many are kept: the newest, and one in case it is damaged."""
 LOG, MANIFEST = "log.h5", "manifest.json"
+DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError)
+"""What `load` raises where a checkpoint is not whole."""
 _UNFINISHED = ".unfinished-"
+_NAME = re.compile("[0-9]{12}")
 
 
 class Checkpoint(NamedTuple):
@@ -83,7 +87,8 @@ def save(
         with ranks.agreeing(comm), _writing(folder):
             if comm.rank == 0:
                 shutil.rmtree(unfinished, ignore_errors=True)
-                unfinished.mkdir(parents=True)
+                folder.mkdir(exist_ok=True)  # not its parents: they were there when the run began
+                unfinished.mkdir()
         entry = None
         with ranks.agreeing(comm), _writing(folder):
             if where.last > where.first:
@@ -105,7 +110,7 @@ def save(
                 }
                 files.write_durably(unfinished / MANIFEST, _sealed(manifest))
                 files.sync_folder(unfinished)
-                _publish(unfinished, folder, k)
+                _publish(unfinished, folder, run_id, k)
     except CheckpointError:
         if comm.rank == 0:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -147,16 +152,22 @@ def _sealed(manifest: Mapping[str, Any]) -> bytes:
     return (text + hashlib.sha256(text.encode()).hexdigest() + "\n").encode()
 
 
-def _publish(unfinished: Path, folder: Path, k: int) -> None:
-    """Give the finished folder its name, then drop what is older than the last two."""
+def _publish(unfinished: Path, folder: Path, run_id: str, k: int) -> None:
+    """Give the finished folder its name, then drop all but it and the last before it.
+
+    A later round's is damaged, else the run would have gone on from there, or another run's.
+    """
     final = folder / f"{k:012d}"
-    if final.exists():  # a damaged one, from before this run went on
+    if final.exists() and not _is_whole(final, run_id, k):
         aside = folder / f"{_UNFINISHED}old-{k}"
         shutil.rmtree(aside, ignore_errors=True)
         final.rename(aside)
-    unfinished.rename(final)
+    if not final.exists():  # else the run has gone on from it, and it may be the only one
+        unfinished.rename(final)
     files.sync_folder(folder)
-    for old in rounds(folder)[KEPT:]:
+    there = rounds(folder)
+    kept = [before for before in there if before <= k][:KEPT]
+    for old in set(there) - set(kept):
         shutil.rmtree(folder / f"{old:012d}", ignore_errors=True)
     for leftover in folder.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -167,7 +178,7 @@ def rounds(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(
-        (int(path.name) for path in folder.iterdir() if path.name.isdigit()), reverse=True
+        (int(path.name) for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True
     )
 
 
@@ -180,9 +191,17 @@ def newest(folder: Path, run_id: str | None) -> tuple[Checkpoint | None, list[st
         path = folder / f"{k:012d}"
         try:
             return load(path, run_id, k), complaints
-        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        except DAMAGED as error:
             complaints.append(f"{path}: {error}")
     return None, complaints
+
+
+def _is_whole(path: Path, run_id: str, k: int) -> bool:
+    try:
+        load(path, run_id, k)
+    except DAMAGED:
+        return False
+    return True
 
 
 def load(path: Path, run_id: str | None, k: int) -> Checkpoint:

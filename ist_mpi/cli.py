@@ -233,6 +233,43 @@ def theory(
 
 
 @app.command()
+def bench(
+    table: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write all figures there.")
+    ] = None,
+    cases: Annotated[
+        list[str] | None,
+        typer.Option(metavar="d,n[,q]…", help="Sizes; with q Rand-q blocks. Repeatable."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Seconds in place of minutes: small sizes, few laps.")
+    ] = False,
+    exchange: Annotated[
+        list[str] | None,
+        typer.Option(help="server, replicated or serverless; repeatable; default: all."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing JSON.")] = False,
+) -> None:
+    """Measure kernels, rounds and scaling beside their floors: mpiexec -n 2 ist-mpi bench
+
+    Medians over laps that take turns, quartiles in brackets. Ranks that are not needed sleep.
+    """
+    from ist_mpi.exchange import ranks
+
+    comm = ranks.world()
+    with ranks.abort_on_error(comm):
+        from ist_mpi import bench as benches
+        from ist_mpi import report
+
+        options = benches.choose(comm, cases or (), exchange or (), quick, table, force)
+        document = benches.bench(comm, options, lambda text: print(text, file=sys.stderr))
+        if comm.rank == 0:
+            if table is not None:
+                benches.write(document, table)
+            report.show_bench(document)
+
+
+@app.command()
 def info(
     log: Annotated[Path, typer.Argument(help="A run log.")],
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -53,6 +53,7 @@ SLOW = "--full"
 NO_MEMORY = "does not fit into free memory"
 TOO_LARGE = "too large for d × d matrices"
 AT_THE_LIMIT = "the step size is γ_max, to rounding"
+INDEFINITE = "conjugate gradients do not find x∞: the mean step is indefinite or singular"
 NOT_FOUND = "Lanczos' method did not converge"
 
 
@@ -224,6 +225,7 @@ def _application(distinct: int, d: int) -> float:
 
 THEOREM = ("theta", "step_size_limit")
 LIMIT = ("limit_relative_gap", "limit_gap")
+OF_FIXED_POINT = ("fixed_point_relative_gap", "bias_norm_squared")
 RELATIVE = ("limit_relative_gap", "fixed_point_relative_gap")
 
 
@@ -239,6 +241,9 @@ def compute(
     """The constants that the effort allows; collective, the same on every rank."""
     first_gap = objective.gap(x0)
     found = _compute(comm, where, local, objective, method, first_gap, effort)
+    if objective.prediction.unknown:
+        left_out = {**dict.fromkeys(OF_FIXED_POINT, INDEFINITE), **found.not_computed}
+        found = replace(found, not_computed=left_out)
     if first_gap > 0:
         return found
     left_out = {name: why for name, why in found.not_computed.items() if name not in RELATIVE}

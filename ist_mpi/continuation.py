@@ -65,7 +65,7 @@ def extend(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
         rows = run.rounds["round"]
         on_grid = rows[rows % config.log.every == 0]  # the last row was there for being the last
         start = _start(end, seconds, {"x": run.x}, run)
-        return Found(start._replace(observed=int(on_grid[-1])), notes)
+        return Found(start._replace(observed=int(on_grid[-1]), kept=False), notes)
 
     return _shared(comm, look)
 

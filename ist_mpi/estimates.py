@@ -41,7 +41,7 @@ def few_restarts(entries: float) -> int:
 
 
 def mean_operator(objective: Objective, moments: FirstMoments) -> Product:
-    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) Diag(X)]; collective."""
+    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) BD(X)]; collective."""
     rescaled = objective.rescaled
     return mean_product(moments, objective.mean.L if rescaled is None else rescaled.L)
 

@@ -58,7 +58,7 @@ def facts_of(config: Config, source: Source) -> Facts:
             Fault(
                 "run.exchange",
                 f'"serverless" with blocks that overlap (n = {source.n}, d = {source.d})',
-                'name = "ist" with the permutation sketch and n ≤ d',
+                'name = "ist" with the permutation sketch and n ≤ d (groups: n ≤ d/g)',
                 '"server", "replicated" or "auto"',
             )
         )

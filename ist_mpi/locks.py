@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ist_mpi.errors import LockedError
@@ -37,18 +37,19 @@ def locked(log: Path) -> Iterator[None]:
     """
     path = path_of(log)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = _acquire(path)
+    handle, held = _acquire(path)
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(_whoami()).encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is still ours
+        with suppress(OSError):  # on a disk that has failed; the lock itself goes with the handle
+            held.unlink()  # while it is still ours
         os.close(handle)
 
 
-def _acquire(path: Path) -> int:
-    """The lock file, open and ours."""
+def _acquire(path: Path) -> tuple[int, Path]:
+    """The lock file, open and ours, and its path."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -61,20 +62,22 @@ def _acquire(path: Path) -> int:
                 raise
             raise _taken(path, "it ends when that run does") from error
         if _is_still(path, handle):
-            return handle
+            return handle, path
         os.close(handle)  # removed by the run that had it, between our open and our lock
 
 
-def _create(path: Path) -> int:
-    """The lock where only the existence of a file can be one."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+def _create(path: Path) -> tuple[int, Path]:
+    """The lock where only the existence of a file can be one: another file, since any run that
+    tries to lock makes the first.
+    """
+    with suppress(OSError):
+        path.unlink()
+    path = path.with_suffix(".locked")
     try:
-        return os.open(path, flags, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError as error:
-        if path.stat().st_size == 0:  # made by our own attempt to lock it
-            path.unlink(missing_ok=True)
-            return os.open(path, flags, 0o666)
         raise _taken(path, f"if that run is gone, remove {path}") from error
+    return handle, path
 
 
 def _is_still(path: Path, handle: int) -> bool:

@@ -58,12 +58,13 @@ def solution(L: Operator, b: Float64, least: float) -> Float64:
 
 
 def mean_product(moments: FirstMoments, X: Operator) -> krylov.Product:
-    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) Diag(X)]."""
+    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) BD(X)]; BD = Diag at g = 1."""
     alpha, rho = moments.alpha, moments.rho
 
     def apply(v: Float64) -> Float64:
         met = X.product_everywhere(v) if rho > 0 else 0.0
-        return np.asarray(alpha * (rho * met + (1 - rho) * X.diagonal * v))
+        same = X.groups_product(v, moments.group_size) if rho < 1 else 0.0
+        return np.asarray(alpha * (rho * met + (1 - rho) * same))
 
     return apply
 

@@ -20,6 +20,9 @@ with the coefficients `own`, and the mean quadratic makes one more term, with th
 
 A partition is written with the slots' letters, "ac|eb": a, c | e, b for the rows and columns of
 B̄ and B̄ in E[B̄ A B̄]; a, c | b for E[B̄ Q Diag(c)]; a | b for E[c cᵀ].
+
+Where a permutation moves groups of g coordinates, the same holds with slots "in the same group" for
+slots that "coincide": g(ρ) is that of N = d/g coordinates, and the Φ_σ are those of `grouped`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,10 +33,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi import diagonals, grouped
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
 from ist_mpi.theory import first_moments, mean_operator
+from ist_mpi.watchdog import beat
 
 Float64 = NDArray[np.float64]
 Partition = tuple[str, ...]
@@ -100,7 +105,7 @@ def block_means(method: Method, n: int, d: int, left: str, right: str) -> tuple[
     ----------
     method : Method
     n, d : int
-        Workers and coordinates.
+        Workers and coordinates; with groups, the number of groups for that of coordinates.
     left, right : str
         The slots of the two factors: two letters for C_i L_i C_i, one for C_i L_i and C_i b_i.
     """
@@ -171,10 +176,17 @@ def _pair_mean(f: Float64, g: Float64) -> float:
 
 
 def coefficients(method: Method, n: int, d: int) -> Coefficients:
-    """The coefficients of the moments of `method` with n workers and d coordinates."""
+    """The coefficients of the moments of `method` with n workers and d coordinates.
+
+    Raises
+    ------
+    InputError
+        If the sketch's groups do not divide d.
+    """
+    groups = method.groups(d)
 
     def split(left: str, right: str) -> Split:
-        g1, g2 = block_means(method, n, d, left, right)
+        g1, g2 = block_means(method, n, groups, left, right)
         every = {"|".join(blocks): blocks for blocks in partitions(left + right)}
 
         def invert(g: Weights) -> dict[str, float]:
@@ -238,21 +250,30 @@ def second_term(c: Weights, X: Float64, A: Float64) -> Float64:
     return np.asarray(out)
 
 
-def one_sided_term(c: Weights, X: Float64, A: Float64, transposed: bool) -> Float64:
+def one_sided_term(c: Weights, X: Float64, A: Float64, transposed: bool, g: int = 1) -> Float64:
     """The term of E[B̄ A B̄ᵀ], or of E[B̄ᵀ A B̄] if `transposed`, for B̄ = Σ A_i C_i L_i (DCGD).
 
-    Parameters are those of `second_term`, with two coefficients.
+    Parameters are those of `second_term`, with two coefficients, and the size g of groups.
     """
     if not (c["a|b"] or c["ab"]):
         return np.zeros_like(A)
     if transposed:
-        return np.asarray(X @ _spread(c, A) @ X)
-    return _spread(c, X @ A @ X) if c["a|b"] else np.diag(c["ab"] * np.sum((X @ A) * X, axis=1))
+        return np.asarray(X @ _spread(c, A, g) @ X)
+    if c["a|b"]:
+        return _spread(c, X @ A @ X, g)
+    if g == 1:
+        return np.diag(c["ab"] * np.sum((X @ A) * X, axis=1))
+    out = np.zeros_like(A)
+    diagonals.add_blocks(out, c["ab"] * diagonals.product_blocks(X @ A, X, g))
+    return out
 
 
-def _spread(c: Weights, A: Float64) -> Float64:
-    """c_{a|b} A + c_{ab} Diag(A), shape (d, d)."""
+def _spread(c: Weights, A: Float64, g: int) -> Float64:
+    """c_{a|b} A + c_{ab} BD(A), shape (d, d); BD = Diag at g = 1."""
     out = c["a|b"] * A
+    if g > 1:
+        diagonals.add_blocks(out, c["ab"] * diagonals.blocks_of(A, g))
+        return np.asarray(out)
     out[np.diag_indices_from(out)] += c["ab"] * np.diagonal(A)
     return np.asarray(out)
 
@@ -283,9 +304,9 @@ def cross_term(c: Weights, X: Float64, y: Float64, Q: Float64) -> Float64:
     return np.asarray(out)
 
 
-def outer_term(c: Weights, y: Float64, z: Float64) -> Float64:
-    """c_{a|b} y zᵀ + c_{ab} Diag(y∘z), shape (d, d): the term of E[c cᵀ] for y = z = b_i (d,)."""
-    return _spread(c, np.multiply.outer(y, z))
+def outer_term(c: Weights, y: Float64, z: Float64, g: int = 1) -> Float64:
+    """c_{a|b} y zᵀ + c_{ab} BD(y zᵀ), shape (d, d): the term of E[c cᵀ] for y = z = b_i (d,)."""
+    return _spread(c, np.multiply.outer(y, z), g)
 
 
 @dataclass(frozen=True)
@@ -314,7 +335,10 @@ class RoundMoments:
     one_draw : bool
         Whether a round is the same in every draw.
     certain : bool
-        Whether B̄ is, for any quadratics: with one draw, and for the preconditioned sketch at n ≥ d.
+        Whether B̄ is, for any quadratics: with one draw, and for the preconditioned sketch of
+        single coordinates at n ≥ d.
+    group_size : int
+        g, of the groups of coordinates that a permutation moves.
     """
 
     coefficients: Coefficients
@@ -331,13 +355,19 @@ class RoundMoments:
     preconditioned: bool
     one_draw: bool
     certain: bool
+    group_size: int = 1
 
     def second(self, A: Float64, transposed: bool = False) -> Float64:
         """E[B̄ A B̄ᵀ], or E[B̄ᵀ A B̄] if `transposed` (the same unless DCGD), A (d, d) symmetric."""
 
         def term(c: Weights, X: Float64, y: Float64, z: Float64) -> Float64:
-            return one_sided_term(c, X, A, transposed) if self.one_sided else second_term(c, X, A)
+            if self.one_sided:
+                return one_sided_term(c, X, A, transposed, self.group_size)
+            if self.group_size > 1:
+                return grouped.second_term(c, X, A, self.group_size)
+            return second_term(c, X, A)
 
+        beat()  # Arnoldi's method asks for hundreds of these
         out = self._moment(self.coefficients.second, term)
         return np.asarray(0.5 * (out + out.T))
 
@@ -346,25 +376,29 @@ class RoundMoments:
 
         def term(c: Weights, X: Float64, y: Float64, z: Float64) -> Float64:
             if self.one_sided:
-                return outer_term(c, X @ x, y)
-            return cross_term(c, X, y, x[:, None])
+                return outer_term(c, X @ x, y, self.group_size)
+            return self._cross_term(c, X, y, x[:, None])
 
         return self._moment(self.coefficients.cross, term)
 
     def outer(self) -> Float64:
         """E[c cᵀ], shape (d, d)."""
-        return self._moment(self.coefficients.outer, lambda c, X, y, z: outer_term(c, y, y))
+        return self._moment(
+            self.coefficients.outer, lambda c, X, y, z: outer_term(c, y, y, self.group_size)
+        )
 
     def sketch_cross(self, A: Float64) -> Float64:
         """E[B̄ A C̄], shape (d, d), for A (d, d)."""
-        return self._moment(self.coefficients.cross, lambda c, X, y, z: cross_term(c, X, z, A))
+        return self._moment(
+            self.coefficients.cross, lambda c, X, y, z: self._cross_term(c, X, z, A)
+        )
 
     def sketch_outer(self) -> tuple[Float64, Float64]:
         """E[s sᵀ] and E[s cᵀ] with s the diagonal of C̄, so that E[C̄ A C̄] = A ∘ E[s sᵀ]."""
-        c = self.coefficients.outer
+        c, g = self.coefficients.outer, self.group_size
         return (
-            self._moment(c, lambda c, X, y, z: outer_term(c, z, z)),
-            self._moment(c, lambda c, X, y, z: outer_term(c, z, y)),
+            self._moment(c, lambda c, X, y, z: outer_term(c, z, z, g)),
+            self._moment(c, lambda c, X, y, z: outer_term(c, z, y, g)),
         )
 
     def sigma_squared(self) -> float | None:
@@ -373,6 +407,11 @@ class RoundMoments:
             return None
         covariance = self.outer() - np.multiply.outer(self.m, self.m)
         return max(0.0, float(np.sum(self.L_mean * covariance)))
+
+    def _cross_term(self, c: Weights, X: Float64, y: Float64, Q: Float64) -> Float64:
+        if self.group_size > 1:
+            return grouped.cross_term(c, X, y, Q, self.group_size)
+        return cross_term(c, X, y, Q)
 
     def _moment(
         self, split: Split, term: Callable[[Weights, Float64, Float64, Float64], Float64]
@@ -397,13 +436,14 @@ def is_one_draw(method: Method, n: int, d: int) -> bool:
     return {
         "identity": True,
         "rand": method.q == d,
-        "permutation": n == 1 or d == 1,
+        "permutation": n == 1 or method.groups(d) == 1,
     }[method.sketch]
 
 
 def is_certain(method: Method, n: int, d: int) -> bool:
     """Whether B̄ is the same in every draw, for any quadratics, so that σ² of (30) is defined."""
-    return is_one_draw(method, n, d) or (method.scaling == "preconditioned" and n >= d)
+    single = method.scaling == "preconditioned" and method.group_size == 1 and n >= d
+    return is_one_draw(method, n, d) or single
 
 
 Total = Callable[[Callable[[Quadratic], Float64]], Float64]
@@ -437,7 +477,8 @@ def round_moments(
     Raises
     ------
     InputError
-        If `method` takes more than one local step: its round is not a sketched gradient step.
+        If `method` takes more than one local step: its round is not a sketched gradient step. If
+        its groups do not divide d.
     """
     if method.local_steps != 1:
         raise InputError(Fault("method.local_steps", str(method.local_steps), "1"))
@@ -466,4 +507,5 @@ def round_moments(
         preconditioned=preconditioned,
         one_draw=is_one_draw(method, n, d),
         certain=is_certain(method, n, d),
+        group_size=method.group_size,
     )

@@ -63,6 +63,8 @@ class Prediction(NamedTuple):
     """The mean iterate is stable for γ below this: 2/λ_max(M); NaN where undefined."""
     diagonal: Float64
     """Diag(L̄), shape (d,)."""
+    unknown: bool = False
+    """Whether there is an x∞ that could not be found without a d × d matrix."""
 
 
 class Metrics(NamedTuple):
@@ -203,7 +205,8 @@ def predict(
             x_infinity = matrix_free.fixed_point(moments, X, m, method.gamma, mean_sketch)
         found = x_infinity, limit
     f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
-    return Prediction(x_star, f_star, *found, mean.L.diagonal)
+    unknown = wanted and found[0] is None and not isinstance(X, Slabs)
+    return Prediction(x_star, f_star, *found, mean.L.diagonal, unknown)
 
 
 Found = tuple[Float64 | None, float]
@@ -315,12 +318,7 @@ class Objective:
         """
         error = x - self.prediction.x_star
         gradient = self.mean.L.product(error)
-        needs_rescaled = (
-            self.rescaled is not None and self._moments is not None and self._moments.rho > 0
-        )
-        turned = None
-        if needs_rescaled and self.rescaled is not None:
-            turned = self.rescaled.L.product(error)
+        around, turned = self._images(error)
         if gradient is None:
             return None
         away = math.nan
@@ -332,19 +330,33 @@ class Objective:
             distance_to_solution=math.sqrt(kernels.row_product(error, error)),
             distance_to_fixed_point=away,
             gradient_norm_squared=float(kernels.row_product(gradient, gradient)),
-            gradient_norm_squared_w=self._w_norm(error, gradient, turned),
+            gradient_norm_squared_w=self._w_norm(gradient, around, turned),
         )
 
-    def _w_norm(self, error: Float64, gradient: Float64, turned: Float64 | None) -> float:
-        """(x − x*)ᵀ W̄ (x − x*) = ⟨L̄e, Me⟩, since W̄ = ½ (L̄M + ML̄); NaN without Theorem 1."""
+    def _images(self, error: Float64) -> tuple[Float64 | None, Float64 | None]:
+        """BD(X) e on every rank, and Xe on rank 0, X as in `theory`; collective.
+
+        The first is None without Theorem 1; the second where M has no part of it, or where it is
+        L̄e, which is known anyway.
+        """
         if self._moments is None:
+            return None, None
+        if self.rescaled is None:
+            return self.mean.L.groups_product(error, self._moments.group_size), None
+        X = self.rescaled.L
+        around = X.groups_product(error, self._moments.group_size)
+        return around, X.product(error) if self._moments.rho > 0 else None
+
+    def _w_norm(self, gradient: Float64, around: Float64 | None, turned: Float64 | None) -> float:
+        """(x − x*)ᵀ W̄ (x − x*) = ⟨L̄e, Me⟩, since W̄ = ½ (L̄M + ML̄); NaN without Theorem 1.
+
+        `around` and `turned` (d,) are those of `_images`.
+        """
+        if self._moments is None or around is None:
             return math.nan
         alpha, rho = self._moments.alpha, self._moments.rho
         if self.rescaled is None:
-            around = self.prediction.diagonal * error
             turned = gradient
-        else:
-            around = error  # Diag(D^{−1/2} L D^{−1/2}) = I
         same = kernels.row_product(gradient, around)
         if turned is None:
             return float(alpha * (1 - rho) * same)

@@ -4,6 +4,7 @@ A product has the same bits on any number of ranks: a slab's entries are dot pro
 order, and what the workers add is added in worker order.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ from ist_mpi.kernels import matrices as kernels
 from ist_mpi.problems.quadratic import LocalQuadratics
 
 Float64 = NDArray[np.float64]
+WorkersProduct = Callable[[int, Float64], Float64]
+"""Of a rank's distinct quadratic u with a w (d,)."""
 
 
 class Operator(Protocol):
@@ -30,6 +33,13 @@ class Operator(Protocol):
 
     def product_everywhere(self, v: Float64) -> Float64:
         """The same on every rank; collective."""
+
+    def groups_product(self, v: Float64, g: int) -> Float64:
+        """The product of its g × g diagonal blocks with v (d,), on every rank; collective.
+
+        Zeros take the place of the entries whose row and column are in different groups of g
+        consecutive coordinates; at g = 1 that leaves the diagonal.
+        """
 
 
 class Slabs:
@@ -55,6 +65,14 @@ class Slabs:
     def product_everywhere(self, v: Float64) -> Float64:
         """The product on every rank."""
         return _everywhere(self._comm, self._where, self._slab(v))
+
+    def groups_product(self, v: Float64, g: int) -> Float64:
+        """The product of the g × g diagonal blocks, on every rank."""
+        if g == 1:
+            return np.asarray(self.diagonal * v)
+        out = np.empty(len(self.rows))
+        kernels.groups_product(self.rows, self._where.slab.start, g, v, out)
+        return _everywhere(self._comm, self._where, out)
 
     def whole(self) -> Float64 | None:
         """The matrix (d, d) on rank 0; collective."""
@@ -93,23 +111,34 @@ class MeanOfWorkers:
     def _of(self, worker: int) -> int:
         return int(self._local.index[worker - self._where.first])
 
-    def _slab(self, v: Float64) -> Float64:
+    def _slab(self, v: Float64, product: WorkersProduct) -> Float64:
         def image(worker: int) -> Float64:
             u = self._of(worker)
             if self._roots is None:
-                return self._local.product(u, v)
+                return product(u, v)
             root = self._roots[u]
-            return np.asarray(root * self._local.product(u, root * v))
+            return np.asarray(root * product(u, root * v))
 
         return workers.mean_rows(self._comm, self._where, image, (v.size,))
 
     def product(self, v: Float64) -> Float64 | None:
         """The product on rank 0."""
-        return workers.whole(self._comm, self._where, self._slab(v))
+        return workers.whole(self._comm, self._where, self._slab(v, self._local.product))
 
     def product_everywhere(self, v: Float64) -> Float64:
         """The product on every rank."""
-        return _everywhere(self._comm, self._where, self._slab(v))
+        return _everywhere(self._comm, self._where, self._slab(v, self._local.product))
+
+    def groups_product(self, v: Float64, g: int) -> Float64:
+        """The product of the g × g diagonal blocks, on every rank.
+
+        It reads what `product` reads, and keeps no block: for g of the order of d they would be as
+        large as L̄.
+        """
+        if g == 1:
+            return np.asarray(self.diagonal * v)
+        slab = self._slab(v, lambda u, w: self._local.groups_product(u, w, g))
+        return _everywhere(self._comm, self._where, slab)
 
 
 def _everywhere(comm: Any, where: Layout, slab: Float64) -> Float64:

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ist_mpi import checkpoint, signals
+from ist_mpi import checkpoint, signals, watchdog
 from ist_mpi.config import Config
+from ist_mpi.errors import LogError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import Experiment
 from ist_mpi.kernels import model as kernels
@@ -16,13 +17,16 @@ from ist_mpi.pace import Pace
 from ist_mpi.progress import Progress, Watcher
 from ist_mpi.runlog import Run, RunLog
 from ist_mpi.sketches import Blocks
-from ist_mpi.watchdog import Watchdog
 
 REPORT_SECONDS = 0.2
 CHECKED = 100
 """Every so many rounds the model is looked at, logged or not: it may have ceased to be finite."""
 CHECKPOINT_SHARE = 0.01
 """Largest share of the run spent on checkpoints; the time between them stretches to keep it."""
+
+
+ENDED = 255
+"""A rank's flag, above all signals: it has an error to tell, and the run ends."""
 
 
 class Start(NamedTuple):
@@ -37,6 +41,8 @@ class Start(NamedTuple):
     """The method's state after that round."""
     log: Run | None
     """What was logged; on rank 0 only."""
+    kept: bool = True
+    """Whether there is a checkpoint of that round."""
 
 
 class Record:
@@ -62,20 +68,20 @@ class Record:
         out: Path | None,
         start: Start | None,
         watch: Watcher | None,
-        watchdog: Watchdog,
     ) -> None:
         self.on_root = log is not None
         self.measuring = 0.0  # seconds
         self._config, self._experiment = config, experiment
         self._comm, self._objective = experiment.comm, experiment.objective
         self._method, self._exchange = method, bench.exchange
-        self._log, self._watch, self._watchdog = log, watch, watchdog
+        self._log, self._watch = log, watch
         self._folder = checkpoint.folder_of(out) if out is not None else None
         self._keeps_draws = self.on_root and config.log.permutations and bench.sketch.random
         self._first = math.nan  # the gap at x⁰
         self._observed = -1
         self._row: dict[str, float] = {}
         self._status, self._reason = "finished", "rounds"
+        self._error: LogError | None = None
         before = 0.0
         if start is not None:
             before, self._observed = start.seconds, start.observed
@@ -86,6 +92,8 @@ class Record:
         self._started = time.monotonic()
         self._next_report = self._started
         self._next_checkpoint = self._started + self._checkpoint_every()
+        if start is not None and not start.kept and self._folder is not None:
+            self._next_checkpoint = self._started  # before the log of its end is replaced
         one_by_one = config.log.permutations and bench.sketch.random
         self._pace = Pace(start.round if start is not None else 0, 1 if one_by_one else CHECKED)
 
@@ -94,7 +102,7 @@ class Record:
 
     def look(self, k: int) -> None:
         """Measure and log x^k if it is its turn; collective."""
-        self._watchdog.beat()
+        watchdog.beat()
         if k % self._config.log.every == 0 and self._observed != k:
             self.observe(k)
         elif k % CHECKED == 0:
@@ -121,18 +129,33 @@ class Record:
             **metrics._asdict(),
         }
         self._log.append(self._row, self._method.x, self._config.log.iterates)
-        self._log.commit_if_due()
+        if self._next_checkpoint <= self._started:
+            return  # a finished log stays until there is a checkpoint of its end
+        try:
+            self._log.commit_if_due()
+        except LogError as error:  # the other ranks are on their way already
+            self._error = error
+        if k == 0 and self._folder is not None and self._error is None:
+            checkpoint.remove(self._folder)  # of a run that this one replaces
 
     def next_stop(self, k: int) -> tuple[int, bool]:
         """The round up to which to go on, and whether to save a checkpoint first; collective.
 
         Rank 0 decides; a signal on any rank stops the run here, which is round k itself.
+
+        Raises
+        ------
+        LogError
+            On every rank, if the log could not be written.
         """
         stop, save = k, False
         if self.on_root and self._goes_on(k):
             stop, save = self._until(k)
-        number, signal = ranks.consult(self._comm, 2 * stop + save, signals.requested())
+        flag = ENDED if self._error is not None else signals.requested()
+        number, signal = ranks.consult(self._comm, 2 * stop + save, flag)
         stop, save = number // 2, bool(number % 2)
+        if signal == ENDED:
+            ranks.agree(self._comm, self._error)
         if signal and stop > k:
             self._status, self._reason = "stopped", signals.name(signal)
             return k, True
@@ -204,20 +227,28 @@ class Record:
         now = time.monotonic()
         pause = max(self._checkpoint_every(), (now - began) / CHECKPOINT_SHARE)
         self._next_checkpoint = now + pause
-        if self._log is not None:
-            self._log.commit("running")
+        with ranks.agreeing(self._comm):
+            if self._log is not None:
+                self._log.commit("running")
 
     def finish(self, k: int) -> None:
-        """Log the last round and close the log; collective."""
+        """Log the last round and close the log; collective.
+
+        Raises
+        ------
+        LogError
+            On every rank, if the log cannot be written.
+        """
         stopped = ranks.from_root(self._comm, int(self._status == "stopped"))
         if self._observed != k and not stopped:
             self.observe(k)
-        if self._log is not None:
-            self._report(k)
-            self._log.note("seconds_measuring", self.measuring)
-            self._log.commit(self._status, self._reason)
-            if self._folder is not None and not stopped:
-                checkpoint.remove(self._folder)
+        with ranks.agreeing(self._comm):
+            if self._log is not None:
+                self._report(k)
+                self._log.note("seconds_measuring", self.measuring)
+                self._log.commit(self._status, self._reason)
+        if self.on_root and self._folder is not None and not stopped:
+            checkpoint.remove(self._folder)
 
 
 def _after(k: int, step: int) -> int:

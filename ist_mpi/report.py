@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from ist_mpi.bench import tables
 from ist_mpi.budget import Budget, seconds_per_round, size_text
 from ist_mpi.config import Config
 from ist_mpi.foresight import Foresight
@@ -116,6 +117,9 @@ def summary(run: Run) -> Table:
     table.add_row("status", f"{run.status} ({run.stop_reason})")
     table.add_row("rounds", f"{row['round']} in {duration(row['seconds'])}")
     table.add_row("rounds per second", f"{rounds_per_second(run):.0f}")
+    measuring = run.attributes.get("seconds_measuring")
+    if measuring is not None and row["seconds"] > 0:
+        table.add_row("share of time measuring", f"{100 * measuring / row['seconds']:.1f} %")
     table.add_row("final relative gap", number(row["relative_gap"]))
     table.add_row(
         "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
@@ -271,6 +275,28 @@ def show_findings(found: Report) -> None:
     counts = Counter(row.verdict for row in found.rows)
     words = [f"{counts[kind]} {kind}" for kind in ("ok", "failed", "not judged")]
     screen.print(Text(", ".join(words)))
+
+
+def show_bench(document: Mapping[str, Any]) -> None:
+    """Where it was measured, and what came out."""
+    screen = console()
+    where = _facts()
+    for name, value in tables.facts(document):
+        where.add_row(name, Text(value))
+    screen.print(where)
+    for sheet in tables.sheets(document):
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for place, heading in enumerate(sheet.headings):
+            table.add_column(heading, justify="left" if place < 2 else "right", overflow="fold")
+        for row in sheet.rows:
+            table.add_row(*map(Text, row))
+        screen.print()
+        screen.print(Text(sheet.title, style="bold"))
+        screen.print(table)
+    if document["notes"]:
+        screen.print()
+    for note in document["notes"]:
+        screen.print(Text(f"note: {note}"))
 
 
 def health(findings: Mapping[str, Any]) -> Table:

@@ -157,7 +157,8 @@ class RunLog:
         if self.path is None:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._next_commit == 0.0:  # a folder that vanishes later is not made again
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             hdf5.replace(self.path, hdf5.image(self._fill), self._overwrite)
         except OSError as error:
             raise LogError(f"the log {self.path} cannot be written: {error}") from error

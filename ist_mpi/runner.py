@@ -15,7 +15,7 @@ from ist_mpi.opening import open_log
 from ist_mpi.progress import Watcher
 from ist_mpi.record import Record, Start
 from ist_mpi.runlog import Result, RunLog
-from ist_mpi.watchdog import Watchdog
+from ist_mpi.watchdog import SETUP_FACTOR, Watchdog
 
 
 def execute(
@@ -45,29 +45,28 @@ def execute(
 
     Raises
     ------
-    LogError
-        On rank 0, if the log cannot be written.
-    CheckpointError
-        On every rank, if a checkpoint cannot be written.
+    LogError, CheckpointError
+        On every rank, if the log or a checkpoint cannot be written.
     """
     comm = experiment.comm
     who = f"rank {comm.rank} of {comm.size}"
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        exchange = choose_exchange(config, experiment)
-        method, bench = method_of(config, experiment, exchange)
-        if start is not None:
-            for name, array in method.state().items():
-                array[:] = start.state[name]
-        log = open_log(config, experiment, bench.exchange.name, out, force)
-        with Watchdog(config.run.watchdog_seconds, who) as watchdog:
-            record = Record(config, experiment, method, bench, log, out, start, watch, watchdog)
+        with Watchdog(config.run.watchdog_seconds * SETUP_FACTOR, who):
+            exchange = choose_exchange(config, experiment)
+            method, bench = method_of(config, experiment, exchange)
+            if start is not None:
+                for name, array in method.state().items():
+                    array[:] = start.state[name]
+            log = open_log(config, experiment, bench.exchange.name, out, force)
+        with Watchdog(config.run.watchdog_seconds, who):
+            record = Record(config, experiment, method, bench, log, out, start, watch)
             try:
                 _train(method, bench, record, start.round if start is not None else 0)
             except KeyboardInterrupt:
                 if log is not None:
                     log.commit("stopped", "interrupted")
                 raise
-        return _shared_result(comm, log)
+            return _shared_result(comm, log)
 
 
 def _train(method: Method, bench: Bench, record: Record, k: int) -> None:

@@ -5,12 +5,18 @@ before anything else is loaded.
 """
 
 import signal
+import time
 from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 """What asks a run to stop: batch systems send the first two, Ctrl-C the third."""
 
+SAME_SECONDS = 0.5
+"""Two SIGINTs closer than this are one Ctrl-C: the terminal sends it to all processes, and a
+launcher passes on the one that it got itself."""
+
 _received: list[int] = []
+_interrupted = 0.0
 
 
 def install() -> None:
@@ -20,8 +26,11 @@ def install() -> None:
 
 
 def _note(number: int, _frame: FrameType | None) -> None:
-    if number == signal.SIGINT and signal.SIGINT in _received:
-        raise KeyboardInterrupt
+    global _interrupted
+    if number == signal.SIGINT:
+        before, _interrupted = _interrupted, time.monotonic()
+        if signal.SIGINT in _received and _interrupted - before > SAME_SECONDS:
+            raise KeyboardInterrupt
     _received.append(number)
 
 

@@ -3,6 +3,9 @@
 Every C_i is diagonal: zero outside worker i's block S_i. A round draws the blocks; `factors` gives
 the diagonal of C_i on them, and `merge_weights` that of the A_i with which the server adds the
 pieces up, Σ_i A_i w_i (mostly A_i = I/n).
+
+A permutation may move N = d/g groups of g consecutive coordinates (`method.group_size`), whole
+cache lines at g = 8: then what is said of d coordinates holds of N groups.
 """
 
 from typing import NamedTuple
@@ -22,7 +25,7 @@ class Blocks(NamedTuple):
     """The blocks of one round: S_i = pi[offsets[i]:offsets[i + 1]], sorted."""
 
     pi: Int32
-    """Shape (t,): t = d for n ≤ d, n for n > d, nq for Rand-q, nd for the identity."""
+    """Shape (t,): t = d for n ≤ N, ng for n > N, nq for Rand-q, nd for the identity."""
     offsets: Int32
     """Shape (n + 1,)."""
 
@@ -35,13 +38,14 @@ def block_sizes(method: Method, n: int, d: int) -> tuple[int, int]:
     InputError
         If the sketch does not fit n and d.
     """
+    g, groups = method.group_size, method.groups(d)
     if method.sketch == "rand":
         q = method.q or 0
         if not 1 <= q <= d:
             raise InputError(Fault("method.q", str(method.q), f"1 ≤ q ≤ d = {d}"))
     else:
-        q = d if method.sketch == "identity" else -(-d // n)
-    size = max(n, d) if method.sketch == "permutation" else n * q
+        q = d if method.sketch == "identity" else g * -(-groups // n)
+    size = g * max(n, groups) if method.sketch == "permutation" else n * q
     if n + 2 + size >= 2**31:
         raise InputError(Fault("problem.n", f"{size} coordinates a round", "fewer than 2^31"))
     return q, size
@@ -51,7 +55,11 @@ def disjoint(method: Method, n: int, d: int) -> bool:
     """Whether every coordinate belongs to exactly one worker, and only that part of x is needed."""
     if method.name != "ist":
         return False
-    return n == 1 if method.sketch == "identity" else method.sketch == "permutation" and n <= d
+    return (
+        n == 1
+        if method.sketch == "identity"
+        else method.sketch == "permutation" and n <= method.groups(d)
+    )
 
 
 class Sketch:
@@ -66,8 +74,10 @@ class Sketch:
         As in the configuration.
     n, d : int
         Workers and coordinates.
+    g, groups : int
+        Coordinates of a group, and N = d/g, the groups; g = 1 unless so configured.
     q : int
-        Size of a Rand-q block; else ⌈d/n⌉, or d for the identity: the largest block.
+        Size of a Rand-q block; else g⌈N/n⌉, or d for the identity: the largest block.
     size : int
         t, the number of coordinates handed out in a round, summed over the workers.
     disjoint : bool
@@ -79,33 +89,36 @@ class Sketch:
     def __init__(self, method: Method, n: int, d: int, seed: int) -> None:
         self.name, self.scaling = method.sketch, method.scaling
         self.n, self.d = n, d
+        self.g, self.groups = method.group_size, method.groups(d)
         self.q, self.size = block_sizes(method, n, d)
         kind = {"identity": draws.ALL, "rand": draws.SUBSETS}.get(self.name, draws.DISJOINT)
-        if kind == draws.DISJOINT and n > d:
+        if kind == draws.DISJOINT and n > self.groups:
             kind = draws.SINGLE
         self.disjoint = disjoint(method, n, d)
-        self.same_sizes = kind != draws.DISJOINT or d % n == 0
+        self.same_sizes = kind != draws.DISJOINT or self.groups % n == 0
         self._messages = [np.zeros(n + 1 + self.size, dtype=np.int32) for _ in range(2)]
         self._plans = [self._plan(kind, seed, message) for message in self._messages]
 
     def _plan(self, kind: int, seed: int, message: Int32) -> draws.Plan:
         """The plan whose blocks are in `message`: offsets, then pi."""
-        n, d, q = self.n, self.d, self.q
+        n, d, q, groups = self.n, self.d, self.q, self.groups
         offsets, pi = message[: n + 1], message[n + 1 :]
         if kind == draws.ALL:
             pi[:] = np.tile(np.arange(d, dtype=np.int32), n)
         if self.same_sizes:
-            offsets[:] = np.arange(n + 1, dtype=np.int32) * (1 if kind == draws.SINGLE else q)
+            offsets[:] = np.arange(n + 1, dtype=np.int32) * q
         subsets = kind == draws.SUBSETS
         return draws.Plan(
             kind=kind,
             seed=seed,
             pi=pi,
             offsets=offsets,
-            owner=np.empty(d if kind == draws.DISJOINT else 0, dtype=np.int32),
-            order=np.empty(min(n, d), dtype=np.int32),
+            owner=np.empty(groups if kind == draws.DISJOINT else 0, dtype=np.int32),
+            order=np.empty(min(n, groups), dtype=np.int32),
             pool=np.arange(d if subsets else 0, dtype=np.int32),
             swaps=np.empty(q if subsets else 0, dtype=np.int64),
+            group_size=self.g,
+            groups=pi if self.g == 1 else np.empty(pi.size // self.g, dtype=np.int32),
             state=np.zeros(philox.STATE_SIZE, dtype=np.uint32),
         )
 
@@ -147,7 +160,7 @@ class Factors:
 
     def __init__(self, sketch: Sketch, diagonals: Float64, index: NDArray[np.int64]) -> None:
         n, d = sketch.n, sketch.d
-        by_holders = sketch.name == "permutation" and n > d
+        by_holders = sketch.name == "permutation" and n > sketch.groups
         preconditioned = sketch.scaling == "preconditioned"
         scale = {
             "unbiased": d / sketch.q if sketch.name == "rand" else float(n),

@@ -6,7 +6,12 @@ that multiply the model. Every M and m of SPEC §4 has the form
     M = α [ρ X + (1 − ρ) Diag(X)],    m = β y
 
 where (X, y) = (L̄, b̄), or for preconditioned sketches the means of D_i^{−1/2} L_i D_i^{−1/2} and
-D_i^{−1/2} b_i; ρ is the chance that two given coordinates meet in a worker's block.
+D_i^{−1/2} b_i; ρ is n times the chance that two given coordinates are both in worker i's block.
+Where the permutation moves groups of g consecutive coordinates,
+
+    M = α [ρ X + (1 − ρ) BD(X)],
+
+BD(X) the g × g blocks on the diagonal of X, and α, ρ, β are those of N = d/g coordinates.
 """
 
 from typing import NamedTuple
@@ -16,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
+from ist_mpi import diagonals
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
@@ -31,6 +37,8 @@ class FirstMoments(NamedTuple):
     beta: float
     root_mean: float
     """E C̄ = root_mean · mean_i D_i^{−1/2} for a preconditioned merge (unused otherwise)."""
+    group_size: int = 1
+    """g."""
 
 
 def holder_moments(n: int, d: int) -> tuple[float, float]:
@@ -51,24 +59,36 @@ def meeting_probability(n: int, d: int) -> float:
 
 
 def first_moments(method: Method, n: int, d: int) -> FirstMoments:
-    """The first moments of one round with one local step, every sketch of SPEC §2."""
+    """The first moments of one round with one local step, every sketch of SPEC §2.
+
+    Raises
+    ------
+    InputError
+        If the sketch's groups do not divide d.
+    """
     if method.name != "ist" or method.sketch == "identity":
         return FirstMoments(1.0, 1.0, 1.0, 1.0)
     if method.sketch == "rand":
         q = int(method.q or d)
         rho = 1.0 if d == 1 else (q - 1) / (d - 1)
         return FirstMoments(d / q, rho, 1.0, 1.0)
-    inverse, root = holder_moments(n, d) if n > d else (1.0, 1.0)
-    rho = 0.0 if n > d else meeting_probability(n, d)
+    g, N = method.group_size, method.groups(d)
+    inverse, root = holder_moments(n, N) if n > N else (1.0, 1.0)
+    rho = 0.0 if n > N else meeting_probability(n, N)
     if method.scaling == "unscaled":
-        return FirstMoments(1.0, rho, 1.0, 1.0)
+        return FirstMoments(1.0, rho, 1.0, 1.0, g)
     if method.scaling == "preconditioned":
-        return FirstMoments(1.0, rho, root / np.sqrt(n), root / np.sqrt(n))
-    return FirstMoments(n * inverse, rho, 1.0, 1.0)
+        return FirstMoments(1.0, rho, root / np.sqrt(n), root / np.sqrt(n), g)
+    return FirstMoments(n * inverse, rho, 1.0, 1.0, g)
 
 
 def mean_operator(moments: FirstMoments, X: Float64) -> Float64:
-    """M = α [ρ X + (1 − ρ) Diag(X)] in place of X, shape (d, d)."""
+    """M = α [ρ X + (1 − ρ) BD(X)] in place of X, shape (d, d); BD = Diag at g = 1."""
+    if moments.group_size > 1:
+        blocks = diagonals.blocks_of(X, moments.group_size)
+        X *= moments.alpha * moments.rho
+        diagonals.add_blocks(X, moments.alpha * (1.0 - moments.rho) * blocks)
+        return X
     diagonal = np.diagonal(X).copy()
     X *= moments.alpha * moments.rho
     X[np.diag_indices_from(X)] = moments.alpha * diagonal

@@ -2,7 +2,7 @@
 
 A thread of Python's looks at the main loop's beats. Where the main thread is stuck in compiled code
 that never lets another thread run, a timer of faulthandler's, which needs nobody's consent, does
-the same a little later.
+the same a little later. That timer alone guards what comes before the main loop has its settings.
 """
 
 import faulthandler
@@ -16,10 +16,26 @@ from types import TracebackType
 GRACE_SECONDS = 2.0
 """Between a rank's report and its end, so that the other ranks can report too."""
 EXIT_CODE = 1
+START_SECONDS = 1800.0
+"""Longest time from the start of a program to its problem, data read and all."""
+SETUP_FACTOR = 10.0
+"""A set-up may go so much longer without a beat than the main loop: its steps are long ones."""
+
+_beats = [0]
+
+
+def beat() -> None:
+    """There is progress; for whoever works long."""
+    _beats[0] += 1
+
+
+def limit(seconds: float) -> None:
+    """End the process, with its stacks, unless the next limit or `Watchdog` comes before."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 class Watchdog:
-    """Watches the body of a ``with``; `beat` says that there is progress.
+    """Watches the body of a ``with``, in which `beat` says that there is progress.
 
     Parameters
     ----------
@@ -31,15 +47,11 @@ class Watchdog:
 
     def __init__(self, seconds: float, who: str) -> None:
         self._seconds, self._who = seconds, who
-        self._beats = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
-    def beat(self) -> None:
-        """There is progress."""
-        self._beats += 1
-
     def __enter__(self) -> "Watchdog":
+        faulthandler.cancel_dump_traceback_later()
         if self._seconds > 0:
             self._thread.start()
         return self
@@ -63,8 +75,8 @@ class Watchdog:
             faulthandler.dump_traceback_later(later, exit=True)
             if self._over.wait(pause):
                 return
-            if self._beats != seen:
-                seen, since = self._beats, time.monotonic()
+            if _beats[0] != seen:
+                seen, since = _beats[0], time.monotonic()
             elif time.monotonic() - since > self._seconds:
                 self._report()
                 time.sleep(GRACE_SECONDS)

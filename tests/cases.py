@@ -27,6 +27,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dcgd, rand": {"name": "dcgd", "sketch": "rand", "q": 2},
 }
 
+GROUPED = {
+    name: settings
+    for name, settings in VARIANTS.items()
+    if settings["name"] != "gradient_descent" and "sketch" not in settings
+}
+"""Those whose permutation can move groups of coordinates."""
+
+GROUPS: dict[str, tuple[int, int, int]] = {
+    "n | d/g": (2, 8, 2),
+    "n ∤ d/g": (2, 9, 3),
+    "n = d/g": (3, 6, 2),
+    "n > d/g": (3, 4, 2),
+    "n > d/g, n > d": (5, 4, 2),
+    "n = 1, d/g = 2": (1, 6, 3),
+    "g = d": (3, 4, 4),
+}
+"""(n, d, g)."""
+
 SHAPES: dict[str, tuple[int, int]] = {
     "n divides d": (3, 6),
     "n does not divide d": (3, 7),

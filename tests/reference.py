@@ -49,13 +49,16 @@ def projection(block: np.ndarray, d: int) -> np.ndarray:
 def holders(blocks: Blocks, d: int) -> np.ndarray:
     """Return h, shape (d,): h_j is the number of workers whose block holds coordinate j.
 
-    Raises ValueError if some h_j = 0, or h_j > 1 at n <= d: no permutation gives such blocks.
+    Raises ValueError if some h_j = 0, or some h_j > 1 where not every worker holds one group of a
+    size g with n > d/g (g = 1 unless groups are permuted): no permutation gives such blocks.
     """
     h = np.zeros(d)
     for block in blocks:
         for j in block:
             h[j] += 1.0
-    if np.any(h == 0.0) or (len(blocks) <= d and np.any(h != 1.0)):
+    sizes = {len(block) for block in blocks}
+    shared = len(sizes) == 1 and len(blocks) * max(sizes) > d
+    if np.any(h == 0.0) or (not shared and np.any(h != 1.0)):
         raise ValueError(f"not the blocks of a permutation: the coordinates have {h} holders")
     return h
 
@@ -86,8 +89,8 @@ def sketch_matrices(sketch: str, scaling: str, blocks: Blocks, L: np.ndarray) ->
     sketch : {"identity", "permutation", "rand"}
         C_i = I; C_i = (n/h_j) P_i (7); C_i = (d/q) P_i with q = len(block) (4).
     scaling : {"unbiased", "unscaled", "preconditioned"}
-        As above; C_i = P_i; C_i = sqrt(n/h_j) D_i^(-1/2) P_i (23). Here h_j = 1 if n <= d. The
-        last two exist only for the permutation sketch.
+        As above; C_i = P_i; C_i = sqrt(n/h_j) D_i^(-1/2) P_i (23). Here h_j = 1 if n <= d
+        (groups: n <= d/g). The last two exist only for the permutation sketch.
     blocks : list of n integer arrays
         The coordinates of each worker.
     L : ndarray (n, d, d)
@@ -122,15 +125,11 @@ def weights(sketch: str, scaling: str, blocks: Blocks, n: int, d: int) -> np.nda
     """Return the diagonal matrices A_i, shape (n, d, d), such that the merge is sum_i A_i w_i.
 
     A_i = (1/n) I as in (6), except for the unscaled permutation: A_i = I if n <= d (the blocks
-    are disjoint) and A_i = Diag(1/h_j) if n > d (the holders of a coordinate are averaged).
+    are disjoint) and A_i = Diag(1/h_j) if n > d (the holders of a coordinate are averaged), which
+    is the same, as h_j = 1 for disjoint blocks. In groups of g coordinates, d/g stands for d.
     """
     check_names(sketch, scaling)
-    if scaling != "unscaled":
-        A_i = np.eye(d) / n
-    elif n <= d:
-        A_i = np.eye(d)
-    else:
-        A_i = np.diag(1.0 / holders(blocks, d))
+    A_i = np.diag(1.0 / holders(blocks, d)) if scaling == "unscaled" else np.eye(d) / n
     return np.stack([A_i] * n)
 
 
@@ -252,16 +251,34 @@ def permutation_draws(n: int, d: int) -> Iterator[tuple[float, Blocks]]:
                 yield probability, [np.array([owner[i]]) for i in range(n)]
 
 
-def draws(sketch: str, n: int, d: int, q: int | None = None) -> Iterator[tuple[float, Blocks]]:
+def group_draws(n: int, d: int, g: int) -> Iterator[tuple[float, Blocks]]:
+    """Yield (probability, blocks) where a permutation moves groups of g consecutive coordinates.
+
+    Group J is {gJ, ..., gJ + g - 1}: the d/g groups are dealt as coordinates are at g = 1, and a
+    worker holds all coordinates of its groups.
+    """
+    if d % g != 0:
+        raise ValueError(f"groups of {g} do not divide {d} coordinates")
+    groups = np.arange(d).reshape(d // g, g)
+    for probability, blocks in permutation_draws(n, d // g):
+        yield probability, [groups[block].ravel() for block in blocks]
+
+
+def draws(
+    sketch: str, n: int, d: int, q: int | None = None, g: int = 1
+) -> Iterator[tuple[float, Blocks]]:
     """Yield (probability, blocks) for every possible draw of one round; they sum to 1.
 
-    `q` is the block size of the rand sketch (4) (1 <= q <= d) and is ignored by the others.
+    `q` is the block size of the rand sketch (4) (1 <= q <= d) and is ignored by the others; g > 1
+    is the size of the groups of coordinates that the permutation sketch moves.
     """
+    if g != 1 and sketch != "permutation":
+        raise ValueError(f"the {sketch} sketch has no groups")
     check_names(sketch, "unbiased")
     if sketch == "identity":
         yield 1.0, [np.arange(d) for _ in range(n)]
     elif sketch == "permutation":
-        yield from permutation_draws(n, d)
+        yield from group_draws(n, d, g)
     elif q is None or not 1 <= q <= d:
         raise ValueError(f"the rand sketch needs 1 <= q <= d, not q = {q}")
     else:
@@ -276,9 +293,10 @@ def expectation(
     n: int,
     d: int,
     q: int | None = None,
+    g: int = 1,
 ) -> np.ndarray:
     """Return E function(blocks): the sum of probability * function over all `draws`."""
-    return np.asarray(sum(p * np.asarray(function(s)) for p, s in draws(sketch, n, d, q)))
+    return np.asarray(sum(p * np.asarray(function(s)) for p, s in draws(sketch, n, d, q, g)))
 
 
 def affine_map(
@@ -300,6 +318,7 @@ def mean_map(
     form: str | None = None,
     steps: int = 1,
     q: int | None = None,
+    g: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return E A (d, d) and E c (d,): the mean iterate obeys E x+ = (E A) E x + E c.
 
@@ -324,7 +343,7 @@ def mean_map(
 
         return np.column_stack(affine_map(one_round, d))
 
-    both = expectation(matrix_and_vector, sketch, n, d, q)
+    both = expectation(matrix_and_vector, sketch, n, d, q, g)
     return both[:, :d], both[:, d]
 
 

@@ -64,7 +64,7 @@ DEFAULTS = {
     },
     "method": {
         "name": "ist", "sketch": "permutation", "scaling": "unbiased", "form": "merge",
-        "step_size": 1e-3, "local_steps": 1,
+        "step_size": 1e-3, "group_size": 1, "local_steps": 1,
     },
     "run": {"rounds": 5, "seed": 0, "tolerance": 0.0, "exchange": "server", "theory": "auto",
             "checkpoint_every": 60.0, "watchdog_seconds": 600.0},
@@ -261,6 +261,7 @@ def test_run_id_ignores_what_the_method_ignores() -> None:
         "problem.seed=1", "method.scaling=unscaled", "method.form=estimator",
         "method.step_size=1.0000000000000002e-3", "method.local_steps=2", "run.rounds=6",
         "run.seed=1", "run.tolerance=1e-300", "run.theory=true", "log.every=2",
+        "method.group_size=2",
         "log.iterates=true",
     ],
 )  # fmt: skip
@@ -311,14 +312,16 @@ def test_default_form(method: dict[str, Any], form: str) -> None:
         assert load(with_method(name="ist", form=asked, **method)).method.form == asked
 
 
-NONSENSE: dict[str, Any] = {"sketch": "no such", "scaling": 3, "form": ["x"], "q": -3}
+NONSENSE: dict[str, Any] = {
+    "sketch": "no such", "scaling": 3, "form": ["x"], "q": -3, "group_size": "many"
+}  # fmt: skip
 
 
 def test_gradient_descent_ignores_what_it_does_not_use_even_nonsense() -> None:
     config = load(with_method(name="gradient_descent", **NONSENSE))
     assert config.to_dict()["method"] == {
         "name": "gradient_descent", "sketch": "identity", "scaling": "unbiased",
-        "step_size": 0.1, "local_steps": 1,
+        "group_size": 1, "step_size": 0.1, "local_steps": 1,
     }  # fmt: skip
 
 

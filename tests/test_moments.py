@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import reference
-from cases import VARIANTS
+from cases import GROUPED, GROUPS, VARIANTS
 from scipy import linalg
 
-from ist_mpi import moments, recursions
+from ist_mpi import grouped, moments, recursions
 from ist_mpi.config import Method
 from ist_mpi.errors import InputError
 from ist_mpi.moments import Quadratic, RoundMoments, round_moments
@@ -38,6 +38,8 @@ CASES = [
     for shape, (n, d) in SHAPES.items()
     if VARIANTS[variant].get("sketch") != "rand" or (d >= 2 and n * (d - 1) <= 10)
 ]
+SHAPES |= {shape: (n, d) for shape, (n, d, _) in GROUPS.items()}
+CASES += [(variant, shape) for variant in GROUPED if variant in ONE_STEP for shape in GROUPS]
 
 
 class Case(NamedTuple):
@@ -70,6 +72,10 @@ def quadratics(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.einsum("nki,nkj->nij", B, B), rng.standard_normal((n, d))
 
 
+def group_of(settings: dict[str, Any]) -> int:
+    return int(settings.get("group_size", 1))
+
+
 def draws_of(
     settings: dict[str, Any], L: np.ndarray, b: np.ndarray
 ) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
@@ -77,7 +83,7 @@ def draws_of(
     names = settings.get("sketch", "permutation"), settings.get("scaling", "unbiased")
     if settings["name"] == "gradient_descent":
         names = ("identity", "unbiased")
-    for p, blocks in reference.draws(names[0], n, d, settings.get("q")):
+    for p, blocks in reference.draws(names[0], n, d, settings.get("q"), group_of(settings)):
         C = reference.sketch_matrices(*names, blocks, L)
         A = reference.weights(*names, blocks, n, d)
         right = np.stack([np.eye(d)] * n) if settings["name"] == "dcgd" else C
@@ -93,7 +99,10 @@ def case_of(settings: dict[str, Any], L: np.ndarray, b: np.ndarray) -> Case:
 
 @cache
 def case(variant: str, shape: str) -> Case:
-    return case_of(VARIANTS[variant], *quadratics(*SHAPES[shape]))
+    settings = VARIANTS[variant]
+    if shape in GROUPS:
+        settings = settings | {"group_size": GROUPS[shape][2]}
+    return case_of(settings, *quadratics(*SHAPES[shape]))
 
 
 def rounds_of(case: Case, gamma: float) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
@@ -108,7 +117,7 @@ def rounds_of(case: Case, gamma: float) -> Iterator[tuple[float, np.ndarray, np.
         )
         return
     form = settings.get("form") or reference.default_form(sketch, scaling)
-    for p, blocks in reference.draws(sketch, n, d, settings.get("q")):
+    for p, blocks in reference.draws(sketch, n, d, settings.get("q"), group_of(settings)):
 
         def update(x: np.ndarray, blocks: Any = blocks) -> np.ndarray:
             if settings["name"] == "dcgd":
@@ -187,6 +196,49 @@ def test_moments_of_a_round(variant: str, shape: str) -> None:
     close(one.moments.second(A, transposed=True), one.mean(lambda B, c, C: B.T @ A @ B))
     close(one.moments.cross(x), one.mean(lambda B, c, C: np.outer(B @ x, c)))
     close(one.moments.outer(), one.mean(lambda B, c, C: np.outer(c, c)))
+
+
+@pytest.mark.parametrize(("n", "d", "g"), [(2, 16, 2), (2, 15, 3), (3, 10, 2), (4, 6, 3)])
+@pytest.mark.parametrize("variant", ["merge", "preconditioned merge", "dcgd, permutation"])
+def test_moments_of_larger_groups(variant: str, n: int, d: int, g: int) -> None:
+    """Enough groups in a block, up to four, for every partition of the slots to matter."""
+    one = case_of(VARIANTS[variant] | {"group_size": g}, *quadratics(n, d))
+    A, x = symmetric(d), np.linspace(-1.0, 2.0, d)
+    close(one.moments.M, one.mean(lambda B, c, C: B))
+    close(one.moments.second(A), one.mean(lambda B, c, C: B @ A @ B.T))
+    close(one.moments.second(A, transposed=True), one.mean(lambda B, c, C: B.T @ A @ B))
+    close(one.moments.cross(x), one.mean(lambda B, c, C: np.outer(B @ x, c)))
+    if variant in MERGES:
+        close(one.moments.sketch_cross(A), one.mean(lambda B, c, C: B @ A @ C))
+
+
+def mirrored(name: str) -> str:
+    """The partition of the transposed term: a and b, c and e change places."""
+    swapped = name.translate(str.maketrans("aceb", "beca"))
+    blocks = sorted(sorted(block, key="aceb".index) for block in swapped.split("|"))
+    ordered = sorted(blocks, key=lambda block: "aceb".index(block[0]))
+    return "|".join("".join(block) for block in ordered)
+
+
+@pytest.mark.parametrize("name", ["|".join(blocks) for blocks in moments.partitions("aceb")])
+@pytest.mark.parametrize("g", [1, 2, 3, 6])
+def test_terms_in_groups_are_what_they_say(g: int, name: str) -> None:
+    """Each Φ_σ, with its transpose, by the sum that defines it."""
+    d = 6
+    X, A, group = quadratics(1, d)[0][0], symmetric(d), np.arange(d) // g
+    c = dict.fromkeys(["|".join(blocks) for blocks in moments.partitions("aceb")], 0.0)
+    expected = np.zeros((d, d))
+    for partition in {name, mirrored(name)}:
+        c[partition] = 1.0
+        for slots in np.ndindex(d, d, d, d):
+            of = dict(zip("aceb", slots, strict=True))
+            blocks = ([group[of[slot]] for slot in block] for block in partition.split("|"))
+            if all(len(set(block)) == 1 for block in blocks):
+                term = X[of["a"], of["c"]] * A[of["c"], of["e"]] * X[of["e"], of["b"]]
+                expected[of["a"], of["b"]] += term
+    close(grouped.second_term(c, X, A, g), expected)
+    if g == 1:
+        close(moments.second_term(c, X, A), expected)
 
 
 @pytest.mark.parametrize(("variant", "shape"), [c for c in CASES if c[0] in MERGES])
@@ -522,11 +574,22 @@ def test_means_of_sampled_runs_at_d_50(variant: str, n: int, runs: int) -> None:
 # Bounds
 
 
-@pytest.mark.parametrize("variant", ["merge", "unscaled merge", "rand estimator", "dcgd, rand"])
-def test_theorem_1_bounds_exact_expectations(variant: str) -> None:
+@pytest.mark.parametrize(
+    ("variant", "g"),
+    [
+        ("merge", 1),
+        ("merge", 2),
+        ("unscaled merge", 1),
+        ("preconditioned estimator", 2),
+        ("rand estimator", 1),
+        ("dcgd, rand", 1),
+        ("dcgd, permutation", 2),
+    ],
+)
+def test_theorem_1_bounds_exact_expectations(variant: str, g: int) -> None:
     L, _ = quadratics(2, 4, seed=3)
     L += 20 * np.eye(4)  # so that there is a θ
-    one = case_of(VARIANTS[variant], L, np.zeros((2, 4)))
+    one = case_of(VARIANTS[variant] | {"group_size": g}, L, np.zeros((2, 4)))
     constants = recursions.theorem_one(one.moments)
     gamma, rounds = 1.0 / constants.theta, 12
     x0 = np.arange(1.0, 5.0)

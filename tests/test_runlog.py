@@ -25,6 +25,7 @@ ROOT_ATTRIBUTES = {
     "stop_reason",
     "created",
     "seed",
+    "storage",
     "versions",
     "mpi_library",
     "ranks",

@@ -126,13 +126,16 @@ def enumerated_law(n: int, d: int) -> Law:
     return law
 
 
-def reference_law(sketch: str, n: int, d: int, q: int | None = None) -> Law:
+def reference_law(sketch: str, n: int, d: int, q: int | None = None, g: int = 1) -> Law:
     law: Law = {}
-    for probability, blocks in reference.draws(sketch, n, d, q):
+    for probability, blocks in reference.draws(sketch, n, d, q, g):
         key = tuple(tuple(sorted(int(j) for j in block)) for block in blocks)
         law[key] = law.get(key, 0.0) + probability
     return law
 
+
+GROUPED = [(2, 8, 2), (2, 15, 3), (3, 8, 2), (4, 6, 2), (5, 4, 2), (3, 10, 5), (2, 6, 6)]
+"""(n, d, g): n | d/g or not, n > d/g with workers few and many, g = d."""
 
 SMALL = [(1, 3), (2, 4), (2, 5), (3, 5), (3, 4), (4, 4), (4, 3), (5, 2), (4, 2)]
 
@@ -157,14 +160,15 @@ def test_sketches_are_unbiased_by_enumeration(n: int, d: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sketch", "n", "d", "q"),
-    [("permutation", n, d, None) for n, d in [(2, 4), (3, 4), (2, 5), (4, 3), (3, 2), (3, 3)]]
-    + [("rand", 2, 4, 2), ("rand", 2, 3, 1)],
+    ("sketch", "n", "d", "q", "g"),
+    [("permutation", n, d, None, 1) for n, d in [(2, 4), (3, 4), (2, 5), (4, 3), (3, 2), (3, 3)]]
+    + [("permutation", n, d, None, g) for n, d, g in GROUPED]
+    + [("rand", 2, 4, 2, 1), ("rand", 2, 3, 1, 1)],
 )
-def test_draws_follow_the_law(sketch: str, n: int, d: int, q: int | None) -> None:
-    settings = {"sketch": sketch} | ({"q": q} if q else {})
+def test_draws_follow_the_law(sketch: str, n: int, d: int, q: int | None, g: int) -> None:
+    settings = {"sketch": sketch, "group_size": g} | ({"q": q} if q else {})
     drawn = sketch_of(n, d, 20, **settings)
-    law = reference_law(sketch, n, d, q)
+    law = reference_law(sketch, n, d, q, g)
     rounds = 400 * len(law)
     counts = Counter(
         tuple(tuple(block.tolist()) for block in block_lists(drawn, k)) for k in range(rounds)
@@ -176,6 +180,37 @@ def test_draws_follow_the_law(sketch: str, n: int, d: int, q: int | None) -> Non
     )
     freedom = len(law) - 1
     assert chi_square < freedom + 4 * np.sqrt(2 * freedom) + 6
+
+
+@pytest.mark.parametrize(("n", "d", "g"), GROUPED)
+def test_groups_go_where_coordinates_go(n: int, d: int, g: int) -> None:
+    """The same stream as at d/g coordinates, each of which becomes g."""
+    grouped, single = sketch_of(n, d, 3, group_size=g), sketch_of(n, d // g, 3)
+    assert grouped.size == g * single.size
+    assert grouped.q == g * single.q
+    for k in range(20):
+        blocks, groups = grouped.draw(k), single.draw(k)
+        np.testing.assert_array_equal(blocks.offsets, g * groups.offsets)
+        np.testing.assert_array_equal(blocks.pi, (g * groups.pi[:, None] + np.arange(g)).ravel())
+
+
+@pytest.mark.parametrize(("n", "d", "g"), GROUPED)
+def test_grouped_sketches_add_up_to_the_identity(n: int, d: int, g: int) -> None:
+    sketch = sketch_of(n, d, 4, group_size=g)
+    factors = Factors(sketch, np.ones((1, d)), np.zeros(n, dtype=np.int64))
+    for k in range(10):
+        blocks = sketch.draw(k)
+        C, A = factors.of(blocks, 0, n)
+        total, merged = np.zeros(d), np.zeros(d)
+        np.add.at(total, blocks.pi, C / n)
+        np.add.at(merged, blocks.pi, A * C)
+        np.testing.assert_allclose(total, 1.0, rtol=1e-14)
+        np.testing.assert_allclose(merged, 1.0, rtol=1e-14)
+
+
+def test_groups_must_divide_the_coordinates() -> None:
+    with pytest.raises(InputError, match=r"method\.group_size: got 3; expected a divisor of d = 7"):
+        sketch_of(2, 7, group_size=3)
 
 
 def test_which_worker_gets_more_is_random() -> None:

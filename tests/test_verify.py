@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import reference
-from cases import SHAPES, VARIANTS, configuration
+from cases import GROUPED, GROUPS, SHAPES, VARIANTS, configuration
 from scipy import stats
 
 import ist_mpi
@@ -70,6 +70,32 @@ def test_honest_logs_pass(shape: str, tmp_path: Path) -> None:
         sparse = verify([make(config, tmp_path / f"{k}-sparse.h5")])
         assert failed(sparse) == set(), variant
         assert verdicts(sparse, "replay") == {"ok"}
+
+
+@pytest.mark.filterwarnings("ignore:form = .merge.:UserWarning")
+@pytest.mark.parametrize("shape", ["n ∤ d/g", "n > d/g"])
+def test_honest_logs_of_groups_pass(shape: str, tmp_path: Path) -> None:
+    n, d, g = GROUPS[shape]
+    for k, variant in enumerate(GROUPED):
+        config = configuration(variant, "n = d", theory=False)
+        config["problem"] |= {"n": n, "d": d}
+        config["method"]["group_size"] = g
+        report = verify([make(config, tmp_path / f"{k}.h5")])
+        assert failed(report) == set(), variant
+        assert verdicts(report, "replay") == verdicts(report, "measurements") == {"ok"}
+        assert verdicts(report, "floats") == verdicts(report, "blocks") == {"ok"}
+
+
+def test_broken_groups_fail(tmp_path: Path) -> None:
+    config = configuration("merge", "n = d")
+    config["problem"] |= {"n": 2, "d": 8}
+    config["method"]["group_size"] = 2
+    path = make(config, tmp_path / "run.h5")
+    with h5py.File(path, "r+") as file:
+        swap_in_block(file)
+    report = verify([path], replay=False)
+    assert failed(report) == {"blocks"}
+    assert any("whole groups of 2" in row.seen for row in report.rows)
 
 
 def change(name: str, entry: Any, factor: float) -> Callable[[h5py.File], None]:
@@ -420,8 +446,14 @@ def test_honest_seeds_pass(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [group_config({"step_size": 5e-3}, n=7, d=3), group_config({"local_steps": 3})],
-    ids=["n > d", "local steps"],
+    [
+        group_config({"step_size": 5e-3}, n=7, d=3),
+        group_config({"local_steps": 3}),
+        group_config({"group_size": 2}, n=3, d=8),
+        group_config({"group_size": 3, "step_size": 5e-3}, n=5, d=9),
+        group_config({"group_size": 2, "scaling": "preconditioned", "step_size": 0.2}, n=3, d=8),
+    ],
+    ids=["n > d", "local steps", "groups", "n > d/g", "groups, preconditioned"],
 )
 def test_fewer_honest_seeds_pass(config: dict[str, Any], tmp_path: Path) -> None:
     report = verify(make_seeds(config, tmp_path, 20))
@@ -486,16 +518,19 @@ def test_constant_columns_do_not_alarm(tmp_path: Path) -> None:
 
 
 def instance_of(variant: str, shape: str) -> Instance:
-    n, d = SHAPES[shape]
+    n, d, g = GROUPS.get(shape) or (*SHAPES[shape], 1)
     rng = np.random.default_rng(1)
     B = rng.standard_normal((n, d, d))
-    method = Method(**{"step_size": 1e-2, **VARIANTS[variant]})
+    method = Method(**{"step_size": 1e-2, "group_size": g, **VARIANTS[variant]})
     L, b = np.einsum("nki,nkj->nij", B, B), rng.standard_normal((n, d))
     return Instance(method, L, b, np.zeros(n), rng.standard_normal(d), False)
 
 
-@pytest.mark.parametrize("shape", ["n does not divide d", "n > d", "n = 1"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "shape"),
+    [(v, s) for v in VARIANTS for s in ("n does not divide d", "n > d", "n = 1")]
+    + [(v, s) for v in GROUPED for s in GROUPS],
+)
 def test_rounds_are_the_reference(variant: str, shape: str) -> None:
     instance = instance_of(variant, shape)
     method, rng = instance.method, np.random.default_rng(2)
@@ -522,18 +557,20 @@ def test_rounds_are_the_reference(variant: str, shape: str) -> None:
         ("merge", "n > d"),
         ("rand estimator", "n divides d"),
         ("rand estimator", "n > d"),
+        *(("merge", shape) for shape in GROUPS if shape not in ("g = d", "n = 1, d/g = 2")),
     ],
 )
 def test_block_statistics_have_the_mean_of_chi_square(variant: str, shape: str) -> None:
     """One round's mean statistic, over every draw, is the number of degrees of freedom."""
     instance = instance_of(variant, shape)
     n, d, method = instance.n, instance.d, instance.method
+    g = method.group_size
     mean, of_larger, degrees = 0.0, 0.0, [0, 0]
-    for p, own in reference.draws(method.sketch, n, d, method.q):
+    for p, own in reference.draws(method.sketch, n, d, method.q, g):
         offsets = np.cumsum([0, *(len(S) for S in own)])
-        met, larger, count = blocks.counted([(np.concatenate(own), offsets)], n, d)
+        met, larger, count = blocks.counted([(np.concatenate(own), offsets)], n, d, g)
         marginal = blocks.marginal(instance, met, count)
-        owners = blocks.owners_of_larger(larger, count, max(n, d))
+        owners = blocks.owners_of_larger(larger, count, max(n, d // g))
         assert marginal is not None
         mean, degrees[0] = mean + p * marginal.value, marginal.degrees
         if owners is not None:

@@ -178,6 +178,7 @@ class Method(Section):
     )
     form: Annotated[Form, Field(description='"merge" or "estimator"')] | None = None
     q: Count | None = None
+    group_size: Count = 1
     step_size: Annotated[
         Positive | Literal["theory"],
         BeforeValidator(lambda value: _finite(value, 'a finite number > 0, or "theory"')),
@@ -193,7 +194,7 @@ class Method(Section):
             return data
         unused: set[str] = set()
         if data.get("name") == "gradient_descent":
-            unused = {"sketch", "scaling", "form", "q"}
+            unused = {"sketch", "scaling", "form", "q", "group_size"}
         elif data.get("name") == "dcgd":
             unused = {"form"}
         if data.get("sketch", "permutation") != "rand":
@@ -216,6 +217,19 @@ class Method(Section):
         if isinstance(self.step_size, str):
             raise InputError(Fault("method.step_size", '"theory"', "a number by now"))
         return self.step_size
+
+    def groups(self, d: int) -> int:
+        """N = d/g: the groups of g = `group_size` coordinates that a permutation deals out.
+
+        Raises
+        ------
+        InputError
+            If g does not divide d.
+        """
+        if d % self.group_size:
+            expected = f"a divisor of d = {d}"
+            raise InputError(Fault("method.group_size", str(self.group_size), expected))
+        return d // self.group_size
 
     @property
     def multiplies_model(self) -> bool:

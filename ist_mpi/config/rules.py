@@ -43,6 +43,10 @@ def _broken_method_rules(values: Mapping[str, Any]) -> Iterator[Rule]:
             f'"{scaling}" with name = "{name}", sketch = "{sketch}"',
             '"unbiased" (the other scalings belong to ist with the permutation sketch)',
         )
+    size = values.get("group_size", 1)
+    if sketch in ("identity", "rand") and name != "gradient_descent" and _more_than_one(size):
+        got = f'{size} with sketch = "{sketch}"'
+        yield "group_size", got, "1 (only the permutation sketch moves groups of coordinates)"
     if values.get("step_size") == "theory":
         form = values.get("form")
         if steps != 1:
@@ -51,5 +55,10 @@ def _broken_method_rules(values: Mapping[str, Any]) -> Iterator[Rule]:
         if name == "ist" and form == "merge" and (sketch == "rand" or scaling == "preconditioned"):
             got = f'"theory" with form = "merge", sketch = "{sketch}", scaling = "{scaling}"'
             yield "step_size", got, "a number: Theorem 1 is about the estimator form here"
-    if name in ("gradient_descent", "dcgd") and isinstance(steps, int) and steps > 1:
+    if name in ("gradient_descent", "dcgd") and _more_than_one(steps):
         yield "local_steps", f'{steps} with name = "{name}"', "1 (only ist takes local steps)"
+
+
+def _more_than_one(value: Any) -> bool:
+    """Whether a setting is an integer above 1; what it is otherwise, its type says."""
+    return isinstance(value, int) and value > 1

@@ -5,6 +5,8 @@ ranks       who is there; an error on one rank is an error on all, or ends the j
 workers     workers over ranks, their data dealt out, sums in worker order
 nodes       memory that the ranks of a host share
 rounds      broadcast, scatter and gather of a round: server, replicated
+raw         the collectives with nothing else, to be timed
+teams       some ranks at work while the others sleep
 
 Every function takes a communicator. Set-up may pickle; the loop uses buffer collectives only.
 """

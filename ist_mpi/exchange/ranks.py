@@ -141,7 +141,8 @@ def abort_on_error(comm: Any) -> Iterator[None]:
             code, text = error.exit_code, f"{error}\n"
         if isinstance(error, KeyboardInterrupt):
             code, text = INTERRUPTED, "interrupted\n"
-            time.sleep(0.5 * comm.rank)  # rank 0, interrupted too, speaks for all
+        # Where all fail at once, as when all are interrupted, the first speaks for all.
+        time.sleep(min(0.25 * comm.rank, 2.0))
         # One write, so that the message of this rank is not mixed with another's.
         sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
         sys.stderr.flush()

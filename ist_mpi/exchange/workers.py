@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.exchange.mpi import MPI
 from ist_mpi.partition import owners, spans
+from ist_mpi.watchdog import beat
 
 Float64 = NDArray[np.float64]
 
@@ -52,6 +53,7 @@ def deal(comm: Any, where: Layout, share: Callable[[int], Any] | None) -> Iterat
     One worker at a time, so that rank 0 never holds copies for all of them.
     """
     for worker, owner in enumerate(owners(where.workers)):
+        beat()
         if comm.rank == 0 and share is not None:
             if owner == 0:
                 yield share(worker)
@@ -92,6 +94,7 @@ def sum_rows(
             rows = int(counts[comm.rank])
             comm.Scatterv(send, part[:rows], root=int(owner))
             total[low : low + rows] += part[:rows]
+        beat()
     return total
 
 

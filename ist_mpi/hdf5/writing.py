@@ -5,16 +5,18 @@ in memory, written to a temporary file beside it, and moved over it. A process k
 leaves the old file or the new one.
 """
 
+import hashlib
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
 from numpy.typing import NDArray
 
+from ist_mpi import files
 from ist_mpi.hdf5 import seal
 
 TEMPORARY_PREFIX = ".ist-mpi-"
@@ -63,6 +65,8 @@ def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 def replace(path: Path, contents: bytes, overwrite: bool) -> None:
     """Put `contents` at `path` in one step that survives a kill and a power cut.
 
+    One process at a time may do so for a path: what a killed one left beside it is taken away.
+
     Raises
     ------
     FileExistsError
@@ -70,27 +74,19 @@ def replace(path: Path, contents: bytes, overwrite: bool) -> None:
     OSError
         If the directory or the disk refuses; what was there before is untouched.
     """
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
-    temporary = Path(name)
+    digest = hashlib.sha256(path.name.encode()).hexdigest()[:16]  # shorter than a long name
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{digest}")
+    temporary.unlink(missing_ok=True)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        files.write_durably(temporary, contents)
         if overwrite:
             temporary.replace(path)
         else:
             _move_to_free(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with suppress(OSError):  # where it cannot be removed, the first error is the one to tell
+            temporary.unlink()
+    files.sync_folder(path.parent)
 
 
 def _move_to_free(temporary: Path, path: Path) -> None:

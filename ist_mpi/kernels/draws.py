@@ -3,6 +3,9 @@
 Every draw is a uniform shuffle followed by a fixed rule, and the rules are functions of their own
 so that the law of a sketch can be checked by enumerating all shuffles. Blocks come out sorted:
 the order inside a block means nothing to the method, and a sorted gather is kinder to memory.
+
+A permutation may move groups of g consecutive coordinates: then the groups are drawn as coordinates
+are at g = 1, and each stands for its coordinates.
 """
 
 from typing import NamedTuple
@@ -14,7 +17,9 @@ from numpy.typing import NDArray
 from ist_mpi.kernels.philox import below, open_stream
 
 ALL, DISJOINT, SINGLE, SUBSETS = range(4)
-"""Kinds of blocks: all coordinates; disjoint, n ≤ d; one coordinate each, n > d; Rand-q."""
+"""Kinds of blocks: all coordinates; disjoint, n ≤ d; one coordinate each, n > d; Rand-q.
+
+Of a permutation in groups: disjoint, n ≤ d/g; one group each, n > d/g."""
 
 
 class Plan(NamedTuple):
@@ -27,13 +32,17 @@ class Plan(NamedTuple):
     offsets: NDArray[np.int32]
     """Shape (n + 1,): the edges of the blocks."""
     owner: NDArray[np.int32]
-    """Scratch: (d,) for disjoint blocks."""
+    """Scratch: (d/g,) for disjoint blocks."""
     order: NDArray[np.int32]
-    """Scratch: (n,) for disjoint blocks, (d,) for single coordinates."""
+    """Scratch: (n,) for disjoint blocks, (d/g,) for single groups."""
     pool: NDArray[np.int32]
     """Scratch for Rand-q: 0 … d − 1."""
     swaps: NDArray[np.int64]
     """Scratch for Rand-q: (q,)."""
+    group_size: int
+    """g."""
+    groups: NDArray[np.int32]
+    """Shape (t/g,): the blocks as groups, before each becomes its coordinates; pi at g = 1."""
     state: NDArray[np.uint32]
     """Scratch: the stream's state."""
 
@@ -148,6 +157,15 @@ def draw_subsets(seed, k, offsets, pi, pool, swaps, state):  # type: ignore[no-u
 
 
 @njit(cache=True)
+def coordinates_of(groups, g, pi):  # type: ignore[no-untyped-def]
+    """pi (t g,): the g coordinates of every one of the groups (t,), in their order."""
+    for a in range(groups.size):
+        first = groups[a] * g
+        for r in range(g):
+            pi[a * g + r] = first + r
+
+
+@njit(cache=True)
 def count_holders(pi, count):  # type: ignore[no-untyped-def]
     """count (d,): how many times each coordinate occurs in pi (t,)."""
     count[:] = 0
@@ -158,9 +176,16 @@ def count_holders(pi, count):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def draw(plan, k):  # type: ignore[no-untyped-def]
     """Draw the blocks of round k."""
+    g, blocks = plan.group_size, plan.groups
     if plan.kind == DISJOINT:
-        draw_permutation(plan.seed, k, plan.offsets, plan.pi, plan.owner, plan.order, plan.state)
+        draw_permutation(plan.seed, k, plan.offsets, blocks, plan.owner, plan.order, plan.state)
+        if g > 1:
+            for i in range(plan.offsets.size):
+                plan.offsets[i] *= g
+            coordinates_of(blocks, g, plan.pi)
     elif plan.kind == SINGLE:
-        draw_single_coordinates(plan.seed, k, plan.pi, plan.order, plan.state)
+        draw_single_coordinates(plan.seed, k, blocks, plan.order, plan.state)
+        if g > 1:
+            coordinates_of(blocks, g, plan.pi)
     elif plan.kind == SUBSETS:
         draw_subsets(plan.seed, k, plan.offsets, plan.pi, plan.pool, plan.swaps, plan.state)

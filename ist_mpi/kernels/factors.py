@@ -17,7 +17,8 @@ class FactorRules(NamedTuple):
     """C_i on a block where it is the same everywhere; for the preconditioned sketch before
     D_i^{−1/2}."""
     by_holders: bool
-    """Whether a coordinate's factor depends on how many workers hold it: n > d."""
+    """Whether a coordinate's factor depends on how many workers hold it: n > d (in groups,
+    n > d/g)."""
     unscaled: bool
     preconditioned: bool
     inverse_roots: NDArray[np.float64]
@@ -25,7 +26,7 @@ class FactorRules(NamedTuple):
     which: NDArray[np.int64]
     """Which of them each of the rank's workers has, (m,)."""
     holders: NDArray[np.int32]
-    """Scratch (d,), for n > d."""
+    """Scratch (d,), where factors go by holders."""
     C: NDArray[np.float64]
     """Room for the rank's blocks."""
     A: NDArray[np.float64]

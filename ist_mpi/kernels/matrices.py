@@ -47,7 +47,7 @@ def half_product(L, block, w, out):  # type: ignore[no-untyped-def]
         _half_rows(L, block, w, out, a, a, a + 4)
     rest = q - q % 4
     out[rest:q] = 0.0
-    _half_rows(L, block, w, out, 0, rest, q)
+    _half_rows(L, block, w, out, np.int64(0), rest, q)  # a bare 0 would be a type of its own
 
 
 @njit(cache=True, fastmath=REDUCTION)
@@ -104,3 +104,14 @@ def rows_product(rows, x, out):  # type: ignore[no-untyped-def]
     """out = rows x for a slab of rows (r, d): each entry a dot product in one fixed order."""
     for a in range(rows.shape[0]):
         out[a] = row_product(rows[a], x)
+
+
+@njit(cache=True)
+def groups_product(rows, first, g, x, out):  # type: ignore[no-untyped-def]
+    """out = BD(X) x for rows first, first + 1, … (r, d) of X: the columns of each row's own group.
+
+    The groups are of g consecutive coordinates; each entry is a dot product in one fixed order.
+    """
+    for a in range(rows.shape[0]):
+        start = (first + a) // g * g
+        out[a] = row_product(rows[a, start : start + g], x[start : start + g])

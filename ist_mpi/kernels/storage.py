@@ -12,11 +12,19 @@ from ist_mpi.kernels.matrices import (
     Matrices,
     gather_half,
     gathered_product,
+    groups_product,
     half_product,
     row_product,
     rows_product,
 )
-from ist_mpi.kernels.samples import DenseSamples, SparseSamples, dense_normal, sparse_normal
+from ist_mpi.kernels.samples import (
+    DenseSamples,
+    SparseSamples,
+    dense_groups,
+    dense_normal,
+    sparse_groups,
+    sparse_normal,
+)
 
 
 def prepare_block(storage: Any, i: int, block: Any, room: Any) -> None:
@@ -41,8 +49,16 @@ def whole_product(storage: Any, u: int, x: Any, out: Any, room: Any) -> None:
     raise NotImplementedError
 
 
+def whole_product_in_groups(storage: Any, u: int, g: int, x: Any, out: Any, room: Any) -> None:
+    """out = BD(L_u) x, of the g × g diagonal blocks of L_u, for the whole model x (d,)."""
+    raise NotImplementedError
+
+
 NORMAL: dict[Any, Any] = {DenseSamples: dense_normal, SparseSamples: sparse_normal}
 """A_uᵀA_u/m between blocks, by the kind of samples."""
+
+GROUPS: dict[Any, Any] = {DenseSamples: dense_groups, SparseSamples: sparse_groups}
+"""A_uᵀA_u/m inside groups of coordinates, likewise."""
 
 
 @overload(prepare_block)
@@ -104,10 +120,30 @@ def _whole_product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
     return of_samples
 
 
+@overload(whole_product_in_groups)
+def _whole_product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]
+    groups: Any = GROUPS.get(storage.instance_class)
+
+    def of_samples(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]
+        groups(storage, u, g, x, out, room)
+        for j in range(x.size):
+            out[j] += storage.l2 * x[j]
+
+    if groups is None:
+        return lambda storage, u, g, x, out, room: groups_product(storage.L[u], 0, g, x, out)
+    return of_samples
+
+
 @njit(cache=True)
 def product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
     """out = L_u x of the distinct quadratic u, for the whole model x (d,)."""
     whole_product(storage, u, x, out, room)
+
+
+@njit(cache=True)
+def product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]
+    """out = BD(L_u) x, of the g × g diagonal blocks of L_u, for the whole model x (d,)."""
+    whole_product_in_groups(storage, u, g, x, out, room)
 
 
 @njit(cache=True)

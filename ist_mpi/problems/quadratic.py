@@ -174,6 +174,15 @@ class LocalQuadratics:
         storage.product(self.storage, u, x, out, self.room(x.size, 1)[0])
         return out
 
+    def groups_product(self, u: int, x: Float64, g: int) -> Float64:
+        """BD(L) x of the rank's distinct quadratic u, x (d,), from the g × g diagonal blocks of L.
+
+        No block is formed; groups are of g consecutive coordinates, g a divisor of d.
+        """
+        out = np.empty(x.size)
+        storage.product_in_groups(self.storage, u, g, x, out, self.room(x.size, 1)[0])
+        return out
+
     def room(self, q: int, steps: int) -> tuple[Float64, bool]:
         """Scratch for `steps` local steps on blocks of q, and whether to prepare each block.
 

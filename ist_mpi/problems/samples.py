@@ -47,10 +47,26 @@ def cheapest(wish: str, m: int, d: int, n: int, density: float) -> str:
     chosen, but no dense samples that take 4 times the memory of sparse ones, and no matrix that
     takes 16 times that of samples. It does not depend on the number of ranks.
 
-    Measured, in µs a block, ten (or n) workers one after another with new blocks each time, on one
-    core of a shared AMD EPYC (2 MiB L2, 32 MiB L3):
+    Measured, in µs a block, ten (or n) workers one after another with new blocks each time; the
+    least of 38, on one core of a shared AMD EPYC with 32 MiB of L3:
 
-    MEASURED
+    ==== === ==== ====== ===== =========== ============ ======= ==================
+    d    n   m    matrix dense sparse, 0.3 sparse, 0.1  0.01    least by this rule
+    ==== === ==== ====== ===== =========== ============ ======= ==================
+    112  10  80   0.8    1.0   1.3         1.0          0.9     matrix; 0.01: sparse
+    112  10  812  0.8    5.5   20.7        5.0          1.2     matrix
+    1000 10  100  33.8   15.8  22.1        11.2         4.1     dense; ≤ 0.1: sparse
+    1000 10  400  31.3   28.3  57.0        25.9         5.9     matrix; ≤ 0.1: sparse
+    1000 10  1000 28.9   58.6  100.9       44.1         9.8     matrix; 0.01: sparse
+    1000 100 100  1.2    1.4   2.0         1.3          1.0     matrix; ≤ 0.1: sparse
+    1000 2   250  150    66    79          32           13      dense; ≤ 0.1: sparse
+    1000 2   1000 175    270   317         124          23      matrix; ≤ 0.1: sparse
+    3000 10  300  211    71    141         67           14      dense; ≤ 0.1: sparse
+    3000 10  1000 241    203   391         143          30      dense; ≤ 0.1: sparse
+    3000 10  3000 271    930   846         403          64      matrix; 0.01: sparse
+    3000 3   1000 702    679   987         346          48      dense; ≤ 0.1: sparse
+    3000 3   3000 888    2977  5767        1182         130     matrix; ≤ 0.1: sparse
+    ==== === ==== ====== ===== =========== ============ ======= ==================
 
     Parameters
     ----------

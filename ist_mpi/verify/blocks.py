@@ -76,23 +76,40 @@ def block_trouble(instance: Instance, pi: Integers, offsets: Integers) -> str:
         return f"a coordinate that is not one of 0 to {d - 1}"
     if len(np.unique(np.repeat(np.arange(n), sizes) * d + pi)) < len(pi):
         return "a worker has a coordinate twice"
-    holders = np.bincount(pi, minlength=d)
-    wanted_sizes, wanted_holders = np.ones(n), np.ones(d)
+    g, N = instance.method.group_size, instance.method.groups(d)
+    if g > 1:
+        groups, edges = in_groups(pi, offsets, g)
+        whole = (g * groups[:, None] + np.arange(g)).ravel()
+        if not (np.array_equal(whole, pi) and np.array_equal(g * edges, offsets)):
+            return f"a block that is not made of whole groups of {g} coordinates, in order"
+        pi, sizes = groups, np.diff(edges)
+    holders = np.bincount(pi, minlength=N)
+    wanted_sizes, wanted_holders = np.ones(n), np.ones(N)
     if instance.method.sketch == "rand":
         wanted_sizes, wanted_holders = np.full(n, float(instance.method.q or 0)), np.sort(holders)
-    elif n <= d:
-        wanted_sizes = np.sort(np.diff(spans(d, n)))
+    elif n <= N:
+        wanted_sizes = np.sort(np.diff(spans(N, n)))
     else:
-        wanted_holders = np.sort(np.diff(spans(n, d)))
+        wanted_holders = np.sort(np.diff(spans(n, N)))
+    items = "coordinates" if g == 1 else "groups"
     if not np.array_equal(np.sort(sizes), wanted_sizes):
-        return f"blocks of {sizes.tolist()} coordinates"
+        return f"blocks of {sizes.tolist()} {items}"
     if not np.array_equal(np.sort(holders), wanted_holders):
-        return f"coordinates with {holders.tolist()} workers"
+        return f"{items} with {holders.tolist()} workers"
     return ""
 
 
-def counted(draws: Iterable[tuple[Integers, Integers]], n: int, d: int) -> tuple[Int64, Int64, int]:
+def in_groups(pi: Integers, offsets: Integers, g: int) -> tuple[Integers, Integers]:
+    """The groups (t/g,) of blocks that are made of whole ones, and their edges (n + 1,)."""
+    return pi[::g] // g, offsets // g
+
+
+def counted(
+    draws: Iterable[tuple[Integers, Integers]], n: int, d: int, g: int = 1
+) -> tuple[Int64, Int64, int]:
     """How often worker i had coordinate j (n, d), and a block or holders above the average.
+
+    With groups of g, they are counted as coordinates are: d/g of them stand for the d.
 
     Parameters
     ----------
@@ -105,8 +122,10 @@ def counted(draws: Iterable[tuple[Integers, Integers]], n: int, d: int) -> tuple
         Rounds in which worker i's block was a larger one (n > d: coordinate j had more workers).
     rounds : int
     """
+    d //= g
     met, larger, rounds = np.zeros((n, d), np.int64), np.zeros(min(n, d), np.int64), 0
-    for pi, offsets in draws:
+    for drawn, edges in draws:
+        pi, offsets = in_groups(drawn, edges, g)
         sizes = np.diff(offsets)
         np.add.at(met, (np.repeat(np.arange(n), sizes), pi), 1)
         shares = np.bincount(pi, minlength=d) if n > d else sizes
@@ -130,7 +149,7 @@ def marginal(instance: Instance, met: Int64, rounds: int) -> ChiSquare | None:
 
     Parameters
     ----------
-    met : ndarray, shape (n, d)
+    met : ndarray, shape (n, d), or (n, d/g) of groups
         Counts over `rounds` rounds.
 
     Returns

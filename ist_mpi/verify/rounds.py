@@ -54,12 +54,18 @@ def drawn(instance: Instance, R: int, rng: np.random.Generator) -> Draw:
         q = int(method.q or d)
         order = rng.random((R, n, d)).argsort(axis=2)
         return padded(order[:, :, :q].reshape(R, n * q), np.full((R, n), q))
-    items, parts = max(n, d), min(n, d)
+    g, N = method.group_size, method.groups(d)
+    items, parts = max(n, N), min(n, N)
     sizes = rng.permuted(np.tile(np.diff(spans(items, parts)), (R, 1)), axis=1)
-    if n > d:  # the workers are dealt to the coordinates
-        coordinates = np.repeat(np.tile(np.arange(d), R), sizes.ravel()).reshape(R, n)
-        return padded(rng.permuted(coordinates, axis=1), np.ones((R, n), dtype=np.int64))
-    return padded(rng.permuted(np.tile(np.arange(d), (R, 1)), axis=1), sizes)
+    if n > N:  # the workers are dealt to the groups
+        dealt = np.repeat(np.tile(np.arange(N), R), sizes.ravel()).reshape(R, n)
+        return padded(_members(rng.permuted(dealt, axis=1), g), np.full((R, n), g))
+    return padded(_members(rng.permuted(np.tile(np.arange(N), (R, 1)), axis=1), g), g * sizes)
+
+
+def _members(groups: Integers, g: int) -> Integers:
+    """The g coordinates of each of the groups (R, t), shape (R, t g)."""
+    return np.asarray((g * groups[:, :, None] + np.arange(g)).reshape(len(groups), -1))
 
 
 def advance(instance: Instance, x: Float64, draw: Draw) -> Float64:
@@ -126,7 +132,8 @@ def largest_block(instance: Instance) -> int:
     """q: coordinates of the largest block."""
     if instance.method.sketch == "identity":
         return instance.d
-    return int(instance.method.q or -(-instance.d // instance.n))
+    g, N = instance.method.group_size, instance.method.groups(instance.d)
+    return int(instance.method.q or g * -(-N // instance.n))
 
 
 def entries_per_run(instance: Instance) -> int:

@@ -143,9 +143,12 @@ def _means(
 
 
 def _blocks(group: Group, options: Options) -> Iterator[Finding | Statistic]:
-    """Every worker has every coordinate equally often, and larger blocks at random."""
+    """Every worker has every coordinate equally often, and larger blocks at random.
+
+    Of a permutation in groups, every group, which stands for its coordinates.
+    """
     instance, name = group.instance, group.name
-    n, d = instance.n, instance.d
+    n, d, g = instance.n, instance.d, instance.method.group_size
     if instance.method.sketch == "identity":
         return
     recorded = all(log.run.permutations for log in group.logs)
@@ -166,7 +169,7 @@ def _blocks(group: Group, options: Options) -> Iterator[Finding | Statistic]:
                 yield from seeded(instance, log.seed, log.made)
 
     try:
-        met, larger, rounds = blocks.counted(draws(), n, d)
+        met, larger, rounds = blocks.counted(draws(), n, d, g)
     except (ValueError, IndexError):
         yield not_judged("law of blocks", name, "the recorded blocks are wrong")
         return
@@ -174,9 +177,10 @@ def _blocks(group: Group, options: Options) -> Iterator[Finding | Statistic]:
     if marginal is None or marginal.p is None:
         yield not_judged("law of blocks", name, f"{rounds} rounds are too few, or no choice")
     else:
-        seen = f"{met.min()} to {met.max()} times a coordinate with a worker, in {rounds} rounds"
+        item = "coordinate" if g == 1 else f"group of {g} coordinates"
+        seen = f"{met.min()} to {met.max()} times a {item} with a worker, in {rounds} rounds"
         yield Statistic("law of blocks", name, marginal.p, 1, seen)
-    owners = blocks.owners_of_larger(larger, rounds, max(n, d))
+    owners = blocks.owners_of_larger(larger, rounds, max(n, d // g))
     if instance.method.sketch == "permutation" and owners is not None and owners.p is not None:
         seen = f"{larger.min()} to {larger.max()} times a larger share, in {rounds} rounds"
         yield Statistic("owners of larger blocks", name, owners.p, 1, seen)

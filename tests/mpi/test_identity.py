@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import psutil
 import pytest
-from cases import VARIANTS, configuration
+from cases import GROUPS, VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
@@ -69,25 +69,58 @@ def test_every_method(variant: str, shape: str, exchange: str) -> None:
     alone_and_together(config)
 
 
+@pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])
+@pytest.mark.parametrize("shape", ["n ∤ d/g", "n > d/g"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "merge",
+        "unscaled merge, 2 local steps",
+        "preconditioned estimator",
+        "preconditioned merge",
+        "dcgd, permutation",
+    ],
+)
+def test_groups_of_coordinates(variant: str, shape: str, exchange: str) -> None:
+    n, d, g = GROUPS[shape]
+    config = configuration(variant, "n = d", exchange=exchange)
+    config["run"]["rounds"] = 8
+    config["problem"] |= {"n": n, "d": d}
+    config["method"]["group_size"] = g
+    if exchange == "serverless" and not disjoint(config):
+        with pytest.raises(InputError, match="blocks that overlap"):
+            ist_mpi.run(config, WORLD)
+        return
+    alone_and_together(config)
+
+
 def disjoint(config: dict[str, Any]) -> bool:
     method, problem = config["method"], config["problem"]
     if method["name"] != "ist":
         return False
-    sketch = method.get("sketch", "permutation")
-    return {"permutation": problem["n"] <= problem["d"], "identity": problem["n"] == 1}.get(
-        sketch, False
+    sketch, groups = (
+        method.get("sketch", "permutation"),
+        problem["d"] // method.get("group_size", 1),
     )
+    return {"permutation": problem["n"] <= groups, "identity": problem["n"] == 1}.get(sketch, False)
 
 
 @pytest.mark.parametrize("exchange", ["server", "replicated", "auto"])
 @pytest.mark.parametrize(
-    "variant", ["merge", "merge, 3 local steps", "preconditioned estimator", "dcgd, rand"]
+    ("variant", "group_size"),
+    [
+        ("merge", 1),
+        ("merge", 7),
+        ("merge, 3 local steps", 1),
+        ("preconditioned estimator", 1),
+        ("dcgd, rand", 1),
+    ],
 )
-def test_larger_blocks(variant: str, exchange: str) -> None:
+def test_larger_blocks(variant: str, exchange: str, group_size: int) -> None:
     """Blocks long enough for vector instructions and their remainders."""
     config = configuration(variant, "n = 1", exchange=exchange)
     config["problem"] |= {"n": 6, "d": 203}
-    config["method"] |= {"step_size": 1e-4}
+    config["method"] |= {"step_size": 1e-4, "group_size": group_size}
     if "q" in config["method"]:
         config["method"]["q"] = 37
     config["log"]["every"] = 5
@@ -149,6 +182,35 @@ def test_samples_without_any_matrix(
     config["run"]["theory"] = True
     monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
     monkeypatch.setattr(objective, "SLABS", 10)
+    monkeypatch.setattr(constants, "DENSE", 10)
+    alone_and_together(config)
+
+
+@pytest.mark.filterwarnings("ignore:form = ")
+@pytest.mark.parametrize("slabs", [objective.SLABS, 10], ids=["in slabs", "by products"])
+@pytest.mark.parametrize(("kind", "precision"), SAMPLES)
+@pytest.mark.parametrize(
+    ("variant", "group_size"),
+    [("merge", 4), ("merge", 8), ("preconditioned estimator", 4), ("preconditioned merge", 4)],
+    ids=["n ∤ d/g", "n > d/g", "preconditioned", "preconditioned merge"],
+)
+def test_groups_by_samples(
+    variant: str,
+    group_size: int,
+    kind: str,
+    precision: str,
+    slabs: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Groups that the ranks' slabs of rows cut; theory from L̄ in slabs, and from products."""
+    config = of_samples(variant, precision, tmp_path_factory)
+    config["problem"]["d"] = 32  # one column more than the data have
+    config["method"]["group_size"] = group_size
+    config["log"]["problem"] = False
+    config["run"]["theory"] = True
+    monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
+    monkeypatch.setattr(objective, "SLABS", slabs)
     monkeypatch.setattr(constants, "DENSE", 10)
     alone_and_together(config)
 
