@@ -41,7 +41,12 @@ one=ist-one-$$
 two=ist-two-$$
 net=10.213.77
 files=$(mktemp -d)
-trap 'ip netns del "$one" 2>/dev/null; ip netns del "$two" 2>/dev/null; rm -rf "$files"' EXIT
+clear() { # of what there may be nothing
+    ip netns del "$one" 2>/dev/null || true
+    ip netns del "$two" 2>/dev/null || true
+    rm -rf "$files"
+}
+trap clear EXIT
 trap 'exit 130' INT TERM
 
 ip netns add "$one" 2>"$files/error" ||
