@@ -41,7 +41,12 @@ one=ist-one-$$
 two=ist-two-$$
 net=10.213.77
 files=$(mktemp -d)
-trap 'ip netns del "$one" 2>/dev/null; ip netns del "$two" 2>/dev/null; rm -rf "$files"' EXIT
+clear() { # of what there may be nothing
+    ip netns del "$one" 2>/dev/null || true
+    ip netns del "$two" 2>/dev/null || true
+    rm -rf "$files"
+}
+trap clear EXIT
 trap 'exit 130' INT TERM
 
 ip netns add "$one" 2>"$files/error" ||
@@ -63,6 +68,15 @@ join() { # namespace, number of the host
 }
 join "$one" 1
 join "$two" 2
+# A device is usable a moment after it was switched on, and MPI looks only once.
+for space in "$one" "$two"; do
+    tries=0
+    until ip -n "$space" link show istlink | grep -q 'state UP'; do
+        tries=$((tries + 1))
+        [ "$tries" -le 50 ] || skip "the virtual Ethernet does not come up"
+        sleep 0.1
+    done
+done
 
 # In place of ssh: LAUNCHER [options] HOST COMMAND…; the host is an address of a namespace. The
 # host's name is its own, so that MPI does not take the two for one and use shared memory.
