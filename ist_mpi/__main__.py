@@ -4,6 +4,7 @@ A signal that asks a run to stop is noted from here on, before anything heavy is
 that waits for others in vain does not wait for ever.
 """
 
+import os
 import sys
 import traceback
 
@@ -41,6 +42,7 @@ def _end_all() -> None:
 
     if mpi.MPI is not None:
         mpi.MPI.COMM_WORLD.Abort(1)
+        os._exit(1)  # it may return
 
 
 if __name__ == "__main__":

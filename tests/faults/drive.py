@@ -4,6 +4,8 @@ hurry : float
     Checkpoint and commit as often as configured, at any cost, the log every so many seconds.
 pause : float
     Seconds to sleep whenever the main loop looks up.
+largest_file : int
+    Bytes, from the main loop on; with `pause`.
 start_seconds, setup_factor : float
     Of the watchdog.
 rank, where, action : int, str, str
@@ -13,6 +15,7 @@ rank, where, action : int, str, str
 
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -112,6 +115,9 @@ def hurry() -> None:
         look = record.Record.look
 
         def slow(self: Any, k: int) -> None:
+            if k == 0 and "largest_file" in DRIVE:
+                largest = DRIVE["largest_file"]
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
             time.sleep(DRIVE["pause"])
             look(self, k)
 

@@ -68,7 +68,8 @@ def struck(
 ) -> tuple[Job, int, float]:
     """The job with the fault, its exit code, and the seconds from the fault to the end."""
     stamp = small.parent / "stamp"
-    arguments = ["run", "small.toml", "--out", "r.h5", "--set", "run.checkpoint_every=0.02", *more]
+    arguments = ["run", "small.toml", "--out", "r.h5", "--set", "run.rounds=60", *more]
+    arguments += ["--set", "run.checkpoint_every=0.2"]
     fault = {"where": place, "action": action, "rank": rank, "stamp": str(stamp)}
     hurry = {} if place == "start" else {"hurry": 0.0}  # which loads MPI
     job = start(3, *arguments, **hurry, **fault, **drive)
@@ -84,8 +85,8 @@ def test_the_job_ends(start: Start, small: Path, place: str, action: str, rank: 
     log = small.parent / "r.h5"
     if place == "finish":  # the log is complete
         assert code != 0 or runlog.open_run(log).status == "finished"
-    else:
-        assert code != 0
+    else:  # of who just vanishes with code 0, mpiexec may say nothing
+        assert code != 0 or action == VANISH
         assert not_finished(log)
     if action == RAISE:
         assert job.errors.count("Traceback") == 1, job.errors
