@@ -130,6 +130,6 @@ class Job:
         return self._err.read_text(errors="replace")
 
     @property
-    def spoken(self) -> list[str]:
-        """The lines on stderr that are ours, not the launcher's."""
-        return [line for line in self.errors.splitlines() if line.startswith("ist-mpi:")]
+    def complaints(self) -> list[str]:
+        """The lines on stderr that are not progress."""
+        return [line for line in self.errors.splitlines() if " rounds/s " not in line]

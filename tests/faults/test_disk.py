@@ -42,7 +42,7 @@ def begin(start: Start, log: Path, p: int = 2) -> Job:
 
 def fails_in_order(job: Job, log: Path) -> None:
     assert job.wait(60) == FAILED, job.errors
-    assert len(job.errors.splitlines()) == 1, job.errors
+    assert len(job.complaints) == 1, job.errors
     assert "Traceback" not in job.errors
     assert "cannot be written" in job.errors
     whole(log)
@@ -117,7 +117,7 @@ def test_vanished(start: Start, small: Path) -> None:
     job = begin(start, log)
     shutil.move(log.parent, small.parent / "elsewhere")
     assert job.wait(60) == FAILED, job.errors
-    assert len(job.errors.splitlines()) == 1, job.errors
+    assert len(job.complaints) == 1, job.errors
     assert not log.parent.exists()
     whole(small.parent / "elsewhere" / "r.h5")
     goes_on(start, small, small.parent / "elsewhere" / "r.h5")

@@ -42,9 +42,7 @@ def goes_on_to_the_same_end(start: Start, small: Path, p: int = 2) -> None:
 
 
 @pytest.mark.parametrize(("number", "p", "rank"), CASES)
-def test_in_the_main_loop(
-    start: Start, small: Path, number: int, p: int, rank: int | None
-) -> None:
+def test_in_the_main_loop(start: Start, small: Path, number: int, p: int, rank: int | None) -> None:
     job = run(start, p)
     assert job.until(lambda: under_way(log_of(small)))
     began = time.monotonic()
