@@ -4,9 +4,12 @@ A signal that asks a run to stop is noted from here on, before anything heavy is
 that waits for others in vain does not wait for ever.
 """
 
+import os
 import sys
+import traceback
 
 from ist_mpi import signals, watchdog
+from ist_mpi.launcher import launched_size
 
 TRAINING = ("run", "resume", "extend")
 """Commands that stop in order when they are asked to; the others just end."""
@@ -14,12 +17,32 @@ TRAINING = ("run", "resume", "extend")
 
 def main() -> None:
     """Run a command and end with its exit code."""
-    if TRAINING and any(word in TRAINING for word in sys.argv[1:2]):
+    if any(word in TRAINING for word in sys.argv[1:2]):
         signals.install()
         watchdog.limit(watchdog.START_SECONDS)
-    from ist_mpi import cli
+    try:
+        from ist_mpi import cli
+    except BaseException:
+        _end_all()
+        raise
+    try:
+        cli.main()
+    except Exception:  # a SystemExit is the end of every rank
+        _end_all()
+        raise
 
-    cli.main()
+
+def _end_all() -> None:
+    """End the other ranks too: a launcher need not notice who leaves before MPI has started."""
+    if (launched_size() or 1) == 1:
+        return
+    traceback.print_exc()
+    sys.stderr.flush()
+    from ist_mpi.exchange import mpi
+
+    if mpi.MPI is not None:
+        mpi.MPI.COMM_WORLD.Abort(1)
+        os._exit(1)  # it may return
 
 
 if __name__ == "__main__":

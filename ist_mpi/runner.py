@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi.choice import choose_exchange
 from ist_mpi.config import Config
+from ist_mpi.errors import CheckpointError, LogError
 from ist_mpi.experiment import Experiment, method_of
 from ist_mpi.methods import Method
 from ist_mpi.methods.bench import Bench
@@ -62,6 +63,9 @@ def execute(
             record = Record(config, experiment, method, bench, log, out, start, watch)
             try:
                 _train(method, bench, record, start.round if start is not None else 0)
+            except (LogError, CheckpointError):  # on every rank: they leave MPI in order
+                bench.exchange.close()
+                raise
             except KeyboardInterrupt:
                 if log is not None:
                     log.commit("stopped", "interrupted")

@@ -148,6 +148,7 @@ def abort_on_error(comm: Any) -> Iterator[None]:
         sys.stderr.flush()
         time.sleep(0.2)  # the launcher forwards the text before it hears of the end
         comm.Abort(code)
+        os._exit(code)  # it may return, and what follows must not happen
 
 
 class Ranks(NamedTuple):

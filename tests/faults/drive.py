@@ -1,0 +1,128 @@
+"""ist-mpi with hurried clocks, or with a fault built in, as IST_DRIVE (JSON) says.
+
+hurry : float
+    Checkpoint and commit as often as configured, at any cost, the log every so many seconds.
+pause : float
+    Seconds to sleep whenever the main loop looks up.
+largest_file : int
+    Bytes, from the main loop on; with `pause`.
+start_seconds, setup_factor : float
+    Of the watchdog.
+rank, where, action : int, str, str
+    On that rank, do that (Python code) at that place, see `PLACES`; in round `round` for those of
+    the loop, and then write the time to the file `stamp`.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+DRIVE: dict[str, Any] = json.loads(os.environ.get("IST_DRIVE", "{}"))
+RANK = int(os.environ.get("PMI_RANK", "0"))
+
+PLACES = {
+    "reading": ("ist_mpi.api", "load"),
+    "set-up": ("ist_mpi.experiment", "means"),
+    "opening": ("ist_mpi.runner", "open_log"),
+    "before": ("ist_mpi.exchange.rounds", "Server.broadcast"),
+    "inside": ("ist_mpi.exchange.rounds", "Server.gather"),
+    "after": ("ist_mpi.record", "Record.look"),
+    "checkpoint": ("ist_mpi.checkpoint", "_write_shard"),
+    "publish": ("ist_mpi.checkpoint", "_publish"),
+    "commit": ("ist_mpi.runlog", "RunLog.commit"),
+    "finish": ("ist_mpi.runner", "_shared_result"),
+    "loaded": ("ist_mpi.cli", "main"),
+}
+"""Functions before which the fault strikes; ``start`` is before MPI, among the imports."""
+LOOP = ("before", "inside", "after")
+
+
+def strike() -> None:
+    """The fault."""
+    if "stamp" in DRIVE:
+        Path(DRIVE["stamp"]).write_text(repr(time.time()))
+    exec(DRIVE["action"], {"os": os, "sys": sys, "time": time, "stuck": stuck})
+
+
+def stuck() -> None:
+    """In compiled code that lets no other thread of Python's run."""
+    import ctypes
+
+    ctypes.PyDLL(None).sleep(3600)
+
+
+def build_in(place: str) -> None:
+    """Let the fault strike before a function."""
+    import importlib
+
+    module, path = PLACES[place]
+    owner: Any = importlib.import_module(module)
+    *outer, name = path.split(".")
+    for part in outer:
+        owner = getattr(owner, part)
+    function = getattr(owner, name)
+    calls = [0]
+
+    def faulty(*arguments: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if place not in LOOP or calls[0] == DRIVE.get("round", 20):
+            strike()
+        return function(*arguments, **named)
+
+    setattr(owner, name, faulty)
+
+
+def main() -> None:
+    """Build the fault in, hurry the clocks, and run the command."""
+    from ist_mpi import signals, watchdog
+    from ist_mpi.__main__ import main as command
+
+    signals.install()
+    watchdog.START_SECONDS = DRIVE.get("start_seconds", watchdog.START_SECONDS)
+    watchdog.SETUP_FACTOR = DRIVE.get("setup_factor", watchdog.SETUP_FACTOR)
+    watchdog.limit(watchdog.START_SECONDS)
+    mine = "where" in DRIVE and DRIVE["rank"] == RANK
+    if mine and DRIVE["where"] == "start":
+        sys.meta_path.insert(0, Striking())
+    elif mine:
+        build_in(DRIVE["where"])
+    if "hurry" in DRIVE or "pause" in DRIVE:
+        hurry()
+    command()
+
+
+class Striking:
+    """An import hook that strikes where the command line is about to be loaded."""
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        """Called for every import."""
+        if name == "ist_mpi.cli":
+            strike()
+
+
+def hurry() -> None:
+    """Set the clocks; loads MPI."""
+    from ist_mpi import record, runlog
+
+    if "hurry" in DRIVE:
+        record.CHECKPOINT_SHARE = runlog.COMMIT_SHARE = 1e9
+        runlog.COMMIT_SECONDS = DRIVE["hurry"]
+    if "pause" in DRIVE:
+        look = record.Record.look
+
+        def slow(self: Any, k: int) -> None:
+            if k == 0 and "largest_file" in DRIVE:
+                largest = DRIVE["largest_file"]
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+            time.sleep(DRIVE["pause"])
+            look(self, k)
+
+        record.Record.look = slow  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The disk fails: code 74, one line, what was committed intact; with space it goes on."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from launched import Job
+from test_kills import same
+
+import ist_mpi
+from ist_mpi import checkpoint, runlog
+from ist_mpi.config import load
+
+FAILED = 74
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte; skipped where none may be mounted."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except OSError:
+        pytest.skip("no mount")
+    if done.returncode:
+        pytest.skip("nothing may be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def begin(start: Start, log: Path, p: int = 2) -> Job:
+    often = ["--set", "run.checkpoint_every=0.05"]
+    job = start(p, "run", "small.toml", "--out", str(log), *often, hurry=0.0, pause=0.02)
+    assert job.until(lambda: len(checkpoint.rounds(checkpoint.folder_of(log))) > 1)
+    return job
+
+
+def fails_in_order(job: Job, log: Path) -> None:
+    assert job.wait(60) == FAILED, job.errors
+    assert len(job.complaints) == 1, job.errors
+    assert "Traceback" not in job.errors
+    assert "cannot be written" in job.errors
+    whole(log)
+
+
+def whole(log: Path) -> None:
+    run = runlog.open_run(log)
+    assert run.status == "running"
+    kept, complaints = checkpoint.newest(checkpoint.folder_of(log), None)
+    assert kept is not None
+    assert complaints == []
+
+
+def nothing_left(log: Path) -> None:
+    names = {path.name for path in log.parent.iterdir()}
+    assert names <= {"r.h5", "r.ckpt", "filler"}, names
+    assert all(path.name.isdecimal() for path in checkpoint.folder_of(log).iterdir())
+
+
+def goes_on(start: Start, small: Path, log: Path) -> None:
+    job = start(3, "resume", str(log))
+    assert job.wait() == 0, job.errors
+    same(runlog.open_run(log), ist_mpi.run(small))
+
+
+def test_full(start: Start, small: Path, disk: Path) -> None:
+    log = disk / "r.h5"
+    job = begin(start, log)
+    with (disk / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    fails_in_order(job, log)
+    nothing_left(log)
+    (disk / "filler").unlink()
+    goes_on(start, small, log)
+
+
+def test_read_only(start: Start, small: Path, disk: Path) -> None:
+    log = disk / "r.h5"
+    job = begin(start, log)
+    # Itself on top of itself: the lock file, open for writing below, is not in the way.
+    subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
+    fails_in_order(job, log)
+    assert "Read-only" in job.errors
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+    goes_on(start, small, log)
+
+
+@pytest.mark.parametrize("p", [0, 2])
+def test_no_larger_files(start: Start, small: Path, p: int) -> None:
+    """A limit on the size of files, for those who may not mount: the log outgrows it."""
+    log = small.parent / "out" / "r.h5"
+    small.write_text(small.read_text().replace("every = 7", "every = 4\niterates = true"))
+    log.parent.mkdir()
+    ist_mpi.run({**load(small).to_dict(), "run": {"rounds": 100}}, out=log)
+    largest = log.stat().st_size
+    log.unlink()
+    often = ["--set", "run.checkpoint_every=0.05"]
+    arguments = ["run", "small.toml", "--out", str(log), *often]
+    job = start(p, *arguments, hurry=0.0, pause=0.004, largest_file=largest)
+    fails_in_order(job, log)
+    nothing_left(log)
+    goes_on(start, small, log)
+
+
+def test_vanished(start: Start, small: Path) -> None:
+    log = small.parent / "out" / "r.h5"
+    job = begin(start, log)
+    shutil.move(log.parent, small.parent / "elsewhere")
+    assert job.wait(60) == FAILED, job.errors
+    assert len(job.complaints) == 1, job.errors
+    assert not log.parent.exists()
+    whole(small.parent / "elsewhere" / "r.h5")
+    goes_on(start, small, small.parent / "elsewhere" / "r.h5")

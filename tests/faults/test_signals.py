@@ -1,0 +1,137 @@
+"""Asked to stop: after the same round on every rank, with a checkpoint, code 75."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Start
+from launched import FULL, Job
+from test_kills import same
+
+import ist_mpi
+from ist_mpi import checkpoint, runlog
+
+SIGNALS = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
+WHOM: list[tuple[int, int | None]] = [(0, None), (2, None), (3, 2)]
+CASES = [(number, p, rank) for number in SIGNALS for p, rank in WHOM]
+if not FULL:
+    CASES = [case for at, case in enumerate(CASES) if at in (0, 4, 8, 5)]
+STOPPED, INTERRUPTED = 75, 130
+
+
+def log_of(small: Path) -> Path:
+    return small.parent / "r.h5"
+
+
+def under_way(log: Path) -> bool:
+    return bool(checkpoint.rounds(checkpoint.folder_of(log)))
+
+
+def run(start: Start, p: int, *more: str, **drive: float) -> Job:
+    arguments = ["run", "small.toml", "--out", "r.h5", "--set", "run.checkpoint_every=0.05", *more]
+    return start(p, *arguments, **{"hurry": 0.0, "pause": 0.01, **drive})
+
+
+def goes_on_to_the_same_end(start: Start, small: Path, p: int = 2) -> None:
+    job = start(p, "resume", "r.h5")
+    assert job.wait() == 0, job.errors
+    same(runlog.open_run(log_of(small)), ist_mpi.run(small))
+
+
+@pytest.mark.parametrize(("number", "p", "rank"), CASES)
+def test_in_the_main_loop(start: Start, small: Path, number: int, p: int, rank: int | None) -> None:
+    job = run(start, p)
+    assert job.until(lambda: under_way(log_of(small)))
+    began = time.monotonic()
+    job.signal(number, rank)
+    assert job.wait(60) == STOPPED, job.errors
+    assert time.monotonic() - began < 20
+    stopped = runlog.open_run(log_of(small))
+    assert (stopped.status, stopped.stop_reason) == ("stopped", signal.Signals(number).name)
+    assert "Traceback" not in job.errors
+    goes_on_to_the_same_end(start, small, p=1)
+
+
+def test_ctrl_c_reaches_everybody_twice(start: Start, small: Path) -> None:
+    """The terminal sends it to all, and mpiexec passes its own on: that is one request."""
+    job = run(start, 2)
+    assert job.until(lambda: under_way(log_of(small)))
+    for rank in (0, 1):
+        job.signal(signal.SIGINT, rank)
+    job.signal(signal.SIGINT)
+    assert job.wait(60) == STOPPED, job.errors
+
+
+@pytest.mark.parametrize("p", [0, 3])
+def test_twice_aborts(start: Start, small: Path, p: int) -> None:
+    job = run(start, p, "--set", "problem.d=400", pause=2.0)
+    assert job.until(lambda: log_of(small).exists())
+    job.signal(signal.SIGINT, rank=0)
+    time.sleep(0.8)
+    job.signal(signal.SIGINT, rank=0)
+    assert job.wait(60) == INTERRUPTED, job.errors
+    assert "Traceback" not in job.errors
+    assert job.errors.count("interrupted") == 1
+    assert runlog.open_run(log_of(small)).status != "finished"
+
+
+def test_during_a_checkpoint(start: Start, small: Path) -> None:
+    """Every checkpoint takes long here; the signal comes in the middle of one."""
+    action = "time.sleep(1.5)"
+    job = run(start, 2, where="checkpoint", rank=1, action=action, stamp="stamp")
+    assert job.until(lambda: (small.parent / "stamp").exists())
+    time.sleep(0.3)
+    job.signal(signal.SIGTERM, rank=1)
+    assert job.wait(60) == STOPPED, job.errors
+    goes_on_to_the_same_end(start, small)
+
+
+def test_during_a_long_kernel(start: Start, small: Path) -> None:
+    """A round of half a second and more in compiled code: the signal waits for its end."""
+    big = ["--set", "problem.d=700", "--set", "problem.n=1", "--set", "method.local_steps=3000"]
+    job = run(start, 0, *big, "--set", "method.step_size=1e-6", pause=0.0)
+    assert job.until(lambda: under_way(log_of(small)))
+    time.sleep(0.5)
+    job.signal(signal.SIGTERM)
+    assert job.wait(100) == STOPPED, job.errors
+    run_ = runlog.open_run(log_of(small))
+    assert run_.status == "stopped"
+    assert checkpoint.newest(checkpoint.folder_of(log_of(small)), None)[0] is not None
+
+
+def test_from_the_handlers_on(start: Start, small: Path) -> None:
+    """As early as there is a handler: the run starts, finds the note, and stops at round 0."""
+    job = Job(0, "-m", "ist_mpi", "run", "small.toml", "--out", "r.h5", folder=small.parent)
+    while not handles(job.process.pid, signal.SIGTERM):
+        assert job.process.poll() is None
+    early = time.monotonic() - job.began
+    job.signal(signal.SIGTERM)
+    assert job.wait(100) == STOPPED, job.errors
+    assert runlog.open_run(log_of(small)).rounds["round"].tolist() == [0]
+    assert checkpoint.rounds(checkpoint.folder_of(log_of(small))) == [0]
+    sys.stderr.write(f"handlers in place after {early:.3f} s\n")
+    goes_on_to_the_same_end(start, small, p=0)
+
+
+def handles(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal, from what Linux tells of it."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            masks = dict(line.split(":\t") for line in file if ":\t" in line)
+    except FileNotFoundError:
+        return False
+    caught = int(masks["SigCgt"], 16)
+    return bool(caught >> (number - 1) & 1) and os.path.exists(f"/proc/{pid}")
+
+
+def test_max_seconds(start: Start, small: Path) -> None:
+    job = run(start, 2, "--set", "run.max_seconds=0.5")
+    assert job.wait(100) == STOPPED, job.errors
+    stopped = runlog.open_run(log_of(small))
+    assert (stopped.status, stopped.stop_reason) == ("stopped", "max_seconds = 0.5")
+    resumed = start(3, "run", "small.toml", "--out", "r.h5", "--resume")
+    assert resumed.wait() == 0, resumed.errors
+    same(runlog.open_run(log_of(small)), ist_mpi.run(small))
