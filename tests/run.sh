@@ -1,6 +1,6 @@
 #!/bin/sh
-# All checks, from nothing: style, types, the serial tests, and the MPI tests on 1, 2, 3 and 4
-# ranks. Ends with a non-zero code if anything fails or if any of the runs has no test.
+# All checks, from nothing: style, types, the serial tests, the faults, and the MPI tests on 1, 2, 3
+# and 4 ranks. Ends with a non-zero code if anything fails or if any of the runs has no test.
 set -eu
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
@@ -17,9 +17,11 @@ ruff format --check .
 step mypy
 mypy
 step serial tests
-timeout -k 10 600 python -m pytest -q --ignore=tests/mpi tests
+timeout -k 10 1500 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults tests
+step faults "(IST_FAULTS=full for all of them)"
+timeout -k 10 900 python -m pytest -q tests/faults
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
-    timeout -k 10 300 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
+    timeout -k 10 600 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
 done
 echo "== all checks passed"
