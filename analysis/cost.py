@@ -204,6 +204,8 @@ def fit(document: Row) -> Model:
     alone = [row for row in rounds if row["p"] == 1]
     if not cold or not alone:
         raise ValueError("no case was measured on one rank: nothing to fit kernels to")
+    if len({row["q"] for row in cold}) < 2 or len({row["d"] for row in alone}) < 2:
+        raise ValueError("one size only: --predict needs cases with several d and block sizes")
     o, L, G = _fitted([link_terms(row) for row in links], [median(row, "time") for row in links])
     sizes = [(1.0, row["q"] * (row["q"] + 1) / 2) for row in cold]
     block = _fitted(sizes, [median(row, "kernel") for row in cold])

@@ -202,7 +202,11 @@ def test_wrong_input_is_one_line(
 ) -> None:
     alone = benchmark(scripts["cost"], truth, 2)
     alone["links"] = []
+    one = benchmark(scripts["cost"], truth, 2)
+    for key in ("kernels", "rounds", "scaling"):
+        one[key] = [row for row in one[key] if row["d"] == 1000]
     cases: dict[str, tuple[str, list[str]]] = {
+        "one size only": (json.dumps(one), ["--predict"]),
         "not a JSON file": ("{", []),
         "not written by ist-mpi bench": ("[]", []),
         "schema version 2": (json.dumps({**alone, "schema_version": 2}), []),
