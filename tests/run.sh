@@ -17,7 +17,10 @@ ruff format --check .
 step mypy
 mypy
 step serial tests
-timeout -k 10 600 python -m pytest -q --ignore=tests/mpi tests
+timeout -k 10 600 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults tests
+step "faults (IST_FAULTS=full: the complete form)"
+[ "${IST_FAULTS:-}" = full ] && limit=14400 || limit=1200
+timeout -k 10 "$limit" python -m pytest -q tests/faults
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
     timeout -k 10 300 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
