@@ -19,6 +19,8 @@ from ist_mpi._version import __version__
 from ist_mpi.errors import ISTError
 from ist_mpi.launcher import launched_rank
 
+INTERRUPTED = 130
+"""Exit code after a second Ctrl-C, as shells have it."""
 STOPPED = 75
 """Exit code of a run that was stopped and can go on."""
 
@@ -357,5 +359,7 @@ def _outcome() -> tuple[int, str]:
     except ISTError as error:
         return error.exit_code, f"ist-mpi: {error}"
     except KeyboardInterrupt:
-        return 130, "ist-mpi: interrupted"
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer makes this of a KeyboardInterrupt
+        return code, "ist-mpi: interrupted"
     return (code if isinstance(code, int) else 0), ""

@@ -13,8 +13,9 @@ import time
 import traceback
 from types import TracebackType
 
-GRACE_SECONDS = 2.0
-"""Between a rank's report and its end, so that the other ranks can report too."""
+GRACE_SECONDS = 5.0
+"""Between a rank's report and its end, so that the other ranks can report too, also one that only
+faulthandler's timer can end."""
 EXIT_CODE = 1
 START_SECONDS = 1800.0
 """Longest time from the start of a program to its problem, data read and all."""
@@ -70,7 +71,7 @@ class Watchdog:
     def _watch(self) -> None:
         seen, since = -1, time.monotonic()
         pause = min(1.0, self._seconds / 4)
-        later = self._seconds + GRACE_SECONDS + 2 * pause
+        later = self._seconds + 3 * pause
         while not self._over.is_set():
             faulthandler.dump_traceback_later(later, exit=True)
             if self._over.wait(pause):
@@ -78,6 +79,7 @@ class Watchdog:
             if _beats[0] != seen:
                 seen, since = _beats[0], time.monotonic()
             elif time.monotonic() - since > self._seconds:
+                faulthandler.dump_traceback_later(2 * GRACE_SECONDS, exit=True)
                 self._report()
                 time.sleep(GRACE_SECONDS)
                 os._exit(EXIT_CODE)
