@@ -14,7 +14,7 @@ def trouble(path: Path) -> str | None:
         return error.strerror or str(error)
 
 
-def write_durably(path: Path, contents: bytes) -> None:
+def write_durably(path: Path, contents: bytes | memoryview) -> None:
     """Write a new file and wait until the disk has it; raises OSError."""
     with path.open("xb") as file:
         file.write(contents)
