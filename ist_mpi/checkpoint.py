@@ -137,11 +137,13 @@ def _write_shard(
         edges = spans(state[name].size, n)
         parts.append(state[name][edges[where.first] : edges[where.last]])
     name = f"workers-{where.first}-{where.last}.bin"
-    entry = _write(unfinished / name, np.concatenate(parts).astype("<f8").tobytes())
+    whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    contents = np.ascontiguousarray(whole, dtype="<f8").data.cast("B")
+    entry = _write(unfinished / name, contents)
     return name, {**entry, "first": where.first, "last": where.last}
 
 
-def _write(path: Path, contents: bytes) -> dict[str, Any]:
+def _write(path: Path, contents: bytes | memoryview) -> dict[str, Any]:
     files.write_durably(path, contents)
     return {"bytes": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
 

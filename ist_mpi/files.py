@@ -99,7 +99,7 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def write_durably(path: Path, contents: bytes) -> None:
+def write_durably(path: Path, contents: bytes | memoryview) -> None:
     """Write a new file and wait until the disk has it; raises OSError."""
     with path.open("xb") as file:
         file.write(contents)

@@ -21,8 +21,9 @@ from ist_mpi.sketches import Blocks
 REPORT_SECONDS = 0.2
 CHECKED = 100
 """Every so many rounds the model is looked at, logged or not: it may have ceased to be finite."""
-CHECKPOINT_SHARE = 0.01
-"""Largest share of the run spent on checkpoints; the time between them stretches to keep it."""
+CHECKPOINT_SHARE = 0.005
+"""Largest share of the run spent on checkpoints, as much again on the log; the time between them
+stretches to keep it."""
 
 
 ENDED = 255
@@ -86,7 +87,7 @@ class Record:
         if start is not None:
             before, self._observed = start.seconds, start.observed
             if log is not None and start.log is not None:
-                log.restore(start.log, start.observed)
+                log.restore(start.log, start.observed, start.round)
                 self._row, self._first = log.last_row(), float(start.log.rounds["gap"][0])
         self._began = time.monotonic() - before
         self._started = time.monotonic()

@@ -40,8 +40,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
 
 COMMIT_SECONDS = 10.0
 """Time between two versions of the file on disk."""
-COMMIT_SHARE = 0.01
-"""Largest share of the run spent on writing it; the time between versions stretches to keep it."""
+COMMIT_SHARE = 0.005
+"""Largest share of the run spent on writing it, as much again on checkpoints; the time between
+versions stretches to keep it."""
 
 Float64 = NDArray[np.float64]
 
@@ -88,16 +89,16 @@ class RunLog:
         self._model = np.array(arrays["model"]["x0"])
         self._next_commit = 0.0
 
-    def restore(self, run: "Run", until: int) -> None:
-        """Begin with the rows, iterates and draws of an earlier log up to round `until`."""
-        keep = run.rounds["round"] <= until
+    def restore(self, run: "Run", observed: int, k: int) -> None:
+        """Begin with an earlier log: rows and iterates up to round `observed`, draws before k."""
+        keep = run.rounds["round"] <= observed
         for name, values in self._rows.items():
             values[:] = run.rounds[name][keep].tolist()
         self._model = np.array(run.model["x"])
         if run.iterates:
             self._iterates = list(run.iterates["x"][keep])
         if run.permutations:
-            made = run.permutations["round"] < until
+            made = run.permutations["round"] < k
             self._draws = [
                 (int(k), pi, offsets)
                 for k, pi, offsets in zip(

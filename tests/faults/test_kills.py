@@ -107,6 +107,7 @@ def test_killed_again_and_again(start: Start, tmp_path: Path, case: str) -> None
         if kills >= KILLS:
             break
         log.unlink()  # finished before all kills: once more
+    print(f"{case}: {kills} kills, the log opened {reader.opened} times")
     assert reader.opened > 20
     assert sorted(path.name for path in tmp_path.glob("r.*")) == ["r.h5"]
     assert not list(tmp_path.glob(".ist-mpi*"))
@@ -138,4 +139,5 @@ def same(found: Any, expected: Any) -> None:
         ours, theirs = getattr(expected, group), getattr(found, group)
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
+            assert value.shape == theirs[name].shape, name
             assert value.tobytes() == theirs[name].tobytes(), name

@@ -1,14 +1,18 @@
 """What a method says is its state is all of it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cases import VARIANTS, configuration
+from test_kills import same
 
-from ist_mpi import api, experiment, methods
+import ist_mpi
+from ist_mpi import api, experiment, methods, signals
 from ist_mpi.config import load
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
+from ist_mpi.record import Record
 
 ROUNDS = 6
 
@@ -73,3 +77,36 @@ def test_forgotten_state_is_noticed(monkeypatch: pytest.MonkeyPatch, declared: b
     monkeypatch.setattr(WithMomentum, "declared", declared)
     monkeypatch.setattr(methods, "IndependentSubnetworkTraining", WithMomentum)
     assert goes_on_exactly("merge") is declared
+
+
+@pytest.mark.parametrize("k", [1, 5, 6, 25])
+def test_the_log_goes_on_from_any_round(
+    k: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also between two logged rounds: no draw is lost, none is there twice."""
+    config = configuration("merge", "n does not divide d")
+    config["log"]["every"] = 4
+    expected = ist_mpi.run(config)
+    log = tmp_path / "run.h5"
+    look = Record.look
+
+    def asked_at_k(self: Record, now: int) -> None:
+        look(self, now)
+        if now == k:
+            monkeypatch.setattr(signals, "requested", lambda: 15)
+
+    with monkeypatch.context() as within:
+        within.setattr(Record, "look", asked_at_k)
+        stopped = ist_mpi.run(config, out=log)
+    assert stopped.status == ("stopped" if k < 25 else "finished")
+    monkeypatch.setattr(signals, "requested", lambda: 0)
+    comm = api.ranks.world()
+    if k < 25:
+        job, problem = api.reopen(comm, log)
+        (found,) = api.results(comm, job, problem, going_on="resume", tell=lambda text: None)
+    else:  # beyond its end
+        config["run"]["rounds"] = 30
+        expected = ist_mpi.run(config)
+        job, problem = api.reopen(comm, log, 30)
+        (found,) = api.results(comm, job, problem, going_on="extend", tell=lambda text: None)
+    same(found, expected)
