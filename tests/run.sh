@@ -17,11 +17,11 @@ ruff format --check .
 step mypy
 mypy
 step serial tests
-timeout -k 10 1500 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults tests
+timeout -k 10 2400 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults tests
 step faults "(IST_FAULTS=full for all of them)"
-timeout -k 10 900 python -m pytest -q tests/faults
+timeout -k 10 1200 python -m pytest -q tests/faults
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
-    timeout -k 10 600 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
+    timeout -k 10 1200 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
 done
 echo "== all checks passed"
