@@ -9,8 +9,8 @@ largest_file : int
 start_seconds, setup_factor : float
     Of the watchdog.
 rank, where, action : int, str, str
-    On that rank, do that (Python code) at that place, see `PLACES`; in round `round` for those of
-    the loop, and then write the time to the file `stamp`.
+    On that rank, do that (Python code) at that place, see `PLACES` and `LOOP`, and before it write
+    the time to the file `stamp`.
 """
 
 import json
@@ -38,7 +38,8 @@ PLACES = {
     "loaded": ("ist_mpi.cli", "main"),
 }
 """Functions before which the fault strikes; ``start`` is before MPI, among the imports."""
-LOOP = ("before", "inside", "after")
+LOOP = {"before": 20, "inside": 20, "after": 5}
+"""Those of the loop, and the call in which the fault strikes; rows are looked at, not rounds."""
 
 
 def strike() -> None:
@@ -69,7 +70,7 @@ def build_in(place: str) -> None:
 
     def faulty(*arguments: Any, **named: Any) -> Any:
         calls[0] += 1
-        if place not in LOOP or calls[0] == DRIVE.get("round", 20):
+        if place not in LOOP or calls[0] == LOOP[place]:
             strike()
         return function(*arguments, **named)
 

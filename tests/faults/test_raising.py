@@ -72,7 +72,8 @@ def struck(
     arguments = ["run", "small.toml", "--out", "r.h5", "--set", "run.rounds=60", *more]
     arguments += ["--set", "run.checkpoint_every=0.2"]
     fault = {"where": place, "action": action, "rank": rank, "stamp": str(stamp)}
-    hurry = {} if place == "start" else {"hurry": 0.0}  # which loads MPI
+    # which loads MPI; and a run long enough for checkpoints, however fast the machine
+    hurry = {} if place == "start" else {"hurry": 0.0, "pause": 0.05}
     job = start(3, *arguments, **hurry, **fault, **drive)
     code = job.wait(120)
     assert stamp.exists(), "the fault did not strike"
