@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from ist_mpi.errors import LockedError
 
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
+_TRIES, _PAUSE = 5, 0.02
+"""How often a lock is asked for, seconds between: whoever only looks at it has it for an instant."""
 
 
 def path_of(log: Path) -> Path:
@@ -40,7 +43,7 @@ def locked(log: Path) -> Iterator[None]:
     handle, held = _acquire(path)
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_whoami()).encode(), 0)
+        os.pwrite(handle, json.dumps(whoami()).encode(), 0)
         yield
     finally:
         with suppress(OSError):  # on a disk that has failed; the lock itself goes with the handle
@@ -48,8 +51,35 @@ def locked(log: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def holder(log: Path) -> str | None:
+    """Who is writing a log now, in words; None: nobody. No run is disturbed by the question.
+
+    On a file system without locks this is whoever left a lock file behind, alive or not.
+    """
+    path = path_of(log)
+    without = _without_locks(path)
+    if without.exists():
+        return _who(without)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # most often there is none
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _who(path) if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    finally:
+        os.close(handle)
+    return None
+
+
+def _without_locks(path: Path) -> Path:
+    return path.with_suffix(".locked")
+
+
 def _acquire(path: Path) -> tuple[int, Path]:
     """The lock file, open and ours, and its path."""
+    tries = _TRIES
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -60,7 +90,11 @@ def _acquire(path: Path) -> tuple[int, Path]:
                 return _create(path)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise _taken(path, "it ends when that run does") from error
+            tries -= 1
+            if not tries:
+                raise _taken(path, "it ends when that run does") from error
+            time.sleep(_PAUSE)
+            continue
         if _is_still(path, handle):
             return handle, path
         os.close(handle)  # removed by the run that had it, between our open and our lock
@@ -72,7 +106,7 @@ def _create(path: Path) -> tuple[int, Path]:
     """
     with suppress(OSError):
         path.unlink()
-    path = path.with_suffix(".locked")
+    path = _without_locks(path)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError as error:
@@ -87,16 +121,22 @@ def _is_still(path: Path, handle: int) -> bool:
         return False
 
 
-def _whoami() -> dict[str, str | int]:
+def whoami() -> dict[str, str | int]:
+    """This process: host, pid, SLURM job."""
     job = os.environ.get("SLURM_JOB_ID", "")
     return {"host": platform.node(), "pid": os.getpid(), "slurm_job_id": job}
 
 
 def _taken(path: Path, remedy: str) -> LockedError:
+    log = path.with_suffix("")
+    return LockedError(f"{log}: {_who(path)} is writing this log ({remedy})")
+
+
+def _who(path: Path) -> str:
+    """Whom a lock file names."""
     try:
         holder = json.loads(path.read_text())
         who = f"process {holder['pid']} on {holder['host']}"
-        who += f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else ""
+        return who + (f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else "")
     except (OSError, ValueError, KeyError, TypeError):
-        who = "another process"
-    return LockedError(f"{path.with_suffix('')}: {who} is writing this log ({remedy})")
+        return "another process"
