@@ -50,7 +50,7 @@ Where things are, from the ground up (a module imports only from those above it)
     verdict       theory in plain words
     foresight     the theory command
     bench/        the bench command: what a round costs beside its floors
-    report        what people read
+    report/       what people read
     cli           the commands
 
 Importing the package does not start MPI; running something does.

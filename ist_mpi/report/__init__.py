@@ -1,0 +1,37 @@
+"""What people read: progress, summaries, and the tables of the commands.
+
+text        numbers, times, tables of facts; JSON
+progress    where the run of this process stands
+runs        what a log says
+plans       what a run would be and need
+theory      the constants
+judgement   what verify found
+benchmarks  what bench measured
+health      what doctor found
+"""
+
+from ist_mpi.report.benchmarks import show_bench
+from ist_mpi.report.health import health
+from ist_mpi.report.judgement import show_findings
+from ist_mpi.report.plans import show_plan
+from ist_mpi.report.progress import ProgressReport
+from ist_mpi.report.runs import info, info_json, show_outcome, summary
+from ist_mpi.report.text import console, duration, number, to_json
+from ist_mpi.report.theory import show_foresight
+
+__all__ = [
+    "ProgressReport",
+    "console",
+    "duration",
+    "health",
+    "info",
+    "info_json",
+    "number",
+    "show_bench",
+    "show_findings",
+    "show_foresight",
+    "show_outcome",
+    "show_plan",
+    "summary",
+    "to_json",
+]
