@@ -50,7 +50,10 @@ Where things are, from the ground up (a module imports only from those above it)
     verdict       theory in plain words
     foresight     the theory command
     bench/        the bench command: what a round costs beside its floors
+    sweep/        many runs, each of them made once
     report/       what people read
+    telling       what the commands that train say
+    cli_sweep     the commands of a sweep
     cli           the commands
 
 Importing the package does not start MPI; running something does.

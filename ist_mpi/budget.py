@@ -1,5 +1,6 @@
 """What a run needs: memory, disk, messages; refused before it starts where it cannot fit."""
 
+import functools
 import shutil
 import time
 from pathlib import Path
@@ -151,19 +152,27 @@ def seconds_per_round(config: Config, facts: Facts, size: int) -> float:
     """A rough time of a round: the kernel, timed here on a made-up block, plus the messages."""
     method, n, d = config.method, facts.n, facts.d
     q, _ = block_sizes(method, n, d)
-    sample = min(d, 1024)
-    L, x, out = np.ones((1, sample, sample)), np.ones(sample), np.empty(sample)
-    kernels.rows_product(L[0], x, out)
-    began = time.perf_counter()
-    kernels.rows_product(L[0], x, out)
-    per_entry = (time.perf_counter() - began) / sample**2
     entries = d * q if method.name != "ist" else method.local_steps * q * q
     if facts.stored.kind != "matrix":  # twice the samples' entries on the block, or on all
         entries = method.local_steps * 2 * facts.stored.entries * (q if method.name == "ist" else d)
         entries = entries // d
     gather = 3.0  # reading scattered entries costs about three times reading a row
     message = 5e-6 if size > 1 else 0.0
-    return -(-n // size) * entries * per_entry * gather + 20e-6 + 3 * message
+    return -(-n // size) * entries * seconds_per_entry(d) * gather + 20e-6 + 3 * message
+
+
+def seconds_per_entry(d: int) -> float:
+    """The time that an entry of a d × d matrix takes in a product with it, measured here once."""
+    return _timed(min(d, 1024))
+
+
+@functools.cache
+def _timed(sample: int) -> float:
+    L, x, out = np.ones((1, sample, sample)), np.ones(sample), np.empty(sample)
+    kernels.rows_product(L[0], x, out)
+    began = time.perf_counter()
+    kernels.rows_product(L[0], x, out)
+    return (time.perf_counter() - began) / sample**2
 
 
 def size_text(count: float) -> str:

@@ -8,21 +8,20 @@ the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all r
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext, redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ist_mpi import cli_sweep
 from ist_mpi._version import __version__
 from ist_mpi.errors import ISTError
 from ist_mpi.launcher import launched_rank
+from ist_mpi.telling import progress, say, show
 
 INTERRUPTED = 130
 """Exit code after a second Ctrl-C, as shells have it."""
-STOPPED = 75
-"""Exit code of a run that was stopped and can go on."""
 
 app = typer.Typer(
     name="ist-mpi",
@@ -33,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_sweep.app, name="sweep")
 
 
 def _print_version(wanted: bool) -> None:
@@ -108,17 +108,17 @@ def run(
         speaks = comm.rank == 0
         if speaks:
             for caution in job.config.cautions():
-                _say(f"caution: {caution}")
+                say(f"caution: {caution}")
         if dry_run:
             checked = api.rehearse(comm, job, problem)
             if speaks:
                 logs = list(job.outs.values())
                 report.show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
-        with _progress(comm, config.stem, job) as watch:
-            runs = api.results(comm, job, problem, force, watch, going_on, _say)
+        with progress(comm, config.stem, job) as watch:
+            runs = api.results(comm, job, problem, force, watch, going_on, say)
             del problem  # so that only `results` has it, and can let go of it
-            code = _show(comm, job, runs)
+            code = show(comm, job, runs)
     raise typer.Exit(code)
 
 
@@ -152,39 +152,11 @@ def _go_on(log: Path, rounds: int | None) -> None:
 
         job, problem = api.reopen(comm, log, rounds)
         going_on: api.GoingOn = "resume" if rounds is None else "extend"
-        with _progress(comm, log.stem, job) as watch:
-            runs = api.results(comm, job, problem, False, watch, going_on, _say)
+        with progress(comm, log.stem, job) as watch:
+            runs = api.results(comm, job, problem, False, watch, going_on, say)
             del problem
-            code = _show(comm, job, runs)
+            code = show(comm, job, runs)
     raise typer.Exit(code)
-
-
-def _progress(comm: Any, label: str, job: Any) -> Any:
-    """The progress shown on rank 0, as a context."""
-    from ist_mpi import report
-
-    return report.ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
-
-
-def _show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
-    """Make the runs of a job and show what came out; the exit code; collective."""
-    from ist_mpi import report
-
-    statuses = [status for _, status in job.done]
-    for log, status in job.done if comm.rank == 0 else ():
-        _say(f"{log}: {status} already, nothing to do")
-    for result in runs:
-        statuses.append(result.status)
-        if comm.rank == 0:
-            report.show_outcome(result)
-    if "stopped" in statuses:
-        return STOPPED
-    return 1 if "failed" in statuses else 0
-
-
-def _say(text: str) -> None:
-    """A line for people, beside what the command prints."""
-    print(f"ist-mpi: {text}", file=sys.stderr, flush=True)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from ist_mpi.errors import LockedError
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
 _TRIES, _PAUSE = 5, 0.02
-"""How often a lock is asked for, seconds between: whoever only looks at it has it for an instant."""
+"""How often a lock is asked for, seconds between: whoever only looks has it for an instant."""
 
 
 def path_of(log: Path) -> Path:

@@ -52,7 +52,10 @@ LAYERS = [
     ["runner", "continuation"],
     ["api", "doctor", "verdict"],
     ["foresight", "bench"],
+    ["sweep"],
     ["report"],
+    ["telling"],
+    ["cli_sweep"],
     ["cli"],
     ["__main__"],
 ]
@@ -63,7 +66,7 @@ DOORS = {
     "mpi4py": {"exchange"},
     "sklearn": {"problems"},
     "pydantic": {"config"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_sweep"},
     "rich": {"report"},
 }
 

@@ -91,7 +91,8 @@ class Sweep(NamedTuple):
                 found.append(self.config(index))
             except InputError as error:
                 faulty.add(index, error)
-        faulty.complain(self)
+        if wrong := faulty.error(self):
+            raise wrong
         return found
 
 
@@ -106,13 +107,14 @@ class Alike:
         for fault in error.faults:
             self._faults.setdefault(fault, []).append(index)
 
-    def complain(self, sweep: Sweep) -> None:
-        """Raise an InputError if there is any fault."""
-        if self._faults:
-            raise InputError(
-                fault._replace(where=f"{sweep.label(indices)}: {fault.where}")
-                for fault, indices in self._faults.items()
-            )
+    def error(self, sweep: Sweep) -> InputError | None:
+        """All of them as one error that names the points; None: there are none."""
+        if not self._faults:
+            return None
+        return InputError(
+            fault._replace(where=f"{sweep.label(indices)}: {fault.where}")
+            for fault, indices in self._faults.items()
+        )
 
 
 def read_sweep(path: str | Path) -> Sweep:

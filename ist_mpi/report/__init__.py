@@ -8,6 +8,7 @@ theory      the constants
 judgement   what verify found
 benchmarks  what bench measured
 health      what doctor found
+sweeps      what there is of a sweep
 """
 
 from ist_mpi.report.benchmarks import show_bench
@@ -16,6 +17,12 @@ from ist_mpi.report.judgement import show_findings
 from ist_mpi.report.plans import show_plan
 from ist_mpi.report.progress import ProgressReport
 from ist_mpi.report.runs import info, info_json, show_outcome, summary
+from ist_mpi.report.sweeps import (
+    show_sweep_end,
+    show_sweep_plan,
+    show_sweep_status,
+    sweep_document,
+)
 from ist_mpi.report.text import console, duration, number, to_json
 from ist_mpi.report.theory import show_foresight
 
@@ -32,6 +39,10 @@ __all__ = [
     "show_foresight",
     "show_outcome",
     "show_plan",
+    "show_sweep_end",
+    "show_sweep_plan",
+    "show_sweep_status",
     "summary",
+    "sweep_document",
     "to_json",
 ]
