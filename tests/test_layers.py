@@ -50,7 +50,7 @@ LAYERS = [
     ["budget", "experiment"],
     ["choice", "opening", "record"],
     ["runner", "continuation"],
-    ["api", "doctor", "verdict"],
+    ["api", "doctor", "verdict", "slurm"],
     ["foresight", "bench"],
     ["report"],
     ["cli"],
