@@ -50,7 +50,7 @@ LAYERS = [
     ["budget", "experiment"],
     ["choice", "opening", "record"],
     ["runner", "continuation"],
-    ["api", "doctor", "verdict", "slurm"],
+    ["api", "doctor", "verdict", "compiling", "slurm"],
     ["foresight", "bench"],
     ["report"],
     ["cli"],
