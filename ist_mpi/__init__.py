@@ -48,11 +48,13 @@ Where things are, from the ground up (a module imports only from those above it)
     api           run() and its checks
     doctor        the health of an installation
     verdict       theory in plain words
+    slurm/        batch jobs
     foresight     the theory command
     bench/        the bench command: what a round costs beside its floors
     sweep/        many runs, each of them made once
     report/       what people read
     telling       what the commands that train say
+    cli_options   options that commands share
     cli_sweep     the commands of a sweep
     cli           the commands
 

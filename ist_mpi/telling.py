@@ -14,6 +14,15 @@ def say(text: str) -> None:
     print(f"ist-mpi: {text}", file=sys.stderr, flush=True)
 
 
+def warn(comm: Any, cautions: list[str]) -> None:
+    """Say once what is allowed but seldom meant, crowded hosts too; collective."""
+    from ist_mpi.exchange import ranks
+
+    census = ranks.census(comm)
+    for caution in cautions + ranks.crowded(census) if comm.rank == 0 else ():
+        say(f"caution: {caution}")
+
+
 def progress(comm: Any, label: str, job: Any) -> Any:
     """The progress shown on rank 0, as a context."""
     from ist_mpi import report

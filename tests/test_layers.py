@@ -50,11 +50,11 @@ LAYERS = [
     ["budget", "experiment"],
     ["choice", "opening", "record"],
     ["runner", "continuation"],
-    ["api", "doctor", "verdict"],
+    ["api", "doctor", "verdict", "compiling", "slurm"],
     ["foresight", "bench"],
     ["sweep"],
     ["report"],
-    ["telling"],
+    ["telling", "cli_options"],
     ["cli_sweep"],
     ["cli"],
     ["__main__"],
@@ -66,7 +66,7 @@ DOORS = {
     "mpi4py": {"exchange"},
     "sklearn": {"problems"},
     "pydantic": {"config"},
-    "typer": {"cli", "cli_sweep"},
+    "typer": {"cli", "cli_options", "cli_sweep"},
     "rich": {"report"},
 }
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ist_mpi import budget
 from ist_mpi.config import Config
-from ist_mpi.constants import wish_of_run
+from ist_mpi.constants import Effort, effort_seconds, wish_of_run
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sweep.points import Plan
 from ist_mpi.sweep.standing import Standing
@@ -61,8 +61,10 @@ def predict(
     costs = {}
     for point in plan.points:
         known = facts[point.index]
-        seconds = START + _setup_seconds(known, size) + ratio * rounds[point.index]
-        costs[point.index] = _cost(point.config, known, size, seconds)
+        effort, _ = wish_of_run(point.config, known)
+        seconds = START + _setup_seconds(known, size) + effort_seconds(effort, known)
+        seconds += ratio * rounds[point.index]
+        costs[point.index] = _cost(point.config, known, size, effort, seconds)
     rate = 8e-9 / budget.seconds_per_entry(1024)
     basis = (
         f"the rounds of {len(ratios)} finished run(s) of this sweep, {ratio:.2g} times the model; "
@@ -89,9 +91,8 @@ def _setup_seconds(facts: Facts, size: int) -> float:
     return (2 * made + 1) * facts.d**3 / FLOPS
 
 
-def _cost(config: Config, facts: Facts, size: int, seconds: float) -> Cost:
+def _cost(config: Config, facts: Facts, size: int, effort: Effort, seconds: float) -> Cost:
     needs = budget.estimate(config, facts, size)
-    wanted, _ = wish_of_run(config, facts)
-    needs = budget.with_theory(needs, wanted, config, facts, size)
+    needs = budget.with_theory(needs, effort, config, facts, size)
     memory = size * (needs.memory + needs.theory) + needs.memory_root - needs.memory + needs.shared
     return Cost(seconds, memory, needs.log)
