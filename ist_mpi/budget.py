@@ -23,6 +23,8 @@ FLOAT = 8
 INTEGER = 4
 OTHER_BYTES = 64 << 10
 """Of a log: attributes and HDF5's own structures."""
+TIMED_BYTES = 64 << 20
+"""Of matrices that are read to learn how fast that goes."""
 THEORY_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 11, "dense": 15, "full": 40}
 """Of d × d numbers that a rank has at once for the constants of theory. Measured at d = 600 and
 1000, the most of any method: 11 with the workspace of eigenvectors, 15 for θ, 39 for γ_max and the
@@ -158,21 +160,27 @@ def seconds_per_round(config: Config, facts: Facts, size: int) -> float:
         entries = entries // d
     gather = 3.0  # reading scattered entries costs about three times reading a row
     message = 5e-6 if size > 1 else 0.0
-    return -(-n // size) * entries * seconds_per_entry(d) * gather + 20e-6 + 3 * message
+    distinct = 1 if facts.homogeneous else -(-n // size)
+    return -(-n // size) * entries * seconds_per_entry(d, distinct) * gather + 20e-6 + 3 * message
 
 
-def seconds_per_entry(d: int) -> float:
-    """The time that an entry of a d × d matrix takes in a product with it, measured here once."""
-    return _timed(min(d, 1024))
+def seconds_per_entry(d: int, distinct: int) -> float:
+    """The time of an entry of a d × d matrix in products with one after another; measured here.
+
+    As many as there are, up to `TIMED_BYTES` of them: more do not fit into a cache anyway.
+    """
+    sample = min(d, 1024)
+    return _timed(sample, max(1, min(distinct, TIMED_BYTES // (FLOAT * sample**2))))
 
 
 @functools.cache
-def _timed(sample: int) -> float:
-    L, x, out = np.ones((1, sample, sample)), np.ones(sample), np.empty(sample)
+def _timed(sample: int, count: int) -> float:
+    L, x, out = np.ones((count, sample, sample)), np.ones(sample), np.empty(sample)
     kernels.rows_product(L[0], x, out)
     began = time.perf_counter()
-    kernels.rows_product(L[0], x, out)
-    return (time.perf_counter() - began) / sample**2
+    for matrix in L:
+        kernels.rows_product(matrix, x, out)
+    return (time.perf_counter() - began) / L.size
 
 
 def size_text(count: float) -> str:

@@ -79,7 +79,8 @@ def show_sweep_status(plan: Plan, standings: Standings, everything: bool) -> Non
     for word, meaning in WORDS.items():
         which = [p.index for p in plan.points if standings[p.index].word == word]
         if which:
-            points = f"points {ranges(which)}" if len(which) < len(plan.points) else "all"
+            points = "point" if len(which) == 1 else "points"
+            points = f"{points} {ranges(which)}" if len(which) < len(plan.points) else "all"
             facts.add_row(word, f"{len(which)} ({meaning}): {points}")
     facts.add_row("runs", str(len(plan.points)))
     screen.print(facts)

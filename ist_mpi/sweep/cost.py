@@ -65,7 +65,7 @@ def predict(
         seconds = START + _setup_seconds(known, size) + effort_seconds(effort, known)
         seconds += ratio * rounds[point.index]
         costs[point.index] = _cost(point.config, known, size, effort, seconds)
-    rate = 8e-9 / budget.seconds_per_entry(1024)
+    rate = 8e-9 / budget.seconds_per_entry(1024, 8)
     basis = (
         f"the rounds of {len(ratios)} finished run(s) of this sweep, {ratio:.2g} times the model; "
         if ratios
@@ -79,7 +79,7 @@ def _rounds_seconds(config: Config, facts: Facts, size: int) -> float:
     run, d = config.run, facts.d
     entries = d * d if facts.stored.kind == "matrix" else 2 * facts.n * facts.stored.entries
     logged = run.rounds // config.log.every + 2
-    measuring = logged * entries / size * budget.seconds_per_entry(d)
+    measuring = logged * entries / size * budget.seconds_per_entry(d, 1)
     return run.rounds * budget.seconds_per_round(config, facts, size) + measuring
 
 
