@@ -50,7 +50,7 @@ LAYERS = [
     ["budget", "experiment"],
     ["choice", "opening", "record"],
     ["runner", "continuation"],
-    ["api", "doctor", "verdict"],
+    ["api", "doctor", "verdict", "watching"],
     ["foresight", "bench"],
     ["report"],
     ["cli"],
@@ -65,6 +65,7 @@ DOORS = {
     "pydantic": {"config"},
     "typer": {"cli"},
     "rich": {"report"},
+    "plotille": {"report"},
 }
 
 
