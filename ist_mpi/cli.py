@@ -1,4 +1,4 @@
-"""The commands: ``ist-mpi run``, ``resume``, ``theory``, ``verify``, ``info`` and the others.
+"""The commands: ``ist-mpi run``, ``resume``, ``watch``, ``theory``, ``verify`` and the others.
 
 Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
 is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
@@ -7,6 +7,7 @@ the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all r
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
@@ -362,6 +363,42 @@ def info(
         print(report.info_json(found))
     else:
         report.console().print(report.info(found))
+
+
+@app.command()
+def watch(
+    log: Annotated[Path, typer.Argument(help="The log of a run, which need not exist yet.")],
+    interval: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="When the run stops, or is killed, wait for it to be taken up again."
+        ),
+    ] = False,
+) -> None:
+    """Follow a run of another process, here or on a shared file system, until it ends.
+
+    Only ever reads. Exit codes: as the run's, 0 finished, 1 failed, 75 stopped or killed; 0 also
+    for a run that goes on, with --once; 65 a damaged log; 130 after Ctrl-C.
+    """
+    # A view leaves a terminal as it found it, also when it is asked to end.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        from ist_mpi import report, watching
+
+        moment = report.follow(watching.Watch(log), interval, once, follow)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)  # past typer, and in silence: this is how one leaves
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    if moment.state in watching.EXIT_CODES:
+        raise typer.Exit(watching.EXIT_CODES[moment.state])
+    if moment.run is None:
+        raise typer.Exit(2)
 
 
 @app.command()

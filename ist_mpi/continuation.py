@@ -179,7 +179,7 @@ def examine(config: Config, log: Path) -> tuple[str, Run | None]:
         kept, _ = checkpoint.newest(checkpoint.folder_of(log), config.run_id())
         return "absent" if kept is None else "unfinished", None
     try:
-        run = runlog.open_run(log)
+        run = runlog.open_run(log, bulk=False)
     except InputError:
         if checkpoint.newest(checkpoint.folder_of(log), None)[0] is None:
             raise

@@ -50,7 +50,7 @@ LAYERS = [
     ["budget", "experiment"],
     ["choice", "opening", "record"],
     ["runner", "continuation"],
-    ["api", "doctor", "verdict", "compiling", "slurm"],
+    ["api", "doctor", "verdict", "watching", "compiling", "slurm"],
     ["foresight", "bench"],
     ["sweep"],
     ["report"],
@@ -68,6 +68,7 @@ DOORS = {
     "pydantic": {"config"},
     "typer": {"cli", "cli_options", "cli_sweep"},
     "rich": {"report"},
+    "plotille": {"report"},
 }
 
 

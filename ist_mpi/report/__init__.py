@@ -5,6 +5,8 @@ progress    where the run of this process stands
 runs        what a log says
 plans       what a run would be and need
 theory      the constants
+live        the log of another process's run, again and again
+plot        a curve in a terminal
 judgement   what verify found
 benchmarks  what bench measured
 health      what doctor found
@@ -14,6 +16,7 @@ sweeps      what there is of a sweep
 from ist_mpi.report.benchmarks import show_bench
 from ist_mpi.report.health import health
 from ist_mpi.report.judgement import show_findings
+from ist_mpi.report.live import LiveReport, follow
 from ist_mpi.report.plans import show_plan
 from ist_mpi.report.progress import ProgressReport
 from ist_mpi.report.runs import info, info_json, show_outcome, summary
@@ -27,9 +30,11 @@ from ist_mpi.report.text import console, duration, number, to_json
 from ist_mpi.report.theory import show_foresight
 
 __all__ = [
+    "LiveReport",
     "ProgressReport",
     "console",
     "duration",
+    "follow",
     "health",
     "info",
     "info_json",

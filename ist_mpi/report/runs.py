@@ -28,7 +28,8 @@ def summary(run: Run) -> Table:
     """How a run ended."""
     row = last_row(run)
     table = facts_table()
-    table.add_row("status", f"{run.status} ({run.stop_reason})")
+    why = f" ({run.stop_reason})" if run.stop_reason else ""
+    table.add_row("status", f"{run.status}{why}")
     table.add_row("rounds", f"{row['round']} in {duration(row['seconds'])}")
     table.add_row("rounds per second", f"{rounds_per_second(run):.0f}")
     measuring = run.attributes.get("seconds_measuring")
