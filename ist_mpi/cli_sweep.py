@@ -1,5 +1,6 @@
 """The commands of a sweep: ``ist-mpi sweep plan``, ``run``, ``status`` and ``submit``."""
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -40,6 +41,7 @@ Jobs = Annotated[int, typer.Option(min=1, metavar="J", help="Runs at a time.")]
 Ranks = Annotated[int, typer.Option(min=1, metavar="P", help="Ranks of each run, by mpiexec.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every point in the table.")]
 RUNS = Path("results/runs")
+"""Where the logs of all sweeps are, unless another folder is named."""
 
 
 @app.command()
@@ -172,6 +174,9 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     if not missing and words:
         over = [f"{words.count(word)} {word}" for word in sweeps.WORDS if word in words]
         say(f"{sweep}: already {', '.join(over)}")
+    cores = len(os.sched_getaffinity(0))
+    if (count := min(jobs, len(wanted)) * ranks) > cores:
+        say(f"caution: {count} ranks at a time on {cores} usable core(s)")
     ended = 0
 
     def tell(point: Any, standing: Any) -> None:

@@ -54,6 +54,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     return sweep
 
 
+def plan_of(sweep: Path) -> sweeps.Plan:
+    return sweeps.plan(sweep, FOLDER)
+
+
 def command(*words: str) -> tuple[int, str]:
     """Exit code and output of a command in this process; an error is raised.
 
@@ -87,7 +91,7 @@ def logs() -> dict[str, bytes]:
 
 def test_a_run_is_named_by_what_it_is(write: Any) -> None:
     """The name is the run_id that `run --set` writes into its log."""
-    found = sweeps.plan(write("[grid]\nmethod.step_size = [1e-3, 2e-3]\nrun.seed = [3, 4]"))
+    found = plan_of(write("[grid]\nmethod.step_size = [1e-3, 2e-3]\nrun.seed = [3, 4]"))
     by_hand = load("base.toml", ["method.step_size=0.002", "run.seed=3"])
     run = ist_mpi.run(by_hand, out="by_hand.h5")
     assert found.points[2].log == FOLDER / f"{run.attributes['run_id']}.h5"
@@ -99,7 +103,7 @@ def test_the_same_run_twice_is_merged(write: Any) -> None:
     path = write(
         '[grid]\nmethod.step_size = [1e-3, 2e-3, 0.001]\nrun.exchange = ["server", "auto"]'
     )
-    found = sweeps.plan(path)
+    found = plan_of(path)
     assert [point.index for point in found.points] == [0, 2]
     assert found.merged == {1: 0, 3: 2, 4: 0, 5: 0}
     _, output = command("sweep", "plan", str(path))
@@ -127,7 +131,7 @@ def test_a_run_is_that_of_run(write: Any) -> None:
     """The same model and rows as the configuration run by itself."""
     path = write("[grid]\nmethod.step_size = [1e-3]\nrun.seed = [8]")
     command("sweep", "run", str(path), "--index", "0")
-    made = ist_mpi.open_run(sweeps.plan(path).points[0].log)
+    made = ist_mpi.open_run(plan_of(path).points[0].log)
     alone = ist_mpi.run(load("base.toml", ["run.seed=8"]))
     assert made.x.tobytes() == alone.x.tobytes()
     for name in set(made.rounds) - {"seconds"}:
@@ -144,7 +148,7 @@ def test_wrong_input_runs_nothing(write: Any) -> None:
     path = write("[grid]\nrun.seed = [0, 1]")
     with pytest.raises(InputError, match=r"--index: got 2; expected .* from 0 to 1"):
         command("sweep", "run", str(path), "--index", "2")
-    digest = sweeps.plan(path).sweep.digest
+    digest = plan_of(path).sweep.digest
     path = write("[grid]\nrun.seed = [1, 0]")
     with pytest.raises(InputError, match="submit anew"):
         command("sweep", "run", str(path), "--index", "0", "--expect", digest)
@@ -196,7 +200,7 @@ def test_a_step_size_of_theory(write: Any) -> None:
         method.step_size = ["theory"]
         """
     )
-    point = sweeps.plan(path).points[0]
+    point = plan_of(path).points[0]
     stopping = load(point.config, ["run.max_seconds=1e-9"])
     log = point.log
     from ist_mpi import api
@@ -225,7 +229,7 @@ def test_one_failing_run_does_not_stop_the_others(write: Any) -> None:
     path = write(
         "[set]\nrun.rounds = 3000\n[grid]\nrun.seed = '0:3'\nmethod.step_size = [1e-3, 1.0]"
     )
-    in_the_way = sweeps.plan(path).points[2].log
+    in_the_way = plan_of(path).points[2].log
     in_the_way.mkdir(parents=True)
     done = _sweep("run", str(path), "--jobs", "2")
     assert done.returncode == 1, done.stderr
@@ -272,7 +276,7 @@ def test_runs_on_ranks(write: Any) -> None:
     path = write("[grid]\nrun.seed = [0]")
     done = _sweep("run", str(path), "--ranks", "2")
     assert done.returncode == 0, done.stderr
-    run = ist_mpi.open_run(sweeps.plan(path).points[0].log)
+    run = ist_mpi.open_run(plan_of(path).points[0].log)
     assert run.attributes["ranks"] == 2
     assert run.x.tobytes() == ist_mpi.run("base.toml").x.tobytes()
 
@@ -311,7 +315,7 @@ def _until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 def test_a_killed_run_is_not_running(write: Any) -> None:
     """Its lock says so at once; and it can be gone on with."""
     path = write(LONG)
-    log = sweeps.plan(path).points[1].log
+    log = plan_of(path).points[1].log
     process = _begin(path, "--index", "1")
     _until(lambda: attempts.path_of(log).exists())
     assert states(path)[1] == "running"  # also before there is a log
@@ -346,7 +350,7 @@ def test_stopping_all(write: Any) -> None:
     assert code == 0
     assert "going on after round" in output
     run = ist_mpi.open_run(found[0]["log"])
-    whole = ist_mpi.run(sweeps.plan(path).points[0].config)
+    whole = ist_mpi.run(plan_of(path).points[0].config)
     assert run.x.tobytes() == whole.x.tobytes()
     np.testing.assert_array_equal(run.rounds["gap"], whole.rounds["gap"])
     assert reached in run.rounds["round"]
@@ -355,7 +359,7 @@ def test_stopping_all(write: Any) -> None:
 def test_a_process_that_dies_before_its_log(write: Any) -> None:
     """Alone it leaves a note without a reason; the sweep's runner adds what it saw."""
     path = write("[grid]\nrun.seed = [0]")
-    point = sweeps.plan(path).points[0]
+    point = plan_of(path).points[0]
     point.log.parent.mkdir(parents=True)
     attempts._begin(point)
     found = status(path)[0]
@@ -378,7 +382,7 @@ def test_a_process_that_dies_before_its_log(write: Any) -> None:
 def test_a_runner_notes_what_killed_a_run(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that cannot even start, and one that a signal ends."""
     path = write("[grid]\nrun.seed = [0, 1]")
-    points = sweeps.plan(path).points
+    points = plan_of(path).points
     Path("ist_mpi").mkdir()
     Path("ist_mpi/__main__.py").write_text(
         "import os, sys\n"
@@ -395,14 +399,24 @@ def test_a_runner_notes_what_killed_a_run(write: Any, monkeypatch: pytest.Monkey
     assert ended[0].reason == "exit code 1: there is no MPI here"
     assert ended[1].reason == "killed by SIGKILL"
     assert len(told) == 2
-    assert {point["reason"] for point in status(path).values()} == {
-        standing.reason for standing in ended
-    }
+    found = status(path)
+    assert {point["state"] for point in found.values()} == {"failed"}
+    assert [found[k]["reason"] for k in (0, 1)] == [standing.reason for standing in ended]
+    for point in points:
+        attempts.path_of(point.log).unlink()
+    monkeypatch.setattr(attempts, "_write", _full_disk)
+    ended = sweeps.run_points(points, ["x"], 1, 1, lambda *found: None)
+    assert [standing.word for standing in ended] == ["failed", "failed"]
+    assert "no MPI here" in ended[0].reason
+
+
+def _full_disk(*_: Any) -> None:
+    raise OSError("no space left")
 
 
 def test_another_log_in_its_place_is_not_taken_for_it(write: Any) -> None:
     path = write("[grid]\nrun.seed = [0, 1]")
-    zero, one = sweeps.plan(path).points
+    zero, one = plan_of(path).points
     ist_mpi.run(zero.config, out=zero.log)
     one.log.write_bytes(zero.log.read_bytes())
     found = status(path)
@@ -470,7 +484,7 @@ def test_submit_renders_what_is_missing(write: Any, monkeypatch: pytest.MonkeyPa
 def test_predicted_costs(write: Any) -> None:
     """Longer runs take longer, in proportion to their rounds; finished ones set the scale."""
     path = write("[set]\nlog.every = 100\n[grid]\nrun.rounds = [1000000, 3000000]")
-    plan = sweeps.plan(path)
+    plan = plan_of(path)
     facts, standings = sweeps.check(plan), {p.index: sweeps.standing_of(p) for p in plan.points}
     found = sweeps.predict(plan, facts, standings, 1)
     assert "a model" in found.basis

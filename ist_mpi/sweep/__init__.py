@@ -11,12 +11,11 @@ array       the tasks of SLURM that make what is missing
 from ist_mpi.sweep.array import Tasks, arrays
 from ist_mpi.sweep.attempts import attempting
 from ist_mpi.sweep.cost import Cost, Prediction, predict
-from ist_mpi.sweep.points import FOLDER, Plan, Point, check, plan, point
+from ist_mpi.sweep.points import Plan, Point, check, plan, point
 from ist_mpi.sweep.pool import run_points
 from ist_mpi.sweep.standing import OVER, WORDS, Standing, standing_of
 
 __all__ = [
-    "FOLDER",
     "OVER",
     "WORDS",
     "Cost",

@@ -16,9 +16,6 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.experiment import facts_of
 from ist_mpi.problems.quadratic import Facts, Source
 
-FOLDER = Path("results/runs")
-"""Where the logs of all sweeps go, unless another folder is named."""
-
 
 @dataclass(frozen=True)
 class Point:
@@ -47,7 +44,7 @@ class Plan(NamedTuple):
     """Points that are left out, and the earlier point whose run is the same, bit for bit."""
 
 
-def plan(path: Path, folder: Path = FOLDER) -> Plan:
+def plan(path: Path, folder: Path) -> Plan:
     """All runs of a sweep file.
 
     Raises
@@ -68,7 +65,7 @@ def plan(path: Path, folder: Path = FOLDER) -> Plan:
     return Plan(sweep, points, merged)
 
 
-def point(path: Path, index: int, folder: Path = FOLDER, expected: str = "") -> Point:
+def point(path: Path, index: int, folder: Path, expected: str = "") -> Point:
     """One run of a sweep file; the others are not looked at.
 
     Parameters

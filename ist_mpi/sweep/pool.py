@@ -84,17 +84,18 @@ def run_points(
     waiting, active, stopping = deque(points), list[_Child](), False
     found: dict[int, Standing] = {}
     try:
-        while active or (waiting and not stopping):
-            while waiting and len(active) < jobs and not stopping:
+        while active or waiting:
+            if signals.requested() and not stopping:
+                stopping = True
+                waiting.clear()
+                for child in active:
+                    child.process.send_signal(signal.SIGTERM)
+            while waiting and len(active) < jobs:
                 active.append(_start(waiting.popleft(), started))
             for child in [child for child in active if child.process.poll() is not None]:
                 active.remove(child)
                 found[child.point.index] = standing = _settle(child, stopping)
                 tell(child.point, standing)
-            if signals.requested() and not stopping:
-                stopping = True
-                for child in active:
-                    child.process.send_signal(signal.SIGTERM)
             time.sleep(PAUSE)
     finally:
         for child in active:  # on a second Ctrl-C, or a bug
@@ -126,8 +127,9 @@ def _settle(child: _Child, stopping: bool) -> Standing:
     standing = standing_of(child.point)
     asked = stopping and standing.word == "missing"  # before it had begun
     if standing.word in ("killed", "missing") and not asked:
-        attempts.fail(child.point, _reason(code, said), code)
-        return standing_of(child.point)
+        reason = _reason(code, said)
+        attempts.fail(child.point, reason, code)
+        return standing._replace(word="failed", reason=reason)  # also where nothing can be noted
     return standing
 
 
