@@ -48,6 +48,7 @@ Where things are, from the ground up (a module imports only from those above it)
     api           run() and its checks
     doctor        the health of an installation
     verdict       theory in plain words
+    compiling     compiled functions before they are needed
     slurm/        batch jobs
     foresight     the theory command
     bench/        the bench command: what a round costs beside its floors
