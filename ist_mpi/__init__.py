@@ -48,6 +48,7 @@ Where things are, from the ground up (a module imports only from those above it)
     api           run() and its checks
     doctor        the health of an installation
     verdict       theory in plain words
+    compiling     compiled functions before they are needed
     watching      what to say of a log while it grows
     slurm/        batch jobs
     foresight     the theory command

@@ -222,8 +222,12 @@ def submit(
 def _compile(config: Path, overrides: Sequence[str]) -> None:
     """Fill the cache of compiled functions; without MPI, which may not start in one process."""
     launcher.stay_alone()
-    from ist_mpi import compiling
+    from ist_mpi import files
     from ist_mpi.config import load
+
+    if cache := os.environ.get("NUMBA_CACHE_DIR"):
+        files.own_folder(Path(cache), "NUMBA_CACHE_DIR")
+    from ist_mpi import compiling  # it loads what is in the cache
 
     compiling.compile_for(load(config, overrides))
 

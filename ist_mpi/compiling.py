@@ -65,7 +65,7 @@ def compile_for(config: Config) -> None:
 def _ways(config: Config) -> Iterator[Stored]:
     """How the problem may be kept, as far as the configuration says without its data."""
     problem = config.problem
-    precision = getattr(problem, "precision", "float64")
+    precision = problem.precision
     storage = problem.storage if isinstance(problem, RidgeProblem) else "matrix"
     if storage != "samples":
         yield Stored(precision=precision)

@@ -101,6 +101,28 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def own_folder(path: Path, name: str) -> None:
+    """Make a folder that only this user can write to, or see that a present one is this user's.
+
+    What is loaded from a place like /tmp, where anybody can make folders, runs as this user.
+
+    Raises
+    ------
+    InputError
+        If it is somebody else's, or cannot be made; `name` says what it is for.
+    """
+    expected = "a folder that belongs to you and that not everybody can write to"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise InputError(Fault(f"{name} {path}", error.strerror or str(error), expected)) from error
+    theirs = status.st_uid != os.geteuid()
+    if theirs or not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IWOTH:
+        what = "a folder of another user" if theirs else "a link, or open to everybody"
+        raise InputError(Fault(f"{name} {path}", what, expected))
+
+
 def write_durably(path: Path, contents: bytes | memoryview) -> None:
     """Write a new file and wait until the disk has it; raises OSError."""
     with path.open("xb") as file:

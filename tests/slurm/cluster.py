@@ -138,14 +138,11 @@ class Cluster:
         deadline = time.monotonic() + 20
         while self.queue() and time.monotonic() < deadline:
             time.sleep(0.2)
-        for daemon in reversed(self._daemons):
+        for daemon in self._daemons[1:]:  # they still need munged
             daemon.terminate()
-        for daemon in self._daemons:
-            try:
-                daemon.wait(10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
+        deadline = time.monotonic() + 5
+        while any(d.poll() is None for d in self._daemons[1:]) and time.monotonic() < deadline:
+            time.sleep(0.1)
         while members := self.processes():
             for process in members:
                 try:
@@ -153,6 +150,8 @@ class Cluster:
                 except psutil.Error:
                     continue
             time.sleep(0.05)
+        for daemon in self._daemons:
+            daemon.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self, words: str = "") -> list[psutil.Process]:
@@ -161,6 +160,8 @@ class Cluster:
         for process in psutil.process_iter():
             try:
                 mine = process.environ().get(_MARK) == self.environment[_MARK]
+                if process.name() == "slurmstepd":  # writes its title over its environment
+                    mine = any(str(self.folder) in file.path for file in process.open_files())
                 if mine and process.status() != psutil.STATUS_ZOMBIE:
                     found += [process] if words in " ".join(process.cmdline()) else []
             except psutil.Error:

@@ -28,8 +28,9 @@ every = 100
 """
 
 SHORT = 1000
-LONG = 100_000
-"""Rounds that take two ranks five seconds or more: there is time to disturb them."""
+LONG = 60_000
+"""Rounds that take two ranks some seconds: there is time to disturb them. One rank alone makes
+them in a moment."""
 
 SCRIPT = Path(ist_mpi.__file__).parent.parent / "jobs" / "slurm" / "run.sbatch"
 

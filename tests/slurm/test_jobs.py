@@ -80,7 +80,7 @@ def test_cancelled_stays_cancelled(job: Job, serial: Serial, cluster: Cluster) -
     assert cluster.queue() == []
     run = ist_mpi.open_run(job.log)
     assert (run.status, run.stop_reason) == ("stopped", "SIGTERM")
-    job.by_hand(LONG, 1, 2, **LAUNCHERS["srun"])  # on other resources
+    job.by_hand(LONG, 1, 1, **LAUNCHERS["srun"])  # on other resources
     assert job.over()["JobState"] == "COMPLETED", job.output
     assert "going on after round" in job.output
     same_run(ist_mpi.open_run(job.log), serial(LONG))
@@ -111,7 +111,7 @@ def test_a_rank_is_killed(job: Job, serial: Serial, cluster: Cluster, launcher: 
     assert run.status == "running"  # nobody was left to say otherwise
     told = cluster.do(sys.executable, "-m", "ist_mpi", "info", str(job.log)).stdout
     assert "running, or ended without a word" in told
-    job.by_hand(LONG, 2, 1, **LAUNCHERS[launcher])
+    job.by_hand(LONG, 1, 1, **LAUNCHERS[launcher])
     assert job.over()["JobState"] == "COMPLETED", job.output
     assert "going on after round" in job.output
     same_run(ist_mpi.open_run(job.log), serial(LONG))

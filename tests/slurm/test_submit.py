@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from conftest import CONFIG, SHORT, Job, same_run
+from conftest import CONFIG, LONG, SHORT, Job, same_run
 
 import ist_mpi
+from ist_mpi import slurm
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -82,11 +83,9 @@ def test_one_process_in_a_job_is_no_singleton(cluster: Cluster, tmp_path: Path) 
 
 def test_one_task_of_an_array_is_queued_again(cluster: Cluster, tmp_path: Path) -> None:
     """Its last task has the number of the whole array."""
-    from ist_mpi import slurm
-
     config = tmp_path / "small.toml"
-    config.write_text(CONFIG.format(rounds=100_000))
-    request = slurm.Request(array="0-1%1", mpi="pmi2")
+    config.write_text(CONFIG.format(rounds=LONG))
+    request = slurm.Request(array="0-1%1", ntasks_per_node=2, mpi="pmi2")
     command = ["run", "small.toml", "--set", "run.checkpoint_every=0.2"]
     text = slurm.render(request, [*command, "--resume", "--out", slurm.TASK])
     (tmp_path / "array.sbatch").write_text(text)
