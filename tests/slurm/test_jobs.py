@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from conftest import LONG, SHORT, Job, same_run
+from submitted import LONG, SHORT, Job, same_run
 
 import ist_mpi
 

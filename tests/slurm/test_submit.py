@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from conftest import CONFIG, LONG, SHORT, Job, same_run
+from submitted import CONFIG, LONG, SHORT, Job, same_run
 
 import ist_mpi
 from ist_mpi import slurm
