@@ -98,6 +98,7 @@ class Sketch:
         self.same_sizes = kind != draws.DISJOINT or self.groups % n == 0
         self._messages = [np.zeros(n + 1 + self.size, dtype=np.int32) for _ in range(2)]
         self._plans = [self._plan(kind, seed, message) for message in self._messages]
+        self._blocks = [Blocks(plan.pi, plan.offsets) for plan in self._plans]
 
     def _plan(self, kind: int, seed: int, message: Int32) -> draws.Plan:
         """The plan whose blocks are in `message`: offsets, then pi."""
@@ -133,8 +134,7 @@ class Sketch:
 
     def blocks(self, k: int) -> Blocks:
         """Round k's blocks, once drawn or received, until those of round k + 2 are."""
-        plan = self._plans[k % 2]
-        return Blocks(plan.pi, plan.offsets)
+        return self._blocks[k % 2]
 
     def message(self, k: int) -> Int32:
         """What has to be broadcast for all ranks to know round k's blocks; empty if nothing."""
@@ -183,12 +183,12 @@ class Factors:
             A=np.full(room, 1.0 if sketch.scaling == "unscaled" else 1.0 / n),
         )
         self._changing = by_holders or preconditioned
+        self._last = self.rules.C, self.rules.A  # as they were asked for last
 
-    def of(self, blocks: Blocks, first: int, last: int) -> tuple[Float64, Float64]:
-        """(C, A) on the blocks of workers first … last − 1: two arrays along their part of pi."""
-        pi, offsets = blocks
-        edges = offsets[first : last + 1]
-        mine = pi[edges[0] : edges[-1]]
+    def of(self, blocks: Blocks, mine: Blocks) -> tuple[Float64, Float64]:
+        """(C, A) on the blocks of this rank's workers: two arrays along their part of pi."""
         if self._changing:
-            factors.set_factors(self.rules, pi, mine, edges)
-        return self.rules.C[: mine.size], self.rules.A[: mine.size]
+            factors.set_factors(self.rules, blocks.pi, mine.pi, mine.offsets)
+        if self._last[0].size != mine.pi.size:
+            self._last = self.rules.C[: mine.pi.size], self.rules.A[: mine.pi.size]
+        return self._last

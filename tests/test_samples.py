@@ -364,7 +364,10 @@ def test_a_log_of_huge_matrices_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("m", "d", "n", "density", "kind"),
     [
-        (100, 1000, 10, 1.0, "dense"),  # the figures of the docstring
+        (300, 3000, 10, 1.0, "dense"),  # the figures of the docstring
+        (100, 1000, 10, 1.0, "matrix"),
+        (250, 1000, 2, 0.1, "sparse"),
+        (1000, 3000, 3, 0.1, "sparse"),
         (3000, 1000, 10, 1.0, "matrix"),
         (812, 112, 10, 0.19, "matrix"),
         (1000, 1_000_000, 10, 1e-5, "sparse"),

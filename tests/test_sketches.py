@@ -61,7 +61,7 @@ def test_permutation_blocks_add_up_to_the_identity(n: int, d: int, seed: int, k:
     sketch = sketch_of(n, d, seed)
     blocks = block_lists(sketch, k)
     factors = Factors(sketch, np.ones((1, d)), np.zeros(n, dtype=np.int64))
-    C, A = factors.of(sketch.blocks(k), 0, n)
+    C, A = factors.of(sketch.blocks(k), sketch.blocks(k))
     total, merged = np.zeros(d), np.zeros(d)
     np.add.at(total, sketch.blocks(k).pi, C / n)
     np.add.at(merged, sketch.blocks(k).pi, A * C)
@@ -200,7 +200,7 @@ def test_grouped_sketches_add_up_to_the_identity(n: int, d: int, g: int) -> None
     factors = Factors(sketch, np.ones((1, d)), np.zeros(n, dtype=np.int64))
     for k in range(10):
         blocks = sketch.draw(k)
-        C, A = factors.of(blocks, 0, n)
+        C, A = factors.of(blocks, blocks)
         total, merged = np.zeros(d), np.zeros(d)
         np.add.at(total, blocks.pi, C / n)
         np.add.at(merged, blocks.pi, A * C)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ist_mpi.kernels.ahead import SCATTERED, ask, ask_rows
 from ist_mpi.kernels.summation import REDUCTION, compiled_once
 
 
@@ -28,15 +29,33 @@ class Matrices(NamedTuple):
 
 @njit(cache=True, fastmath=REDUCTION)
 def half_product(L, block, w, out):  # type: ignore[no-untyped-def]
-    """out = L[S, S] w for the sorted block S (q,), L (d, d), w (q,), from half of the entries."""
+    """out = L[S, S] w for the sorted block S (q,), L (d, d), w (q,), from half of the entries.
+
+    Each four rows ask for the entries of the next four.
+    """
     compiled_once()
     q = block.size
+    scattered = q * SCATTERED <= L.shape[1]
     for a in range(0, q - 3, 4):
+        b = min(a + 4, q - 4)
+        if scattered:
+            ask_rows(L, block, b, b + 4)
+        next0, next1, next2, next3 = (
+            L[block[b]],
+            L[block[b + 1]],
+            L[block[b + 2]],
+            L[block[b + 3]],
+        )
         row0, row1, row2, row3 = L[block[a]], L[block[a + 1]], L[block[a + 2]], L[block[a + 3]]
         w0, w1, w2, w3 = w[a], w[a + 1], w[a + 2], w[a + 3]
         sum0 = sum1 = sum2 = sum3 = 0.0
         for c in range(a):
             j = block[c]
+            # Where this was asked for already: what was too much for the memory then is not now.
+            ask(next0, j)
+            ask(next1, j)
+            ask(next2, j)
+            ask(next3, j)
             v0, v1, v2, v3 = row0[j], row1[j], row2[j], row3[j]
             sum0 += v0 * w[c]
             sum1 += v1 * w[c]
@@ -67,10 +86,17 @@ def _half_rows(L, block, w, out, left, first, last):  # type: ignore[no-untyped-
 def gather_half(L, block, half):  # type: ignore[no-untyped-def]
     """half = the lower half of L[S, S], row after row: q (q + 1) / 2 entries."""
     at = 0
-    for a in range(block.size):
-        row = L[block[a]]
+    q = block.size
+    scattered = q * SCATTERED <= L.shape[1]
+    for a in range(q):
+        b = min(a + 4, q - 1)
+        if scattered:
+            ask_rows(L, block, b, b + 1)
+        row, later = L[block[a]], L[block[b]]
         for c in range(a + 1):
-            half[at + c] = row[block[c]]
+            j = block[c]
+            ask(later, j)
+            half[at + c] = row[j]
         at += a + 1
 
 

@@ -62,12 +62,12 @@ def work(storage, pi, edges, C, A, settings, parts, pieces):  # type: ignore[no-
 
 
 @njit(cache=True)
-def merge(x, pi, pieces, settings):  # type: ignore[no-untyped-def]
-    """Put the pieces of all workers together."""
-    if settings.disjoint:
+def merge(x, pi, pieces, disjoint, merging):  # type: ignore[no-untyped-def]
+    """Put the pieces of all workers together; see `Steps`."""
+    if disjoint:
         place(x, pi, pieces)
         return
-    if settings.merging:
+    if merging:
         x[:] = 0.0
     add(x, pi, pieces)
 
@@ -81,4 +81,4 @@ def train(x, first, last, plan, rules, storage, settings, pieces):  # type: igno
         set_factors(rules, plan.pi, plan.pi, plan.offsets)
         take(x, plan.pi, parts)  # scatter
         work(storage, plan.pi, plan.offsets, rules.C, rules.A, settings, parts, pieces)
-        merge(x, plan.pi, pieces, settings)  # gather
+        merge(x, plan.pi, pieces, settings.disjoint, settings.merging)  # gather

@@ -35,7 +35,7 @@ class CompressedGradientDescent:
         S = bench.mine(k)
         step = self._step[: len(S.pi)]
         exchange.share(self.x)
-        C, A = bench.factors.of(blocks, bench.where.first, bench.where.last)
+        C, A = bench.factors.of(blocks, S)
         bench.problem.gradients(self.x, S, step, self._room)
         step *= C
         step *= A

@@ -53,10 +53,10 @@ class IndependentSubnetworkTraining:
 
         blocks = exchange.broadcast(k)  # the round's random permutation
         S = bench.mine(k)
-        C, A = bench.factors.of(blocks, bench.where.first, bench.where.last)
+        C, A = bench.factors.of(blocks, S)
         pieces = self._pieces[: S.pi.size]
         parts = exchange.scatter(self.x, k)  # x[S_i]
         kernels.work(bench.problem.storage, S.pi, S.offsets, C, A, self._steps, parts, pieces)
         merged = exchange.gather(pieces, k)
         if exchange.holds:
-            kernels.merge(self.x, blocks.pi, merged, self._steps)
+            kernels.merge(self.x, blocks.pi, merged, self._steps.disjoint, self._steps.merging)

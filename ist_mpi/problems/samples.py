@@ -17,9 +17,13 @@ Float64 = NDArray[np.float64]
 
 LINE = 8
 """Entries of L that come with one: a cache line."""
-SPARSE_ENTRY = 4.0
-"""Time of a sparse entry, in those of a dense one."""
-SPARSE_COLUMN = 20.0
+OVERLAP = 2
+"""How many times faster lines are that are asked for before they are needed."""
+DENSE_COLUMN = 100.0
+"""Time of a dense column besides its entries, in those of an entry."""
+SPARSE_ENTRY = 6.0
+"""Time of a sparse entry, likewise."""
+SPARSE_COLUMN = 60.0
 """Time of a sparse column besides, likewise."""
 FATTEST = 4.0
 """Memory of dense samples, at most, in that of sparse ones."""
@@ -41,11 +45,12 @@ def cheapest(wish: str, m: int, d: int, n: int, density: float) -> str:
     """How a worker's least-squares problem is kept: "matrix", "dense" or "sparse".
 
     The time of a product with a permutation's block of q = d/n coordinates is counted in entries of
-    dense columns: q m for dense samples, read twice but the second time mostly from the cache;
-    q (4 m density + 20) for sparse ones; q²/2 min(n, 8) for half of a matrix's block, of which one
-    entry in n is wanted, so that from n = 8 on each costs a cache line of 8. Whatever is least is
-    chosen, but no dense samples that take 4 times the memory of sparse ones, and no matrix that
-    takes 16 times that of samples. It does not depend on the number of ranks.
+    dense columns: q (m + 100) for dense samples, read twice but the second time mostly from the
+    cache; q (6 m density + 60) for sparse ones; q²/2 max(1, min(n, 8)/2) for half of a matrix's
+    block, of which one entry in n is wanted, so that from n = 8 on each costs a cache line of 8, of
+    which half the time is hidden. Whatever is least is chosen, but no dense samples that take 4
+    times the memory of sparse ones, and no matrix that takes 16 times that of samples. It does not
+    depend on the number of ranks.
 
     Measured, in µs a block, ten (or n) workers one after another with new blocks each time; the
     least of 38, on one core of a shared AMD EPYC with 32 MiB of L3:
@@ -53,19 +58,19 @@ def cheapest(wish: str, m: int, d: int, n: int, density: float) -> str:
     ==== === ==== ====== ===== =========== ============ ======= ==================
     d    n   m    matrix dense sparse, 0.3 sparse, 0.1  0.01    least by this rule
     ==== === ==== ====== ===== =========== ============ ======= ==================
-    112  10  80   0.8    1.0   1.3         1.0          0.9     matrix; 0.01: sparse
-    112  10  812  0.8    5.5   20.7        5.0          1.2     matrix
-    1000 10  100  33.8   15.8  22.1        11.2         4.1     dense; ≤ 0.1: sparse
-    1000 10  400  31.3   28.3  57.0        25.9         5.9     matrix; ≤ 0.1: sparse
-    1000 10  1000 28.9   58.6  100.9       44.1         9.8     matrix; 0.01: sparse
-    1000 100 100  1.2    1.4   2.0         1.3          1.0     matrix; ≤ 0.1: sparse
-    1000 2   250  150    66    79          32           13      dense; ≤ 0.1: sparse
-    1000 2   1000 175    270   317         124          23      matrix; ≤ 0.1: sparse
-    3000 10  300  211    71    141         67           14      dense; ≤ 0.1: sparse
-    3000 10  1000 241    203   391         143          30      dense; ≤ 0.1: sparse
-    3000 10  3000 271    930   846         403          64      matrix; 0.01: sparse
-    3000 3   1000 702    679   987         346          48      dense; ≤ 0.1: sparse
-    3000 3   3000 888    2977  5767        1182         130     matrix; ≤ 0.1: sparse
+    112  10  80   0.2    1.0   1.3         1.0          0.9     matrix; 0.01: sparse
+    112  10  812  0.2    5.5   20.7        5.0          1.2     matrix
+    1000 10  100  10.0   15.8  22.1        11.2         4.1     matrix; ≤ 0.1: sparse
+    1000 10  400  10.0   28.3  57.0        25.9         5.9     matrix; ≤ 0.1: sparse
+    1000 10  1000 10.0   58.6  100.9       44.1         9.8     matrix; 0.01: sparse
+    1000 100 100  0.2    1.4   2.0         1.3          1.0     matrix; ≤ 0.1: sparse
+    1000 2   250  73     66    79          32           13      matrix; ≤ 0.1: sparse
+    1000 2   1000 73     270   317         124          23      matrix; 0.01: sparse
+    3000 10  300  147    71    141         67           14      dense; ≤ 0.1: sparse
+    3000 10  1000 147    203   391         143          30      matrix; ≤ 0.1: sparse
+    3000 10  3000 147    930   846         403          64      matrix; 0.01: sparse
+    3000 3   1000 408    679   987         346          48      matrix; ≤ 0.1: sparse
+    3000 3   3000 408    2977  5767        1182         130     matrix; 0.01: sparse
     ==== === ==== ====== ===== =========== ============ ======= ==================
 
     Parameters
@@ -82,11 +87,11 @@ def cheapest(wish: str, m: int, d: int, n: int, density: float) -> str:
     if wish == "matrix":
         return "matrix"
     q = max(1, d // n)
-    dense, thin = float(m), SPARSE_ENTRY * m * density + SPARSE_COLUMN
+    dense, thin = m + DENSE_COLUMN, SPARSE_ENTRY * m * density + SPARSE_COLUMN
     fat = m > FATTEST * (1.5 * m * density + 1)  # a sparse entry takes 12 bytes, a column 8
     samples, kind = (thin, "sparse") if fat or thin < dense else (dense, "dense")
     numbers = 1.5 * m * density + 1 if kind == "sparse" else m
-    matrix = 0.5 * q * min(n, LINE)
+    matrix = 0.5 * q * max(1.0, min(n, LINE) / OVERLAP)
     if wish == "samples" or samples < matrix or d > HEAVIEST * numbers:
         return kind
     return "matrix"
