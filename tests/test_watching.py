@@ -399,12 +399,26 @@ def test_the_plot_is_logarithmic() -> None:
     found = dots(text)
     left, right = min(found), max(found)
     height = right[1] - left[1]
-    assert height >= 4 * 8
+    assert height >= 4 * 7
     for x, y in found:
         expected = left[1] + height * (x - left[0]) / (right[0] - left[0])
         assert abs(y - expected) <= 2
     ends = dots(curve(rounds, gaps, 100, [], (60, 15)))
     assert max(ends)[0] - min(ends)[0] == pytest.approx(2 * (right[0] - left[0]), abs=3)
+
+
+def test_powers_of_ten_begin_lines() -> None:
+    """Also where there are more of them than lines."""
+    rounds = np.arange(0, 101)
+    for powers, lines in ((4, 11), (9, 9), (9, 8), (300, 12)):
+        text = curve(rounds, 10.0 ** (-powers * rounds / 100), 100, [], (80, lines + 4))
+        found = [float(line.split()[0]) for line in text.splitlines() if re.match(" *1e", line)]
+        steps = np.diff(np.log10(found))
+        assert found[0] == 1.0
+        assert found[-1] <= 10.0**-powers
+        np.testing.assert_allclose(steps, steps[0], rtol=1e-6)
+        heights = {y // 4 for _, y in dots(text)}
+        assert len(heights) <= lines
 
 
 def test_a_level_is_drawn_across() -> None:

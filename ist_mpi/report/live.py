@@ -122,7 +122,7 @@ def view(moment: Moment, screen: Console) -> RenderableType:
     run, note = moment.run, _note(moment)
     if run is None:
         return Text(f"{moment.log}: {moment.state}: {note}")
-    parts: list[RenderableType] = [_bar(moment, run), _metrics(moment, run)]
+    parts: list[RenderableType] = [_bar(moment, run, screen.width), _metrics(moment, run)]
     size = (min(WIDEST, screen.width), min(TALLEST, screen.height - AROUND))
     if screen.encoding.startswith("utf"):
         rounds, gaps = run.rounds["round"], run.rounds["relative_gap"]
@@ -133,16 +133,15 @@ def view(moment: Moment, screen: Console) -> RenderableType:
     return Group(*parts)
 
 
-def _bar(moment: Moment, run: Run) -> Table:
+def _bar(moment: Moment, run: Run, columns: int) -> Table:
     """How far the run is: a bar, rounds, rate, time left."""
     done = int(run.rounds["round"][-1])
     table = Table.grid(padding=(0, 2, 0, 0))
-    facts = [f"{done}/{moment.rounds} rounds", *_pace(moment)]
-    table.add_row(
-        Text(label(moment, run)),
-        ProgressBar(total=max(moment.rounds, 1), completed=done, width=24),
-        *map(Text, facts),
-    )
+    named = Text(label(moment, run), no_wrap=True)
+    facts = Text("  ".join([f"{done}/{moment.rounds} rounds", *_pace(moment)]), no_wrap=True)
+    width = min(24, columns - len(named) - len(facts) - 4)
+    bar = ProgressBar(total=max(moment.rounds, 1), completed=done, width=max(1, width))
+    table.add_row(*((named, bar, facts) if width > 3 else (named, facts)))
     return table
 
 

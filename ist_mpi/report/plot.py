@@ -40,6 +40,7 @@ def curve(
     places = np.unique(np.linspace(0, len(x) - 1, 2 * width).astype(int))  # two dots a character
     marks = [math.log10(level) for level in levels if level > 0]
     low, high = math.floor(min([*y, *marks])), math.ceil(max([*y, *marks]))
+    low, height = _grid(low, max(high, low + 1), height)
     figure = plotille.Figure()
     figure.width, figure.height = width, height
     figure.with_colors, figure.origin = False, False
@@ -55,7 +56,19 @@ def curve(
     return str(figure.show())
 
 
-def _decade(least: float, most: float) -> str:
-    """The power of ten in a line of the plot, if there is one."""
-    power = math.ceil(least - 1e-9)
-    return f"1e{power:+03d}" if power < most - 1e-9 else ""
+def _grid(low: int, high: int, height: int) -> tuple[int, int]:
+    """The lowest power of ten and the number of lines, so that each power begins a line.
+
+    Powers have the same number of lines each, or lines the same number of powers.
+    """
+    powers = high - low
+    if powers <= height:
+        return low, powers * (height // powers)
+    lines = math.ceil(powers / math.ceil(powers / height))
+    return high - lines * math.ceil(powers / height), lines
+
+
+def _decade(least: float, _: float) -> str:
+    """The power of ten at the lower end of a line, if there is one."""
+    power = round(least)
+    return f"1e{power:+03d}" if abs(least - power) < 1e-6 else ""
