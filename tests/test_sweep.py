@@ -273,12 +273,18 @@ def _sweep(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_runs_on_ranks(write: Any) -> None:
-    path = write("[grid]\nrun.seed = [0]")
+    """Each by an mpiexec of its own; the ranks of one that fails agree, and note it once."""
+    path = write("[grid]\nrun.seed = [0, 1]")
+    good, bad = plan_of(path).points
+    bad.log.mkdir(parents=True)
     done = _sweep("run", str(path), "--ranks", "2")
-    assert done.returncode == 0, done.stderr
-    run = ist_mpi.open_run(plan_of(path).points[0].log)
+    assert done.returncode == 1, done.stderr
+    run = ist_mpi.open_run(good.log)
     assert run.attributes["ranks"] == 2
     assert run.x.tobytes() == ist_mpi.run("base.toml").x.tobytes()
+    found = status(path)[1]
+    assert found["state"] == "failed"
+    assert found["reason"].startswith(f"--out {bad.log}: got a directory")
 
 
 def test_no_launcher_there(write: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
