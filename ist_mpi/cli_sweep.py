@@ -164,8 +164,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     from ist_mpi import report
     from ist_mpi import sweep as sweeps
 
-    found = sweeps.plan(sweep, folder)
-    sweeps.check(found)
+    found = _checked(sweep, folder)
     _caution(found)
     before = _standings(found)
     indices = set(_to_be_made(before))
@@ -193,7 +192,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
 def _exit_code(words: list[str]) -> int:
     from ist_mpi import signals
 
-    if signals.requested():
+    if signals.requested() and {"stopped", "missing"} & set(words):
         return STOPPED
     if {"failed", "killed", "diverged", "missing"} & set(words):
         return 1
@@ -253,8 +252,7 @@ def submit(
             options=tuple(sbatch or ()),
         )
     with api.collecting(faults):
-        found = sweeps.plan(sweep, folder)
-        sweeps.check(found)
+        found = _checked(sweep, folder)
     if request is None or found is None or faults:
         raise InputError(faults)
     _caution(found)
@@ -271,6 +269,24 @@ def submit(
         else:
             number = slurm.submit(text)
             print(f"Submitted batch job {number}: {tasks.size} runs, tasks {tasks.text}")
+
+
+def _checked(sweep: Path, folder: Path) -> Any:
+    """The runs of a sweep whose problems can be opened, and whose logs can be put there.
+
+    Raises
+    ------
+    InputError
+        With every fault of every point, or else of the folder.
+    """
+    from ist_mpi import api
+    from ist_mpi import sweep as sweeps
+
+    found = sweeps.plan(sweep, folder)
+    sweeps.check(found)
+    if faults := api.output_faults([folder / "any.h5"], True, "--folder"):
+        raise InputError(faults)
+    return found
 
 
 def _words(found: Any, folder: Path, index: str = "") -> list[str]:
@@ -296,6 +312,6 @@ def _standings(found: Any) -> Mapping[int, Any]:
 
 
 def _caution(found: Any) -> None:
-    """What is allowed but seldom meant, once for all points; and which are left out."""
+    """Say what is allowed but seldom meant, once for all points."""
     for caution in dict.fromkeys(text for p in found.points for text in p.config.cautions()):
         say(f"caution: {caution}")

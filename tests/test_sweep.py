@@ -152,6 +152,9 @@ def test_wrong_input_runs_nothing(write: Any) -> None:
     path = write("[grid]\nrun.seed = [1, 0]")
     with pytest.raises(InputError, match="submit anew"):
         command("sweep", "run", str(path), "--index", "0", "--expect", digest)
+    for words in (["run"], ["submit", "--dry-run"]):
+        with pytest.raises(InputError, match=r"--folder .* which is no directory"):
+            command("sweep", words[0], str(path), *words[1:], "--folder", "base.toml/runs")
     for option in ("--jobs", "--ranks"):
         code, output = command("sweep", "run", str(path), "--index", "0", option, "2")
         assert (code, "--index does not go with" in output) == (2, True)
