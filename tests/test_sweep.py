@@ -211,6 +211,8 @@ def test_a_step_size_of_theory(write: Any) -> None:
     job, problem = api.open_job(ist_mpi_world(), stopping, out=log, going_on="resume")
     assert [run.status for run in api.results(ist_mpi_world(), job, problem)] == ["stopped"]
     assert states(path) == {0: "stopped"}
+    with locks.locked(log):  # whoever it is that goes on with it
+        assert states(path) == {0: "running"}
     assert command("sweep", "run", str(path), "--index", "0")[0] == 0
     run = ist_mpi.open_run(log)
     assert run.status == "finished"
