@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from ist_mpi.errors import LockedError
 
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
+_TRIES, _PAUSE = 5, 0.02
+"""How often a lock is asked for, seconds between: whoever only looks has it for an instant."""
 
 
 class Lock(NamedTuple):
@@ -51,12 +54,36 @@ def locked(log: Path) -> Iterator[None]:
     handle, held = _acquire(path)
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_whoami()).encode(), 0)
+        os.pwrite(handle, json.dumps(whoami()).encode(), 0)
         yield
     finally:
         with suppress(OSError):  # on a disk that has failed; the lock itself goes with the handle
             held.unlink()  # while it is still ours
         os.close(handle)
+
+
+def holder(log: Path) -> str | None:
+    """Who is writing a log now, on any host, in words; None: nobody.
+
+    Where `look` cannot tell, the file system is asked for the lock, which takes it for an instant;
+    `locked` allows for that. On a file system without locks this is whoever left a lock file
+    behind, alive or not.
+    """
+    path = path_of(log)
+    without = _existing(path)
+    if without.exists():
+        return _who(without)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # most often there is none
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _who(path) if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    finally:
+        os.close(handle)
+    return None
 
 
 def look(log: Path) -> Lock:
@@ -96,6 +123,7 @@ def _flocks() -> Iterator[tuple[int, int]]:
 
 def _acquire(path: Path) -> tuple[int, Path]:
     """The lock file, open and ours, and its path."""
+    tries = _TRIES
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -106,7 +134,11 @@ def _acquire(path: Path) -> tuple[int, Path]:
                 return _create(path)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise _taken(path, "it ends when that run does") from error
+            tries -= 1
+            if not tries:
+                raise _taken(path, "it ends when that run does") from error
+            time.sleep(_PAUSE)
+            continue
         if _is_still(path, handle):
             return handle, path
         os.close(handle)  # removed by the run that had it, between our open and our lock
@@ -138,16 +170,22 @@ def _is_still(path: Path, handle: int) -> bool:
         return False
 
 
-def _whoami() -> dict[str, str | int]:
+def whoami() -> dict[str, str | int]:
+    """This process: host, pid, SLURM job."""
     job = os.environ.get("SLURM_JOB_ID", "")
     return {"host": platform.node(), "pid": os.getpid(), "slurm_job_id": job}
 
 
 def _taken(path: Path, remedy: str) -> LockedError:
+    log = path.with_suffix("")
+    return LockedError(f"{log}: {_who(path)} is writing this log ({remedy})")
+
+
+def _who(path: Path) -> str:
+    """Whom a lock file names."""
     try:
         holder = json.loads(path.read_text())
         who = f"process {holder['pid']} on {holder['host']}"
-        who += f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else ""
+        return who + (f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else "")
     except (OSError, ValueError, KeyError, TypeError):
-        who = "another process"
-    return LockedError(f"{path.with_suffix('')}: {who} is writing this log ({remedy})")
+        return "another process"

@@ -310,7 +310,7 @@ def test_locks_of_other_hosts_and_of_files_without_locks(tmp_path: Path) -> None
     lock.write_text("")  # just made
     assert locks.look(log).state == "unknown"
     lock.unlink()
-    mine = {**locks._whoami(), "pid": 2**22 + 1}  # there is no such process
+    mine = {**locks.whoami(), "pid": 2**22 + 1}  # there is no such process
     log.with_name("run.h5.locked").write_text(str(mine).replace("'", '"'))
     assert locks.look(log).state == "left"
 

@@ -10,6 +10,7 @@ plot        a curve in a terminal
 judgement   what verify found
 benchmarks  what bench measured
 health      what doctor found
+sweeps      what there is of a sweep
 """
 
 from ist_mpi.report.benchmarks import show_bench
@@ -19,6 +20,12 @@ from ist_mpi.report.live import LiveReport, follow
 from ist_mpi.report.plans import show_plan
 from ist_mpi.report.progress import ProgressReport
 from ist_mpi.report.runs import info, info_json, show_outcome, summary
+from ist_mpi.report.sweeps import (
+    show_sweep_end,
+    show_sweep_plan,
+    show_sweep_status,
+    sweep_document,
+)
 from ist_mpi.report.text import console, duration, number, to_json
 from ist_mpi.report.theory import show_foresight
 
@@ -37,6 +44,10 @@ __all__ = [
     "show_foresight",
     "show_outcome",
     "show_plan",
+    "show_sweep_end",
+    "show_sweep_plan",
+    "show_sweep_status",
     "summary",
+    "sweep_document",
     "to_json",
 ]

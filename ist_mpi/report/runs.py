@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import time
 import tomllib
 from typing import Any
 
@@ -24,12 +25,21 @@ def last_row(run: Run) -> dict[str, Any]:
     return {name: column[-1].item() for name, column in run.rounds.items()}
 
 
+def standing(run: Run) -> str:
+    """The status of a log, in words; a run that was killed could not change it."""
+    if run.status != "running":
+        return f"{run.status} ({run.stop_reason})"
+    age = ""
+    if run.path is not None:
+        age = f"; last written {duration(max(0.0, time.time() - run.path.stat().st_mtime))} ago"
+    return f"running, or ended without a word{age}"
+
+
 def summary(run: Run) -> Table:
     """How a run ended."""
     row = last_row(run)
     table = facts_table()
-    why = f" ({run.stop_reason})" if run.stop_reason else ""
-    table.add_row("status", f"{run.status}{why}")
+    table.add_row("status", standing(run))
     table.add_row("rounds", f"{row['round']} in {duration(row['seconds'])}")
     table.add_row("rounds per second", f"{rounds_per_second(run):.0f}")
     measuring = run.attributes.get("seconds_measuring")
