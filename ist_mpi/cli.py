@@ -373,7 +373,7 @@ def info(
 def watch(
     log: Annotated[Path, typer.Argument(help="The log of a run, which need not exist yet.")],
     interval: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks.")
+        float, typer.Option(min=0.1, max=86400, metavar="SECONDS", help="Time between two looks.")
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
     follow: Annotated[

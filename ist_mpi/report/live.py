@@ -29,7 +29,7 @@ class LiveReport:
         self._screen = Console(highlight=False)
         self._shown: object = None
         self._live: Live | None = None
-        if self._screen.is_terminal:
+        if self._screen.is_terminal and not self._screen.is_dumb_terminal:
             self._live = Live(console=self._screen, auto_refresh=False)
 
     def __enter__(self) -> Self:
