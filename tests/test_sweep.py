@@ -292,6 +292,14 @@ def test_runs_on_ranks(write: Any) -> None:
     assert found["reason"].startswith(f"--out {bad.log}: got a directory")
 
 
+def test_under_a_launcher_of_its_own(write: Any, launch: Any) -> None:
+    """The runs of a sweep that a launcher started alone do not answer to that launcher."""
+    path = write("[grid]\nrun.seed = [0]")
+    done = launch(1, "-m", "ist_mpi", "sweep", "run", str(path))
+    assert done.returncode == 0, done.stderr
+    assert states(path) == {0: "finished"}
+
+
 def test_no_launcher_there(write: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(InputError, match=r"--ranks 2: got no .*mpiexec"):
