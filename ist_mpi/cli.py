@@ -360,6 +360,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what ran, where, how it ended, and the last metrics."""
+    launcher.stay_alone()
     from ist_mpi import report, runlog
 
     found = runlog.open_run(log)
@@ -388,6 +389,7 @@ def watch(
     Only ever reads. Exit codes: as the run's, 0 finished, 1 failed, 75 stopped or killed; 0 also
     for a run that goes on, with --once; 65 a damaged log; 130 after Ctrl-C.
     """
+    launcher.stay_alone()
     # A view leaves a terminal as it found it, also when it is asked to end.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
@@ -423,6 +425,7 @@ def verify(
 
     Exit code 1 if anything failed. What could not be judged is listed with the reason.
     """
+    launcher.stay_alone()
     from ist_mpi import report
     from ist_mpi import verify as verification
 

@@ -56,6 +56,7 @@ def plan(
 
     Problems are opened and everything is checked as before a run; nothing is run or written.
     """
+    launcher.stay_alone()
     from ist_mpi import report
     from ist_mpi import sweep as sweeps
 
@@ -78,6 +79,7 @@ def status(
 
     Whether a run is running its lock tells, which a process that is gone does not hold.
     """
+    launcher.stay_alone()
     from ist_mpi import report
     from ist_mpi import sweep as sweeps
 
