@@ -3,7 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -201,10 +201,12 @@ def results(
     watch: Watcher | None = None,
     going_on: GoingOn = "no",
     tell: Callable[[str], None] = warnings.warn,
+    held: bool = False,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it, until one is stopped; collective.
 
-    `tell` is called on rank 0 with what the user should know of a run that goes on.
+    `tell` is called on rank 0 with what the user should know of a run that goes on; `held`: the
+    caller is `alone_at` the logs already.
     """
     if not job.outs:
         return
@@ -216,7 +218,7 @@ def results(
     for seed, out in job.outs.items():
         step = {"step_size": experiment.method.gamma}
         config = job.config.with_values(run={"seed": seed}, method=step)
-        with _alone_at(comm, out):
+        with nullcontext() if held else alone_at(comm, out):
             found = Found(None, [])
             if going_on == "extend" and out is not None:
                 found = continuation.extend(comm, config, experiment, out)
@@ -237,7 +239,7 @@ def _begun(out: Path | None) -> bool:
 
 
 @contextmanager
-def _alone_at(comm: Any, log: Path | None) -> Iterator[None]:
+def alone_at(comm: Any, log: Path | None) -> Iterator[None]:
     """Rank 0 holds the lock of the log; LockedError or LogError on every rank; collective."""
     with ExitStack() as stack:
         with ranks.agreeing(comm):

@@ -1,4 +1,4 @@
-"""The commands: ``ist-mpi run``, ``resume``, ``theory``, ``verify``, ``info`` and the others.
+"""The commands: ``ist-mpi run``, ``resume``, ``watch``, ``theory``, ``verify`` and the others.
 
 Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
 is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
@@ -7,22 +7,34 @@ the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all r
 """
 
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext, redirect_stdout
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ist_mpi import launcher
+from ist_mpi import cli_sweep, launcher
 from ist_mpi._version import __version__
+from ist_mpi.cli_options import (
+    Account,
+    CpusPerTask,
+    JobLauncher,
+    MpiType,
+    Nodes,
+    Partition,
+    RanksPerNode,
+    SbatchOptions,
+    SignalSeconds,
+    Time,
+)
 from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.telling import progress, say, show, warn
 
 INTERRUPTED = 130
 """Exit code after a second Ctrl-C, as shells have it."""
-STOPPED = 75
-"""Exit code of a run that was stopped and can go on."""
 
 app = typer.Typer(
     name="ist-mpi",
@@ -33,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_sweep.app, name="sweep")
 
 
 def _print_version(wanted: bool) -> None:
@@ -116,44 +129,22 @@ def run(
         going_on: api.GoingOn = "resume" if resume else "no"
         job, problem = api.open_job(comm, config, override or (), path, seeds, force, going_on)
         speaks = comm.rank == 0
-        _warn(comm, job.config.cautions())
+        warn(comm, job.config.cautions())
         if dry_run:
             checked = api.rehearse(comm, job, problem)
             if speaks:
                 logs = list(job.outs.values())
                 report.show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
-        with _progress(comm, config.stem, job) as watch:
-            runs = api.results(comm, job, problem, force, watch, going_on, _say)
+        with progress(comm, config.stem, job) as watch:
+            runs = api.results(comm, job, problem, force, watch, going_on, say)
             del problem  # so that only `results` has it, and can let go of it
-            code = _show(comm, job, runs)
+            code = show(comm, job, runs)
     raise typer.Exit(code)
 
 
 REHEARSED = 10**7
 """Largest n d² for which `submit` makes the matrices: a login node is no place to compute."""
-
-Nodes = Annotated[int, typer.Option(help="Nodes of the job.")]
-RanksPerNode = Annotated[int, typer.Option("--ntasks-per-node", help="Ranks on each.")]
-CpusPerTask = Annotated[int, typer.Option(help="CPUs of a rank.")]
-Time = Annotated[str, typer.Option(help="Time limit, as 1:00:00, 2-12, or minutes.")]
-Account = Annotated[str, typer.Option(help="Who pays; default: SBATCH_ACCOUNT, or the site's.")]
-Partition = Annotated[str, typer.Option(help="Default: SBATCH_PARTITION, or the site's.")]
-JobLauncher = Annotated[
-    str,
-    typer.Option("--launcher", envvar="IST_LAUNCHER", help="srun or mpiexec, inside the job."),
-]
-MpiType = Annotated[
-    str,
-    typer.Option("--mpi", envvar="IST_MPI", help="Of srun: pmi2 (MPICH, Intel MPI), pmix."),
-]
-SignalSeconds = Annotated[
-    int, typer.Option("--signal", help="Stop with a checkpoint so many seconds before the limit.")
-]
-SbatchOptions = Annotated[
-    list[str] | None,
-    typer.Option("--sbatch", metavar="--OPTION=VALUE", help="Of sbatch, besides. Repeatable."),
-]
 
 
 @app.command()
@@ -213,9 +204,9 @@ def submit(
         api.rehearse(ranks.world_if_any(), job, problem, REHEARSED)
     if request is None or job is None or faults:
         raise InputError(faults)
-    _warn(ranks.world_if_any(), job.config.cautions())
+    warn(ranks.world_if_any(), job.config.cautions())
     for path, status in job.done:
-        _say(f"{path}: {status} already")
+        say(f"{path}: {status} already")
     if not job.outs:
         return
     settings = [word for text in override or () for word in ("--set", text)]
@@ -270,50 +261,13 @@ def _go_on(log: Path, rounds: int | None) -> None:
         from ist_mpi import api
 
         job, problem = api.reopen(comm, log, rounds)
-        _warn(comm, [])
+        warn(comm, [])
         going_on: api.GoingOn = "resume" if rounds is None else "extend"
-        with _progress(comm, log.stem, job) as watch:
-            runs = api.results(comm, job, problem, False, watch, going_on, _say)
+        with progress(comm, log.stem, job) as watch:
+            runs = api.results(comm, job, problem, False, watch, going_on, say)
             del problem
-            code = _show(comm, job, runs)
+            code = show(comm, job, runs)
     raise typer.Exit(code)
-
-
-def _warn(comm: Any, cautions: list[str]) -> None:
-    """Say once what is allowed but seldom meant, crowded hosts too; collective."""
-    from ist_mpi.exchange import ranks
-
-    census = ranks.census(comm)
-    for caution in cautions + ranks.crowded(census) if comm.rank == 0 else ():
-        _say(f"caution: {caution}")
-
-
-def _progress(comm: Any, label: str, job: Any) -> Any:
-    """The progress shown on rank 0, as a context."""
-    from ist_mpi import report
-
-    return report.ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
-
-
-def _show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
-    """Make the runs of a job and show what came out; the exit code; collective."""
-    from ist_mpi import report
-
-    statuses = [status for _, status in job.done]
-    for log, status in job.done if comm.rank == 0 else ():
-        _say(f"{log}: {status} already, nothing to do")
-    for result in runs:
-        statuses.append(result.status)
-        if comm.rank == 0:
-            report.show_outcome(result)
-    if "stopped" in statuses:
-        return STOPPED
-    return 1 if "failed" in statuses else 0
-
-
-def _say(text: str) -> None:
-    """A line for people, beside what the command prints."""
-    print(f"ist-mpi: {text}", file=sys.stderr, flush=True)
 
 
 @app.command()
@@ -406,6 +360,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what ran, where, how it ended, and the last metrics."""
+    launcher.stay_alone()
     from ist_mpi import report, runlog
 
     found = runlog.open_run(log)
@@ -413,6 +368,43 @@ def info(
         print(report.info_json(found))
     else:
         report.console().print(report.info(found))
+
+
+@app.command()
+def watch(
+    log: Annotated[Path, typer.Argument(help="The log of a run, which need not exist yet.")],
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=86400, metavar="SECONDS", help="Time between two looks.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="When the run stops, or is killed, wait for it to be taken up again."
+        ),
+    ] = False,
+) -> None:
+    """Follow a run of another process, here or on a shared file system, until it ends.
+
+    Only ever reads. Exit codes: as the run's, 0 finished, 1 failed, 75 stopped or killed; 0 also
+    for a run that goes on, with --once; 65 a damaged log; 130 after Ctrl-C.
+    """
+    launcher.stay_alone()
+    # A view leaves a terminal as it found it, also when it is asked to end.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        from ist_mpi import report, watching
+
+        moment = report.follow(watching.Watch(log), interval, once, follow)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)  # past typer, and in silence: this is how one leaves
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    if moment.state in watching.EXIT_CODES:
+        raise typer.Exit(watching.EXIT_CODES[moment.state])
+    if moment.run is None:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -433,6 +425,7 @@ def verify(
 
     Exit code 1 if anything failed. What could not be judged is listed with the reason.
     """
+    launcher.stay_alone()
     from ist_mpi import report
     from ist_mpi import verify as verification
 

@@ -170,19 +170,24 @@ def standing(config: Config, log: Path) -> str:
     MismatchError
         If the log is of another configuration.
     """
+    return examine(config, log)[0]
+
+
+def examine(config: Config, log: Path) -> tuple[str, Run | None]:
+    """`standing`, and the log if it is there and whole."""
     if not log.exists():
         kept, _ = checkpoint.newest(checkpoint.folder_of(log), config.run_id())
-        return "absent" if kept is None else "unfinished"
+        return "absent" if kept is None else "unfinished", None
     try:
-        run = runlog.open_run(log)
+        run = runlog.open_run(log, bulk=False)
     except InputError:
         if checkpoint.newest(checkpoint.folder_of(log), None)[0] is None:
             raise
-        return "unfinished"
+        return "unfinished", None
     different = [text for text in differences(config, run) if not _is_theirs(config, text)]
     if different:
         raise _of_another(log, different)
-    return run.status if run.status in ("finished", "failed") else "unfinished"
+    return run.status if run.status in ("finished", "failed") else "unfinished", run
 
 
 def _is_theirs(config: Config, text: str) -> bool:

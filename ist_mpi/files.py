@@ -1,11 +1,13 @@
 """Files: what others wrote, read within limits; ours, written so that a power cut loses none."""
 
+import hashlib
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ist_mpi.errors import Fault, InputError
 
@@ -136,3 +138,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sealed(document: Mapping[str, Any]) -> bytes:
+    """A document as JSON, and below it the SHA-256 of that text."""
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return (text + hashlib.sha256(text.encode()).hexdigest() + "\n").encode()
+
+
+def unsealed(contents: bytes, name: str) -> dict[str, Any]:
+    """The document, if it is as it was written; raises ValueError with its name if not."""
+    text, digest = contents[:-65], contents[-65:]
+    if digest != (hashlib.sha256(text).hexdigest() + "\n").encode():
+        raise ValueError(f"{name} is damaged")
+    document: dict[str, Any] = json.loads(text)
+    return document

@@ -41,7 +41,7 @@ def test_one_source_of_the_text() -> None:
     """What is submitted by hand is the file of the package, and render changes only its head."""
     assert BY_HAND.read_text() == template()
     rendered = slurm.render(slurm.Request(), WILD).splitlines()
-    body = template().split('set -- run "$@" --resume\n')[1].splitlines()
+    body = template().split("its line of a sweep\nesac\n")[1].splitlines()
     assert rendered[-len(body) :] == body
     assert {option.partition("=")[0] for option in options(template())} <= {
         option.partition("=")[0] for option in options("\n".join(rendered))

@@ -3,12 +3,14 @@
 request     what a job asks for
 script      the text that sbatch gets
 queue       sbatch
+limits      what the cluster allows
 
 `run.sbatch` beside these files is the job itself, which can also be submitted by hand.
 """
 
+from ist_mpi.slurm.limits import max_array_size
 from ist_mpi.slurm.queue import submit
 from ist_mpi.slurm.request import Request
 from ist_mpi.slurm.script import TASK, render
 
-__all__ = ["TASK", "Request", "render", "submit"]
+__all__ = ["TASK", "Request", "max_array_size", "render", "submit"]

@@ -10,8 +10,8 @@ from ist_mpi.slurm.request import Request
 TASK = "$SLURM_ARRAY_TASK_ID"
 """In a command: the number of the array's task."""
 
-_COMMAND = 'set -- run "$@" --resume'
-"""The line of run.sbatch that says what every rank does."""
+_COMMAND = "# What every rank does: ist-mpi with these words."
+"""The line of run.sbatch before those that say so, which end with an empty one."""
 
 
 def template() -> str:
@@ -40,15 +40,16 @@ def render(request: Request, command: Sequence[str]) -> str:
         raise ValueError(f"run.sbatch has not one line {_COMMAND!r}")
     options = [k for k, line in enumerate(lines) if line.startswith("#SBATCH ")]
     place = lines.index(_COMMAND)
+    after = lines.index("", place)
     return "\n".join(
         [
             lines[0],
             "# Written by ist-mpi; sbatch takes it as it is.",
             *(f"#SBATCH {option}" for option in _options(request)),
-            *lines[options[-1] + 1 : place],
+            *lines[options[-1] + 1 : place + 1],
             *_settings(request),
             f"set -- {' '.join(map(_quoted, command))}",
-            *lines[place + 1 :],
+            *lines[after:],
             "",
         ]
     )
