@@ -163,6 +163,7 @@ def _compile(sweep: Path, folder: Path, index: int) -> None:
 
 def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) -> int:
     """Make all runs that are to be made, some at a time; the exit code."""
+    launcher.stay_alone()  # the runs have MPI, each its own
     from ist_mpi import report
     from ist_mpi import sweep as sweeps
 
