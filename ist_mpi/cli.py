@@ -8,7 +8,7 @@ the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all r
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
@@ -150,12 +150,17 @@ def _go_on(log: Path, rounds: int | None) -> None:
     with ranks.abort_on_error(comm):
         from ist_mpi import api
 
-        job, problem = api.reopen(comm, log, rounds)
-        going_on: api.GoingOn = "resume" if rounds is None else "extend"
-        with _progress(comm, log.stem, job) as watch:
-            runs = api.results(comm, job, problem, False, watch, going_on, _say)
-            del problem
-            code = _show(comm, job, runs)
+        over = api.status_if_over(comm, log) if rounds is None else None
+        if over is None:
+            job, problem = api.reopen(comm, log, rounds)
+            going_on: api.GoingOn = "resume" if rounds is None else "extend"
+            with _progress(comm, log.stem, job) as watch:
+                runs = api.results(comm, job, problem, False, watch, going_on, _say)
+                del problem
+                code = _show(comm, job, runs)
+        else:
+            _say_done(comm, log, over)
+            code = _code_of([over])
     raise typer.Exit(code)
 
 
@@ -171,12 +176,22 @@ def _show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
     from ist_mpi import report
 
     statuses = [status for _, status in job.done]
-    for log, status in job.done if comm.rank == 0 else ():
-        _say(f"{log}: {status} already, nothing to do")
+    for log, status in job.done:
+        _say_done(comm, log, status)
     for result in runs:
         statuses.append(result.status)
         if comm.rank == 0:
             report.show_outcome(result)
+    return _code_of(statuses)
+
+
+def _say_done(comm: Any, log: Path, status: str) -> None:
+    if comm.rank == 0:
+        _say(f"{log}: {status} already, nothing to do")
+
+
+def _code_of(statuses: Sequence[str]) -> int:
+    """The exit code of a job whose runs ended so."""
     if "stopped" in statuses:
         return STOPPED
     return 1 if "failed" in statuses else 0
