@@ -7,6 +7,9 @@ from typing import Any
 
 FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 1
 
+TABLES = ("environment", "rounds", "scaling", "links")
+"""What of a document is drawn."""
+
 Row = dict[str, Any]
 
 
@@ -22,9 +25,14 @@ def _read(path: Path) -> Row:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"{path}: not written by ist-mpi bench --json")
-    if document["schema_version"] != SCHEMA_VERSION:
-        version = document["schema_version"]
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
         raise ValueError(f"{path}: schema version {version}; this script reads {SCHEMA_VERSION}")
+    missing = [name for name in TABLES if name not in document]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}")
+    if not document["rounds"]:
+        raise ValueError(f"{path}: a benchmark without a case: nothing to draw")
     return document
 
 

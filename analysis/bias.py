@@ -24,6 +24,7 @@ from curves import (
     method_name,
     open_curves,
     problem_name,
+    require_rows,
 )
 from drawing import COLOURS, EXACT, Figure, Panel, rounded
 
@@ -32,7 +33,10 @@ def last_models(curve: Curve) -> Float64:
     """The last model of every run, shape (runs, d)."""
     if len(curve.runs) < 2:
         raise ValueError(f"{curve.runs[0].path}: one run; expected several seeds of it")
-    return np.stack([run.x for run in curve.runs])
+    models = np.stack([run.x for run in curve.runs])
+    if (models.std(axis=0) == 0).any():
+        raise ValueError(f"{curve.runs[0].path}: coordinates that chance does not change")
+    return models
 
 
 def draw_coordinates(panel: Panel, deviations: Panel, curve: Curve) -> str:
@@ -140,6 +144,10 @@ def draw_shrinking(panel: Panel, curve: Curve) -> str:
 def draw(runs: Sequence[Path], output: Path) -> str:
     """A column of panels for every configuration; returns what they show."""
     curves = open_curves(runs)
+    require_rows(curves, finished=True)
+    for curve in curves:
+        if "fixed_point" not in curve.runs[0].theory:
+            raise ValueError(f"{curve.runs[0].path}: the fixed point is not known")
     figure = Figure(3, len(curves), (5.0, 2.8))
     findings = []
     for column, curve in enumerate(curves):

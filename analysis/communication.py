@@ -14,14 +14,24 @@ from pathlib import Path
 import numpy as np
 from command import main_of
 from convergence import draw_curve, draw_predictions
-from curves import Curve, by_problem, column, method_name, open_curves, problem_name, stacked
+from curves import (
+    Curve,
+    by_problem,
+    column,
+    is_whole,
+    method_name,
+    open_curves,
+    problem_name,
+    stacked,
+    with_remarks,
+)
 from drawing import Figure, Panel, listed, rounded
 
 
 def draw_problem(panels: Sequence[Panel], curves: Sequence[Curve]) -> str:
     """One row of panels; returns what it shows."""
     problem = problem_name(curves[0])
-    names = [method_name(curve) for curve in curves]
+    names = [with_remarks(method_name(curve), curve, seeds=False) for curve in curves]
     for panel, x, words in zip(
         panels, ("floats_up", "floats"), ("sent", "sent and received"), strict=True
     ):
@@ -50,7 +60,9 @@ def floats_to(curve: Curve, level: float) -> float:
 
 
 def finding(problem: str, curves: Sequence[Curve], names: Sequence[str]) -> str:
-    """What the panels show, in words."""
+    """What the panels show of the runs that have finished, in words."""
+    whole = [pair for pair in zip(curves, names, strict=True) if is_whole(pair[0])]
+    curves, names = [curve for curve, _ in whole], [name for _, name in whole]
     levels = [curve.theory("fixed_point_relative_gap") for curve in curves if _biased(curve)]
     if not levels:
         return ""

@@ -21,6 +21,7 @@ from drawing import EXACT, Figure, Panel, listed, look, rounded
 
 import ist_mpi
 
+ENSEMBLES = ("gaussian", "correlated", "scaled", "remark1")
 REMARK_SPREAD = 2.0
 """The standard deviation of ln(a/b) in the ensemble of Remark 1."""
 
@@ -48,10 +49,19 @@ def read(paths: Sequence[Path]) -> Counts:
         settings = settings_of(run)
         if settings["method.sketch"] != "rand" or "theta" not in run.theory:
             raise ValueError(f"{path}: expected a Rand-q run with the constants of theory")
-        value = float(parameter) if parameter else math.nan
+        if ensemble not in ENSEMBLES:
+            raise ValueError(f"{path}: expected a log in a folder named after {listed(ENSEMBLES)}")
+        value = _parameter(path, parameter)
         cell = Cell(ensemble, value, workers_of(run), int(settings["method.q"]), len(run.x))
         cells[cell].append(math.isfinite(float(run.theory["theta"])))
     return cells
+
+
+def _parameter(path: Path, text: str) -> float:
+    try:
+        return float(text) if text else math.nan
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a folder named as scaled-0.5, not {text}") from error
 
 
 def share(found: Sequence[bool]) -> tuple[float, float, float]:

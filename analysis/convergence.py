@@ -3,10 +3,12 @@
     python analysis/convergence.py RUN.h5… --x floats --y relative_gap -o figure.pdf
 
 Runs that differ in nothing but the run seed are drawn as one curve, their median, in a band from
-the lower to the upper decile. Curves are named by the settings in which they differ. The gap of
-the predicted fixed point is a dashed line, in the curve's colour where the curves' differ. With
---theory, the exact expectation is dotted on top of each curve NAME.h5; it is read from NAME.csv,
-which `ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
+the lower to the upper decile. Curves are named by the settings in which they differ. A run that
+diverged is drawn as far as it is finite and marked in the legend, as is one that has not finished;
+beside others it leaves through the top. The gap of the predicted fixed point is a dashed line, in
+the curve's colour where the curves' differ. With --theory, the exact expectation is dotted on top
+of each curve NAME.h5; it is read from NAME.csv, which
+`ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
 """
 
 import sys
@@ -15,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from command import finish, parser_of
-from curves import Curve, column, expectation, names_of, open_curves, stacked
-from drawing import COLOURS, EXACT, PREDICTED_LEVEL, Figure, Panel, look
+from curves import Curve, column, diverged, expectation, names_of, open_curves, stacked
+from drawing import COLOURS, EXACT, LARGEST, PREDICTED_LEVEL, SMALLEST, Figure, Panel, look
 
 X_AXES = ("round", "floats", "floats_up", "seconds")
 Y_AXES = (
@@ -33,6 +35,8 @@ EXPECTED = {
     "relative_gap": ("expected_relative_gap", "mean_iterate_relative_gap"),
 }
 """The columns of exact theory, the better one first; it is empty where it was too costly."""
+ROOM = 1e3, 0.5
+"""Above and below the other curves, as factors, where curves that diverge leave the panel."""
 EXACT_NAMES = {"expected": "exact $E f(x^k)$", "mean": "exact $f(E\\,x^k)$"}
 
 
@@ -42,7 +46,8 @@ def draw_curve(panel: Panel, curve: Curve, x: str, y: str, name: str, place: int
     across = column(curve.runs[0], x)[: values.shape[1]]
     band = None
     if len(values) > 1:
-        low, high = np.quantile(values, [0.1, 0.9], axis=0)
+        with np.errstate(invalid="ignore"):  # between infinities
+            low, high = np.quantile(values, [0.1, 0.9], axis=0)
         band = (low, high)
     panel.line(name, across, np.median(values, axis=0), label=name, band=band, **look(place))
 
@@ -94,6 +99,18 @@ def draw_curves(
         if theory:
             draw_expectation(panel, curve, x, y, name, label=place == 0)
     draw_predictions(panel, curves, y)
+    keep_in_view(panel, [curve for curve in curves if not diverged(curve)], len(curves), y)
+
+
+def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:
+    """Beside curves that diverge, the axis is for the others and their fixed points."""
+    if not 0 < len(others) < count:
+        return
+    found = np.concatenate([stacked(curve, y).ravel() for curve in others])
+    levels = [curve.theory(PREDICTED[y]) for curve in others] if y in PREDICTED else []
+    seen = np.array([value for value in (*found, *levels) if SMALLEST <= value <= LARGEST])
+    if seen.size:
+        panel.axes.set_ylim(bottom=ROOM[1] * seen.min(), top=ROOM[0] * seen.max())
 
 
 def draw(runs: Sequence[Path], x: str, y: str, title: str, theory: bool, output: Path) -> str:

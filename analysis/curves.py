@@ -13,6 +13,7 @@ from drawing import shown
 from numpy.typing import NDArray
 
 import ist_mpi
+from ist_mpi.config import OPERATION
 from ist_mpi.runlog import Run
 
 Float64 = NDArray[np.float64]
@@ -42,13 +43,13 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run]) -> list[Curve]:
-    """Group runs by all settings but the run seed and the exchange, in order of step size."""
+    """Group runs by all settings but the seed and what changes no result, by step size."""
     curves: dict[str, Curve] = {}
     for run in runs:
         settings = {
             key: value
             for key, value in settings_of(run).items()
-            if key not in {"run.seed", "run.exchange"}
+            if key not in {"run.seed", *(f"run.{name}" for name in OPERATION)}
         }
         curves.setdefault(repr(settings), Curve(settings, [])).runs.append(run)
     return sorted(curves.values(), key=lambda curve: curve.settings["method.step_size"])
@@ -77,10 +78,49 @@ def names_of(curves: Sequence[Curve]) -> list[str]:
             for key in differing
             if key in curve.settings
         ]
-        name = ", ".join(parts) or str(curve.settings["method.name"])
-        seeds = len(curve.runs)
-        names.append(f"{name} ({seeds} seeds)" if seeds > 1 else name)
+        names.append(with_remarks(", ".join(parts) or str(curve.settings["method.name"]), curve))
     return names
+
+
+def with_remarks(name: str, curve: Curve, seeds: bool = True) -> str:
+    """The name of a curve with how many seeds it is, and with what became of those not finished."""
+    count = len(curve.runs)
+    remarks = [f"{count} seeds"] if seeds and count > 1 else []
+    for word, states in (("diverged", ("failed",)), ("unfinished", ("running", "stopped"))):
+        found = sum(run.status in states for run in curve.runs)
+        many = "all" if found == count else str(found)
+        if found:
+            remarks.append(word if count == 1 else f"{many} {word}")
+    return f"{name} ({', '.join(remarks)})" if remarks else name
+
+
+def is_whole(curve: Curve) -> bool:
+    """Whether all runs of a curve have finished, so that its end can be spoken of."""
+    return all(run.status == "finished" and len(run.rounds["round"]) > 1 for run in curve.runs)
+
+
+def diverged(curve: Curve) -> bool:
+    """Whether a run of the curve ceased to be finite."""
+    return any(run.status == "failed" for run in curve.runs)
+
+
+def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
+    """Refuse logs with nothing to compare.
+
+    Raises
+    ------
+    ValueError
+        If a run diverged, has one row only, or (with `finished`) has not finished; names it.
+    """
+    for run in (run for curve in curves for run in curve.runs):
+        last = int(run.rounds["round"][-1])
+        if run.status == "failed":
+            raise ValueError(f"{run.path}: diverged by round {last}; expected runs that do not")
+        if finished and run.status != "finished":
+            expected = "expected finished runs (ist-mpi resume goes on)"
+            raise ValueError(f"{run.path}: {run.status} at round {last}; {expected}")
+        if last == 0:
+            raise ValueError(f"{run.path}: round 0 only; expected runs that have begun")
 
 
 def method_name(curve: Curve) -> str:

@@ -24,6 +24,8 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 STYLES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1))]
 HATCHES = ["", "///", "...", "xxx", "---"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+SMALLEST, LARGEST = 1e-200, 1e200
+"""What a logarithmic axis shows: with values to 1e±308 its margins and ticks would overflow."""
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.6)), "linewidth": 1.1}
 """The look of what is computed, not measured: drawn on top of what it predicts."""
 PREDICTED_LEVEL: dict[str, Any] = {"color": "0.15", "dashes": (6, 4), "linewidth": 1.0}
@@ -136,6 +138,8 @@ class Panel:
         across, values = np.asarray(x, dtype=np.float64), self._drawable(y)
         if self.axes.get_xscale() == "log":
             across = np.where(across > 0, across, math.nan)
+        if np.isfinite(values).sum() == 1:  # a line needs two points
+            look = {"marker": "o", **look}
         self.axes.plot(across, values, label=label, **{"linewidth": 1.4, **look})
         low, high = (np.full(values.shape, math.nan),) * 2
         if band is not None:
@@ -208,7 +212,7 @@ class Panel:
         array = np.asarray(values, dtype=np.float64)
         shown = np.isfinite(array)
         if self.axes.get_yscale() == "log":
-            shown &= array > 0
+            shown &= (array >= SMALLEST) & (array <= LARGEST)
         return np.where(shown, array, math.nan)
 
     def _record(self, series: str, kind: str, x: Any, y: Any, low: Any, high: Any) -> None:

@@ -23,6 +23,7 @@ from command import finish, parser_of
 from convergence import draw_expectation, draw_predictions
 from curves import (
     Curve,
+    Float64,
     column,
     companion,
     expectation,
@@ -30,10 +31,11 @@ from curves import (
     names_of,
     open_curves,
     read_expectation,
+    require_rows,
     stacked,
     tail,
 )
-from drawing import COLOURS, Figure, Panel, listed, look, rounded, shown
+from drawing import COLOURS, SMALLEST, Figure, Panel, listed, look, rounded, shown
 
 SETTLED = 1.01
 """A curve has settled where the mean iterate's gap is below this times the fixed point's."""
@@ -167,9 +169,15 @@ def draw_quotients(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) 
     )
 
 
+def _is_positive(values: Float64) -> bool:
+    """Whether all is known and can be divided by."""
+    return bool((np.isfinite(values) & (values >= SMALLEST)).all())
+
+
 def draw(runs: Sequence[Path], title: str, output: Path) -> str:
     """Both panels; returns what they show."""
     curves = open_curves(runs)
+    require_rows(curves)
     names = names_of(curves)
     figure = Figure(1, 2, (4.6, 4.0))
     left, right = figure.panels[0]
@@ -178,9 +186,11 @@ def draw(runs: Sequence[Path], title: str, output: Path) -> str:
     figure.legend_below(left, columns=4)
     quotients = all(
         len(curve.runs) > 1
-        and np.isfinite(expectation(curve).get("expected_relative_gap", np.array([np.nan]))).all()
+        and _is_positive(expectation(curve).get("expected_relative_gap", np.array([np.nan])))
         for curve in curves
     )
+    if not quotients and not all(curve.theory("fixed_point_relative_gap") > 0 for curve in curves):
+        raise ValueError("a fixed point that is the solution, or unknown: no level to draw")
     finding = (draw_quotients if quotients else draw_limits)(right, curves, names)
     figure.save(output)
     return finding

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from command import finish, parser_of
-from curves import Curve, column, names_of, open_curves, stacked
+from curves import Curve, column, names_of, open_curves, require_rows, stacked
 from drawing import EXACT, Figure, listed, look, rounded, shown
 
 ROUNDING = 1e-13
@@ -32,6 +32,7 @@ def measured_factor(curve: Curve) -> float:
 def draw(runs: Sequence[Path], title: str, output: Path) -> str:
     """Both panels; returns what they show."""
     curves = open_curves(runs)
+    require_rows(curves)
     for curve in curves:
         if not np.isfinite(stacked(curve, "distance_to_fixed_point")).all():
             raise ValueError(f"{curve.runs[0].path}: the fixed point is not known")

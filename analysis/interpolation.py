@@ -12,7 +12,16 @@ from pathlib import Path
 
 import numpy as np
 from command import main_of
-from curves import Curve, column, mean_and_error, method_name, open_curves, problem_name, stacked
+from curves import (
+    Curve,
+    column,
+    mean_and_error,
+    method_name,
+    open_curves,
+    problem_name,
+    require_rows,
+    stacked,
+)
 from drawing import COLOURS, MARKERS, Figure, Panel, look, rounded, shown
 
 FLOOR = 1e-32
@@ -79,7 +88,9 @@ def draw_group(panel: Panel, curves: Sequence[Curve]) -> str:
 
 def draw(runs: Sequence[Path], output: Path) -> str:
     """A panel for every group; returns what they show."""
-    groups = by_method(open_curves(runs))
+    curves = open_curves(runs)
+    require_rows(curves)
+    groups = by_method(curves)
     figure = Figure(1, len(groups), (4.4, 4.0))
     findings = [
         draw_group(panel, curves) for panel, curves in zip(figure.panels[0], groups, strict=True)

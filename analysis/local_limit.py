@@ -20,7 +20,16 @@ from typing import NamedTuple
 
 import numpy as np
 from command import main_of
-from curves import Curve, Float64, by_problem, mean_and_error, open_curves, problem_name, tail
+from curves import (
+    Curve,
+    Float64,
+    by_problem,
+    mean_and_error,
+    open_curves,
+    problem_name,
+    require_rows,
+    tail,
+)
 from drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
 
 
@@ -148,7 +157,9 @@ def draw_problem(panel: Panel, curves: Sequence[Curve]) -> str:
 
 def draw(runs: Sequence[Path], output: Path) -> str:
     """A panel for every problem; returns what they show."""
-    problems = by_problem(open_curves(runs))
+    every = open_curves(runs)
+    require_rows(every, finished=True)
+    problems = by_problem(every)
     figure = Figure(1, len(problems), (4.6, 3.6))
     findings = []
     for panel, curves in zip(figure.panels[0], problems, strict=True):

@@ -12,8 +12,18 @@ from pathlib import Path
 import numpy as np
 from command import main_of
 from convergence import draw_curve
-from curves import Curve, by_problem, column, method_name, open_curves, problem_name, stacked
-from drawing import Figure, Panel, listed, rounded
+from curves import (
+    Curve,
+    by_problem,
+    column,
+    is_whole,
+    method_name,
+    open_curves,
+    problem_name,
+    stacked,
+    with_remarks,
+)
+from drawing import SMALLEST, Figure, Panel, listed, rounded
 
 NEAR = 1.1
 """A curve has arrived where it is below this times the level at which it ends."""
@@ -34,9 +44,10 @@ def draw_problem(panels: Sequence[Panel], curves: Sequence[Curve]) -> str:
         scale = "rounds" if x == "round" else "log"
         panel.describe(x, "relative_gap", problem, x_scale=scale, name=f"{problem}, {x}")
         for place, curve in enumerate(curves):
-            draw_curve(panel, curve, x, "relative_gap", name_of(curve), place)
+            name = with_remarks(name_of(curve), curve, seeds=False)
+            draw_curve(panel, curve, x, "relative_gap", name, place)
     ends, speeds, levels = [], [], []
-    for curve in curves:
+    for curve in filter(is_whole, curves):
         median = np.median(stacked(curve, "relative_gap"), axis=0)
         level = float(np.median(median[-max(1, len(median) // 5) :]))
         rounds = column(curve.runs[0], "round")
@@ -45,8 +56,12 @@ def draw_problem(panels: Sequence[Panel], curves: Sequence[Curve]) -> str:
             levels.append(level)
             ends.append(f"{rounded(level, 3)} with {name_of(curve)}")
             speeds.append(f"{first:.0f}")
-    for panel in panels:
-        panel.axes.set_ylim(bottom=0.7 * min(levels, default=1e-16), top=1.5)
+    if any(map(is_whole, curves)):
+        lowest = min((level for level in levels if level >= SMALLEST), default=1e-16)
+        for panel in panels:
+            panel.axes.set_ylim(bottom=0.7 * lowest, top=1.5)
+    if not levels:
+        return ""
     return (
         f"{problem[0].upper()}{problem[1:]}: the relative gap levels off at {listed(ends)}; "
         f"to within {rounded(100 * (NEAR - 1))} % of that it takes {listed(speeds)} rounds."
@@ -66,7 +81,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
         findings.append(draw_problem(figure.panels[row], sorted(curves, key=order)))
     figure.legend_below(figure.panels[0][0], columns=6)
     figure.save(output)
-    return " ".join(findings)
+    return " ".join(filter(None, findings))
 
 
 main = main_of("local_steps.py", __doc__, draw)

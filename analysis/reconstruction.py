@@ -27,7 +27,9 @@ def sums(run: Run) -> Float64:
     if settings["method.sketch"] == "identity":
         return np.ones((1, d))
     if not run.permutations:
-        raise ValueError(f"{run.path}: no blocks in the log; it takes log.permutations = true")
+        raise ValueError(
+            f"{run.path}: no blocks in the log; it takes log.permutations = true and a round"
+        )
     pi, offsets = run.permutations["pi"], run.permutations["offsets"]
     return np.stack(
         [round_sum(run, settings, draw, edges) for draw, edges in zip(pi, offsets, strict=True)]

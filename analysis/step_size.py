@@ -16,7 +16,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from command import main_of
-from curves import Curve, Float64, column, expectation, open_curves, problem_name, stacked, tail
+from curves import (
+    Curve,
+    Float64,
+    column,
+    diverged,
+    expectation,
+    open_curves,
+    problem_name,
+    require_rows,
+    stacked,
+    tail,
+)
 from drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel, rounded
 
 FACTOR = 2.0
@@ -45,11 +56,12 @@ def first_below(rounds: Float64, values: Float64, level: float) -> float:
 def reach(curve: Curve) -> Reach:
     """Measure one step size and look its theory up."""
     gamma, limit = float(curve.settings["method.step_size"]), curve.theory("limit_relative_gap")
-    if any(run.status == "failed" for run in curve.runs) or not math.isfinite(limit):
+    if diverged(curve) or not math.isfinite(limit):
         nothing = np.full(len(curve.runs), math.nan)
         return Reach(gamma, nothing, math.nan, math.nan, math.nan, math.nan, True)
     gaps = stacked(curve, "relative_gap")
     rounds = column(curve.runs[0], "round")[: gaps.shape[1]]
+    require_rows([curve], finished=True)
     table = expectation(curve)
     ends = tail(curve, "relative_gap")
     error = float(ends.std(ddof=1) / math.sqrt(len(ends))) if len(ends) > 1 else 0.0
@@ -79,9 +91,13 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     curves = open_curves(runs)
     reached = [reach(curve) for curve in curves]
     converged = [one for one in reached if not one.diverged]
-    diverged = [one for one in reached if one.diverged]
-    if not converged:
-        raise ValueError("no run converged: nothing to draw")
+    walls = [one for one in reached if one.diverged]
+    if len(converged) < 2:
+        raise ValueError(f"{len(converged)} step sizes at which runs converge; expected several")
+    if not all(one.exact_level > 0 for one in converged):
+        raise ValueError("limits of 0: the runs converge to the solution, there is no size to draw")
+    if not any(np.isfinite(np.median(one.rounds)) for one in converged):
+        raise ValueError("no run came to its neighbourhood: nothing to draw; run more rounds")
     figure = Figure(1, 2, (4.6, 3.7))
     left, right = figure.panels[0]
     left.describe("step_size", "rounds_needed", problem_name(curves[0]), "log", name="rounds")
@@ -103,7 +119,7 @@ def draw(runs: Sequence[Path], output: Path) -> str:
         "measured", steps, levels, bars=(levels - bars, levels + bars), label=label, **measured
     )
     right.line("exact", steps, limits, kind="exact", label="exact limit of $E f(x^k)$", **exact)
-    for one in diverged:
+    for one in walls:
         wall: dict[str, Any] = {"color": COLOURS[1], "linewidth": 1.4, "linestyle": (0, (5, 1))}
         for panel in (left, right):
             panel.across("diverged", x=one.step_size, kind="measured", label="diverged", **wall)
@@ -123,10 +139,10 @@ def draw(runs: Sequence[Path], output: Path) -> str:
         f"and {rounded(limits[-1], 3)}); the measured sizes differ from the exact ones by at most "
         f"{rounded(100 * float(np.abs(levels / limits - 1).max()))} %."
     )
-    if diverged:
+    if walls:
         words += (
             f" Above the stability limit {rounded(curves[0].theory('stable_step_size_limit'), 3)},"
-            f" at γ = {rounded(diverged[0].step_size, 3)}, the runs diverge."
+            f" at γ = {rounded(walls[0].step_size, 3)}, the runs diverge."
         )
     return words
 

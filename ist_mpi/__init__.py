@@ -48,9 +48,16 @@ Where things are, from the ground up (a module imports only from those above it)
     api           run() and its checks
     doctor        the health of an installation
     verdict       theory in plain words
+    compiling     compiled functions before they are needed
+    watching      what to say of a log while it grows
+    slurm/        batch jobs
     foresight     the theory command
     bench/        the bench command: what a round costs beside its floors
-    report        what people read
+    sweep/        many runs, each of them made once
+    report/       what people read
+    telling       what the commands that train say
+    cli_options   options that commands share
+    cli_sweep     the commands of a sweep
     cli           the commands
 
 Importing the package does not start MPI; running something does.

@@ -11,15 +11,17 @@ import traceback
 from ist_mpi import signals, watchdog
 from ist_mpi.launcher import launched_size
 
-TRAINING = ("run", "resume", "extend")
+TRAINING = (["run"], ["resume"], ["extend"], ["sweep", "run"])
 """Commands that stop in order when they are asked to; the others just end."""
 
 
 def main() -> None:
     """Run a command and end with its exit code."""
-    if any(word in TRAINING for word in sys.argv[1:2]):
+    words = sys.argv[1:]
+    if any(words[: len(command)] == command for command in TRAINING):
         signals.install()
-        watchdog.limit(watchdog.START_SECONDS)
+        if words[0] != "sweep" or any(word.startswith("--index") for word in words):
+            watchdog.limit(watchdog.START_SECONDS)  # a sweep waits for runs that have their own
     try:
         from ist_mpi import cli
     except BaseException:

@@ -3,7 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -99,36 +99,60 @@ def open_job(
 
     def check() -> Job:
         nonlocal opened
-        faults: list[Fault] = []
-        config, chosen = None, None
-        with _collecting(faults):
-            config = load(source, overrides)
-        with _collecting(faults):
-            chosen = seed_range(seeds) if seeds is not None else None
-        run_seed = config.run.seed if config is not None else 0
-        outs = _outs(Path(out) if out is not None else None, run_seed, chosen)
-        faults += output_faults(outs.values(), force or going_on != "no")
-        faults += companion_faults(outs.values())
-        facts = None
-        if config is not None:
-            with _collecting(faults):
-                opened = problems.load(config.problem)
-                facts = facts_of(config, opened)
-        if config is None or facts is None or faults:
-            raise InputError(faults)
-        done: tuple[tuple[Path, str], ...] = ()
-        if going_on == "resume":
-            found = {log: standing(config, log) for log in outs.values() if log is not None}
-            done = tuple((log, status) for log, status in found.items() if status in OVER)
-            outs = {seed: log for seed, log in outs.items() if log not in dict(done)}
-        needs = budget.estimate(config, facts, comm.size)
-        if faults := budget.disk_faults(needs, [log for log in outs.values() if log is not None]):
-            raise InputError(faults)
-        return Job(config.without_arrays(), facts, needs, outs, done=done)
+        job, opened = checked(source, comm.size, overrides, out, seeds, force, going_on)
+        return job
 
     with threadpool_limits(limits=1):
         job = ranks.on_root(comm, check)
     return _fitted(comm, job, wish_of), opened
+
+
+def checked(
+    source: Any,
+    size: int,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    seeds: str | None = None,
+    force: bool = False,
+    going_on: GoingOn = "no",
+) -> tuple[Job, Source]:
+    """What one process can check of a run on `size` ranks, and the opened problem.
+
+    That is everything but the memory of the hosts. Parameters as for `open_job`.
+
+    Raises
+    ------
+    InputError
+        With every fault found.
+    MismatchError
+        If a log that is to be gone on with is of another configuration.
+    """
+    faults: list[Fault] = []
+    config, chosen, opened = None, None, None
+    with collecting(faults):
+        config = load(source, overrides)
+    with collecting(faults):
+        chosen = seed_range(seeds) if seeds is not None else None
+    run_seed = config.run.seed if config is not None else 0
+    outs = _outs(Path(out) if out is not None else None, run_seed, chosen)
+    faults += output_faults(outs.values(), force or going_on != "no")
+    faults += companion_faults(outs.values())
+    facts = None
+    if config is not None:
+        with collecting(faults):
+            opened = problems.load(config.problem)
+            facts = facts_of(config, opened)
+    if config is None or opened is None or facts is None or faults:
+        raise InputError(faults)
+    done: tuple[tuple[Path, str], ...] = ()
+    if going_on == "resume":
+        found = {log: standing(config, log) for log in outs.values() if log is not None}
+        done = tuple((log, status) for log, status in found.items() if status in OVER)
+        outs = {seed: log for seed, log in outs.items() if log not in dict(done)}
+    needs = budget.estimate(config, facts, size)
+    if faults := budget.disk_faults(needs, [log for log in outs.values() if log is not None]):
+        raise InputError(faults)
+    return Job(config.without_arrays(), facts, needs, outs, done=done), opened
 
 
 def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Job:
@@ -162,7 +186,7 @@ def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Jo
 
 
 @contextmanager
-def _collecting(faults: list[Fault]) -> Iterator[None]:
+def collecting(faults: list[Fault]) -> Iterator[None]:
     """Add the faults of an InputError in the body to a list, and go on."""
     try:
         yield
@@ -178,10 +202,12 @@ def results(
     watch: Watcher | None = None,
     going_on: GoingOn = "no",
     tell: Callable[[str], None] = warnings.warn,
+    held: bool = False,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it, until one is stopped; collective.
 
-    `tell` is called on rank 0 with what the user should know of a run that goes on.
+    `tell` is called on rank 0 with what the user should know of a run that goes on; `held`: the
+    caller is `alone_at` the logs already.
     """
     if not job.outs:
         return
@@ -193,7 +219,7 @@ def results(
     for seed, out in job.outs.items():
         step = {"step_size": experiment.method.gamma}
         config = job.config.with_values(run={"seed": seed}, method=step)
-        with _alone_at(comm, out):
+        with nullcontext() if held else alone_at(comm, out):
             result = _run_of(comm, config, experiment, out, force, watch, going_on, tell)
         yield result
         if result.status == "stopped":
@@ -233,7 +259,7 @@ def _begun(out: Path | None) -> bool:
 
 
 @contextmanager
-def _alone_at(comm: Any, log: Path | None) -> Iterator[None]:
+def alone_at(comm: Any, log: Path | None) -> Iterator[None]:
     """Rank 0 holds the lock of the log; LockedError or LogError on every rank; collective."""
     with ExitStack() as stack:
         with ranks.agreeing(comm):
@@ -372,15 +398,17 @@ REHEARSAL_ENTRIES = 10**8
 """Largest n d² for which a dry run makes the matrices, to check them too."""
 
 
-def rehearse(comm: Any, job: Job, problem: Source | None) -> bool:
+def rehearse(comm: Any, job: Job, problem: Source | None, entries: int = REHEARSAL_ENTRIES) -> bool:
     """Prepare a run that will not be made, unless that is costly; whether it was; collective.
+
+    `entries` is the largest n d² for which it is done.
 
     Raises
     ------
     InputError
         On every rank, as the run would.
     """
-    if job.facts.n * job.facts.d**2 > REHEARSAL_ENTRIES:
+    if job.facts.n * job.facts.d**2 > entries:
         return False
     prepare(comm, job.config, job.facts, problem, job.effort)
     return True

@@ -1,5 +1,6 @@
 """What a run needs: memory, disk, messages; refused before it starts where it cannot fit."""
 
+import functools
 import shutil
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ FLOAT = 8
 INTEGER = 4
 OTHER_BYTES = 64 << 10
 """Of a log: attributes and HDF5's own structures."""
+TIMED_BYTES = 64 << 20
+"""Of matrices that are read to learn how fast that goes."""
 THEORY_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 11, "dense": 15, "full": 40}
 """Of d × d numbers that a rank has at once for the constants of theory. Measured at d = 600 and
 1000, the most of any method: 11 with the workspace of eigenvectors, 15 for θ, 39 for γ_max and the
@@ -151,19 +154,33 @@ def seconds_per_round(config: Config, facts: Facts, size: int) -> float:
     """A rough time of a round: the kernel, timed here on a made-up block, plus the messages."""
     method, n, d = config.method, facts.n, facts.d
     q, _ = block_sizes(method, n, d)
-    sample = min(d, 1024)
-    L, x, out = np.ones((1, sample, sample)), np.ones(sample), np.empty(sample)
-    kernels.rows_product(L[0], x, out)
-    began = time.perf_counter()
-    kernels.rows_product(L[0], x, out)
-    per_entry = (time.perf_counter() - began) / sample**2
     entries = d * q if method.name != "ist" else method.local_steps * q * q
     if facts.stored.kind != "matrix":  # twice the samples' entries on the block, or on all
         entries = method.local_steps * 2 * facts.stored.entries * (q if method.name == "ist" else d)
         entries = entries // d
     gather = 3.0  # reading scattered entries costs about three times reading a row
     message = 5e-6 if size > 1 else 0.0
-    return -(-n // size) * entries * per_entry * gather + 20e-6 + 3 * message
+    distinct = 1 if facts.homogeneous else -(-n // size)
+    return -(-n // size) * entries * seconds_per_entry(d, distinct) * gather + 20e-6 + 3 * message
+
+
+def seconds_per_entry(d: int, distinct: int) -> float:
+    """The time of an entry of a d × d matrix in products with one after another; measured here.
+
+    As many as there are, up to `TIMED_BYTES` of them: more do not fit into a cache anyway.
+    """
+    sample = min(d, 1024)
+    return _timed(sample, max(1, min(distinct, TIMED_BYTES // (FLOAT * sample**2))))
+
+
+@functools.cache
+def _timed(sample: int, count: int) -> float:
+    L, x, out = np.ones((count, sample, sample)), np.ones(sample), np.empty(sample)
+    kernels.rows_product(L[0], x, out)
+    began = time.perf_counter()
+    for matrix in L:
+        kernels.rows_product(matrix, x, out)
+    return (time.perf_counter() - began) / L.size
 
 
 def size_text(count: float) -> str:

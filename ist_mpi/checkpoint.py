@@ -8,7 +8,6 @@ part of an array of d numbers is its i-th near-equal span, so any number of rank
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -123,7 +122,7 @@ def save(
                     "arrays": {name: state[name].size for name in sorted(state)},
                     "files": written,
                 }
-                files.write_durably(unfinished / MANIFEST, _sealed(manifest))
+                files.write_durably(unfinished / MANIFEST, files.sealed(manifest))
                 files.sync_folder(unfinished)
                 _publish(unfinished, folder, run_id, k)
     except CheckpointError:
@@ -161,12 +160,6 @@ def _write_shard(
 def _write(path: Path, contents: bytes | memoryview) -> dict[str, Any]:
     files.write_durably(path, contents)
     return {"bytes": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
-
-
-def _sealed(manifest: Mapping[str, Any]) -> bytes:
-    """The manifest as text, and below it the digest of that text."""
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    return (text + hashlib.sha256(text.encode()).hexdigest() + "\n").encode()
 
 
 def _publish(unfinished: Path, folder: Path, run_id: str, k: int) -> None:
@@ -239,7 +232,7 @@ def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
     OSError, ValueError, …
         One of `DAMAGED`, if anything is missing, damaged, or of another run.
     """
-    manifest = _unsealed(_contents(path / MANIFEST, LARGEST_MANIFEST))
+    manifest = files.unsealed(_contents(path / MANIFEST, LARGEST_MANIFEST), MANIFEST)
     if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
         raise ValueError(f"not a checkpoint of version {VERSION}")
     if run_id not in (None, manifest["run_id"]):
@@ -261,15 +254,6 @@ def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
     if reached != n or not log:
         raise ValueError(f"the parts of {reached} of {n} workers")
     return Checkpoint(k, float(manifest["seconds"]), state, log)
-
-
-def _unsealed(contents: bytes) -> dict[str, Any]:
-    """The manifest, if it is as it was written."""
-    text, digest = contents[:-65], contents[-65:]
-    if digest != (hashlib.sha256(text).hexdigest() + "\n").encode():
-        raise ValueError(f"{MANIFEST} is damaged")
-    manifest: dict[str, Any] = json.loads(text)
-    return manifest
 
 
 def _read(path: Path, entry: Mapping[str, Any]) -> bytes:

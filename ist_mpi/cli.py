@@ -1,4 +1,4 @@
-"""The commands: ``ist-mpi run``, ``resume``, ``theory``, ``verify``, ``info`` and the others.
+"""The commands: ``ist-mpi run``, ``resume``, ``watch``, ``theory``, ``verify`` and the others.
 
 Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
 is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
@@ -7,22 +7,34 @@ the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all r
 """
 
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext, redirect_stdout
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ist_mpi import cli_sweep, launcher
 from ist_mpi._version import __version__
-from ist_mpi.errors import ISTError
-from ist_mpi.launcher import launched_rank
+from ist_mpi.cli_options import (
+    Account,
+    CpusPerTask,
+    JobLauncher,
+    MpiType,
+    Nodes,
+    Partition,
+    RanksPerNode,
+    SbatchOptions,
+    SignalSeconds,
+    Time,
+)
+from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.telling import code_of, progress, say, say_done, show, warn
 
 INTERRUPTED = 130
 """Exit code after a second Ctrl-C, as shells have it."""
-STOPPED = 75
-"""Exit code of a run that was stopped and can go on."""
 
 app = typer.Typer(
     name="ist-mpi",
@@ -33,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_sweep.app, name="sweep")
 
 
 def _print_version(wanted: bool) -> None:
@@ -86,6 +99,13 @@ def run(
             help="Go on with logs that exist and are not finished; leave the finished alone.",
         ),
     ] = False,
+    only_compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Run nothing: fill numba's cache with what the run needs, in one process.",
+        ),
+    ] = False,
 ) -> None:
     """Train, on all ranks that were started: mpiexec -n 4 ist-mpi run CONFIG.toml
 
@@ -94,10 +114,13 @@ def run(
     input, nothing was run; 65 a log or checkpoint that is damaged or of another run; 73 another
     run is writing the log; 74 the disk failed; 75 stopped with a checkpoint: run with --resume.
     """
-    from ist_mpi.exchange import ranks
-
     if resume and force:
         raise typer.BadParameter("--resume and --force do not go together")
+    if only_compile:
+        _compile(config, override or ())
+        return
+    from ist_mpi.exchange import ranks
+
     comm = ranks.world()
     with ranks.abort_on_error(comm):
         from ist_mpi import api, report
@@ -106,20 +129,107 @@ def run(
         going_on: api.GoingOn = "resume" if resume else "no"
         job, problem = api.open_job(comm, config, override or (), path, seeds, force, going_on)
         speaks = comm.rank == 0
-        if speaks:
-            for caution in job.config.cautions():
-                _say(f"caution: {caution}")
+        warn(comm, job.config.cautions())
         if dry_run:
             checked = api.rehearse(comm, job, problem)
             if speaks:
                 logs = list(job.outs.values())
                 report.show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
-        with _progress(comm, config.stem, job) as watch:
-            runs = api.results(comm, job, problem, force, watch, going_on, _say)
+        with progress(comm, config.stem, job) as watch:
+            runs = api.results(comm, job, problem, force, watch, going_on, say)
             del problem  # so that only `results` has it, and can let go of it
-            code = _show(comm, job, runs)
+            code = show(comm, job, runs)
     raise typer.Exit(code)
+
+
+REHEARSED = 10**7
+"""Largest n d² for which `submit` makes the matrices: a login node is no place to compute."""
+
+
+@app.command()
+def submit(
+    config: Annotated[Path, typer.Argument(help="The configuration, a TOML file.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="As for run. Repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The log, as for run.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="A:B", help="As for run.")] = None,
+    nodes: Nodes = 1,
+    ntasks_per_node: RanksPerNode = 1,
+    cpus_per_task: CpusPerTask = 1,
+    time: Time = "",
+    account: Account = "",
+    partition: Partition = "",
+    name: Annotated[str, typer.Option("--job-name", help="Of the job.")] = "ist-mpi",
+    job_launcher: JobLauncher = "srun",
+    mpi: MpiType = "",
+    signal_seconds: SignalSeconds = 120,
+    sbatch: SbatchOptions = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the job, check all, submit nothing.")
+    ] = False,
+) -> None:
+    """Put a run into SLURM's queue: ist-mpi submit CONFIG.toml --nodes 2 --ntasks-per-node 4
+
+    Everything that can be checked here is checked before it queues. The job goes on with a log that
+    exists, and queues itself again with a checkpoint before its time is up. Exit code 2: wrong
+    input, or sbatch refused; nothing is in the queue.
+    """
+    launcher.stay_alone()
+    from ist_mpi import api, slurm
+    from ist_mpi.exchange import ranks
+
+    faults: list[Fault] = []
+    request, job, problem = None, None, None
+    with api.collecting(faults):
+        request = slurm.Request(
+            nodes=nodes,
+            ntasks_per_node=ntasks_per_node,
+            cpus_per_task=cpus_per_task,
+            time=time,
+            account=account,
+            partition=partition,
+            name=name,
+            launcher=job_launcher,
+            mpi=mpi,
+            signal_seconds=signal_seconds,
+            options=tuple(sbatch or ()),
+        )
+    log = out if out is not None else Path("results") / f"{config.stem}.h5"
+    size = request.ranks if request is not None else 1
+    with api.collecting(faults):
+        job, problem = api.checked(config, size, override or (), log, seeds, going_on="resume")
+        api.rehearse(ranks.world_if_any(), job, problem, REHEARSED)
+    if request is None or job is None or faults:
+        raise InputError(faults)
+    warn(ranks.world_if_any(), job.config.cautions())
+    for path, status in job.done:
+        say(f"{path}: {status} already")
+    if not job.outs:
+        return
+    settings = [word for text in override or () for word in ("--set", text)]
+    seeded = ["--seeds", seeds] if seeds is not None else []
+    command = ["run", str(config), *settings, "--out", str(log), *seeded, "--resume"]
+    text = slurm.render(request, command)
+    if dry_run:
+        print(text, end="")
+        return
+    print(f"Submitted batch job {slurm.submit(text)}")
+
+
+def _compile(config: Path, overrides: Sequence[str]) -> None:
+    """Fill the cache of compiled functions; without MPI, which may not start in one process."""
+    launcher.stay_alone()
+    from ist_mpi import files
+    from ist_mpi.config import load
+
+    if cache := os.environ.get("NUMBA_CACHE_DIR"):
+        files.own_folder(Path(cache), "NUMBA_CACHE_DIR")
+    from ist_mpi import compiling  # it loads what is in the cache
+
+    compiling.compile_for(load(config, overrides))
 
 
 @app.command()
@@ -153,53 +263,16 @@ def _go_on(log: Path, rounds: int | None) -> None:
         over = api.status_if_over(comm, log) if rounds is None else None
         if over is None:
             job, problem = api.reopen(comm, log, rounds)
+            warn(comm, [])
             going_on: api.GoingOn = "resume" if rounds is None else "extend"
-            with _progress(comm, log.stem, job) as watch:
-                runs = api.results(comm, job, problem, False, watch, going_on, _say)
+            with progress(comm, log.stem, job) as watch:
+                runs = api.results(comm, job, problem, False, watch, going_on, say)
                 del problem
-                code = _show(comm, job, runs)
+                code = show(comm, job, runs)
         else:
-            _say_done(comm, log, over)
-            code = _code_of([over])
+            say_done(comm, log, over)
+            code = code_of([over])
     raise typer.Exit(code)
-
-
-def _progress(comm: Any, label: str, job: Any) -> Any:
-    """The progress shown on rank 0, as a context."""
-    from ist_mpi import report
-
-    return report.ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
-
-
-def _show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
-    """Make the runs of a job and show what came out; the exit code; collective."""
-    from ist_mpi import report
-
-    statuses = [status for _, status in job.done]
-    for log, status in job.done:
-        _say_done(comm, log, status)
-    for result in runs:
-        statuses.append(result.status)
-        if comm.rank == 0:
-            report.show_outcome(result)
-    return _code_of(statuses)
-
-
-def _say_done(comm: Any, log: Path, status: str) -> None:
-    if comm.rank == 0:
-        _say(f"{log}: {status} already, nothing to do")
-
-
-def _code_of(statuses: Sequence[str]) -> int:
-    """The exit code of a job whose runs ended so."""
-    if "stopped" in statuses:
-        return STOPPED
-    return 1 if "failed" in statuses else 0
-
-
-def _say(text: str) -> None:
-    """A line for people, beside what the command prints."""
-    print(f"ist-mpi: {text}", file=sys.stderr, flush=True)
 
 
 @app.command()
@@ -292,6 +365,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what ran, where, how it ended, and the last metrics."""
+    launcher.stay_alone()
     from ist_mpi import report, runlog
 
     found = runlog.open_run(log)
@@ -299,6 +373,43 @@ def info(
         print(report.info_json(found))
     else:
         report.console().print(report.info(found))
+
+
+@app.command()
+def watch(
+    log: Annotated[Path, typer.Argument(help="The log of a run, which need not exist yet.")],
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=86400, metavar="SECONDS", help="Time between two looks.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="When the run stops, or is killed, wait for it to be taken up again."
+        ),
+    ] = False,
+) -> None:
+    """Follow a run of another process, here or on a shared file system, until it ends.
+
+    Only ever reads. Exit codes: as the run's, 0 finished, 1 failed, 75 stopped or killed; 0 also
+    for a run that goes on, with --once; 65 a damaged log; 130 after Ctrl-C.
+    """
+    launcher.stay_alone()
+    # A view leaves a terminal as it found it, also when it is asked to end.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        from ist_mpi import report, watching
+
+        moment = report.follow(watching.Watch(log), interval, once, follow)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)  # past typer, and in silence: this is how one leaves
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    if moment.state in watching.EXIT_CODES:
+        raise typer.Exit(watching.EXIT_CODES[moment.state])
+    if moment.run is None:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -319,6 +430,7 @@ def verify(
 
     Exit code 1 if anything failed. What could not be judged is listed with the reason.
     """
+    launcher.stay_alone()
     from ist_mpi import report
     from ist_mpi import verify as verification
 
@@ -350,7 +462,7 @@ def doctor(
 
 def main() -> None:
     """The entry point: run a command and end with its exit code, the same on every rank."""
-    first = launched_rank() == 0
+    first = launcher.launched_rank() == 0
     with ExitStack() as silence:
         if not first:
             nowhere = silence.enter_context(Path(os.devnull).open("w"))

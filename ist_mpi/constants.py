@@ -203,6 +203,17 @@ def patient_effort(facts: Facts) -> Effort:
     return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
 
 
+def effort_seconds(effort: Effort, facts: Facts) -> float:
+    """A rough time of the constants of this effort, on one core."""
+    if effort == "none":
+        return 0.0
+    distinct, d = _distinct(facts), facts.d
+    seconds = EIGENVALUES * float(d) ** 3 / FLOPS
+    if effort != "cheap":
+        seconds += _theta_seconds(distinct, d)
+    return seconds + (_iteration_seconds(distinct, d) if effort == "full" else 0.0)
+
+
 def _distinct(facts: Facts) -> int:
     """The number of distinct quadratics."""
     return 1 if facts.homogeneous else facts.n

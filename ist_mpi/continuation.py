@@ -187,9 +187,8 @@ def config_of(log: Path) -> Config:
     MismatchError
         If its problem was arrays in memory, which no file has.
     """
-    run = _begun(log)
-    if run is None:
-        run = runlog.open_run(log)  # says that there is none
+    begun = _begun(log)
+    run = begun[0] if begun is not None else runlog.open_run(log)  # says that there is none
     if "digest" in _table(run).get("problem", {}):
         raise MismatchError(f"{log}: its problem was arrays in memory, which are gone")
     return _config_of(run)
@@ -215,22 +214,28 @@ def standing(config: Config, log: Path) -> str:
         If the log is of another configuration, or, where it is missing or damaged, the newest
         checkpoint is.
     """
-    run = _begun(log)
-    if run is None:
-        return "absent"
+    return examine(config, log)[0]
+
+
+def examine(config: Config, log: Path) -> tuple[str, Run | None]:
+    """`standing`, and the log, without its bulk, if it is there and whole."""
+    begun = _begun(log)
+    if begun is None:
+        return "absent", None
+    run, in_checkpoint = begun
     different = [text for text in differences(config, run) if not _is_theirs(config, text)]
     if different:
         raise _of_another(log, different)
-    return _standing_of(run)
+    return ("unfinished", None) if in_checkpoint else (_standing_of(run), run)
 
 
 def _standing_of(run: Run) -> str:
     return run.status if run.status in OVER else "unfinished"
 
 
-def _begun(log: Path) -> Run | None:
-    """The log of a run, or where it is missing or damaged that of the newest checkpoint, of
-    whatever run; None if there is neither.
+def _begun(log: Path) -> tuple[Run, bool] | None:
+    """The log of a run, without its bulk, or where it is missing or damaged that of the newest
+    checkpoint, of whatever run; and which of them. None if there is neither.
 
     Raises
     ------
@@ -239,13 +244,14 @@ def _begun(log: Path) -> Run | None:
     """
     try:
         if log.exists():
-            return runlog.open_run(log)
+            return runlog.open_run(log, bulk=False), False
     except InputError:
         run = _newest(log)
         if run is None:
             raise
-        return run
-    return _newest(log)
+        return run, True
+    run = _newest(log)
+    return None if run is None else (run, True)
 
 
 def _newest(log: Path) -> Run | None:
@@ -256,7 +262,7 @@ def _newest(log: Path) -> Run | None:
 def over(log: Path) -> str | None:
     """The status of a run that is over; None if it is not, or there is no such log."""
     try:
-        status = runlog.open_run(log).status
+        status = runlog.open_run(log, bulk=False).status
     except InputError:
         return None
     return status if status in OVER else None

@@ -29,13 +29,12 @@ def examine() -> dict[str, Any]:
         return findings
     with ranks.abort_on_error(comm):
         census = ranks.census(comm)
-    on_host = Counter(rank.host for rank in census)
     findings |= {
         "mpi_library": ranks.mpi_version(),
         "ranks": comm.size,
         "launched": launched_size(),
-        "hosts": dict(on_host),
-        "cores": {rank.host: rank.cores for rank in census},
+        "hosts": dict(Counter(rank.host for rank in census)),
+        "cores": ranks.cores(census),
         "threads": census[0].threads,
         "threads_per_rank": 1,
         "numba_cache": numba.config.CACHE_DIR or "beside the package",
@@ -44,13 +43,7 @@ def examine() -> dict[str, Any]:
         ranks.check_launcher(comm)
     except LauncherError as error:
         problems.append(f"the ranks are singletons: {error}")
-    for host, count in on_host.items():
-        cores = min(rank.cores for rank in census if rank.host == host)
-        if count > cores:
-            problems.append(
-                f"{host} is oversubscribed: {count} ranks on {cores} usable core(s); results stay "
-                "the same, but waiting ranks take time from working ones"
-            )
+    problems += ranks.crowded(census)
     wide = {name: value for name, value in census[0].threads.items() if value != "1"}
     if comm.size > 1 and wide:
         settings = ", ".join(f"{name}={value}" for name, value in wide.items())

@@ -73,6 +73,12 @@ class LauncherError(ISTError, RuntimeError):
     exit_code = 2
 
 
+class SubmitError(ISTError, OSError):
+    """SLURM did not take a job; nothing was queued."""
+
+    exit_code = 2
+
+
 class LogError(ISTError, OSError):
     """A run log could not be written after the run had started."""
 

@@ -1,12 +1,14 @@
 """Files: what others wrote, read within limits; ours, written so that a power cut loses none."""
 
+import hashlib
+import json
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from ist_mpi.errors import Fault, InputError
 
@@ -110,6 +112,28 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def own_folder(path: Path, name: str) -> None:
+    """Make a folder that only this user can write to, or see that a present one is this user's.
+
+    What is loaded from a place like /tmp, where anybody can make folders, runs as this user.
+
+    Raises
+    ------
+    InputError
+        If it is somebody else's, or cannot be made; `name` says what it is for.
+    """
+    expected = "a folder that belongs to you and that not everybody can write to"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise InputError(Fault(f"{name} {path}", error.strerror or str(error), expected)) from error
+    theirs = status.st_uid != os.geteuid()
+    if theirs or not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IWOTH:
+        what = "a folder of another user" if theirs else "a link, or open to everybody"
+        raise InputError(Fault(f"{name} {path}", what, expected))
+
+
 def write_durably(path: Path, contents: bytes | memoryview) -> None:
     """Write a new file and wait until the disk has it; raises OSError."""
     with path.open("xb") as file:
@@ -125,3 +149,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sealed(document: Mapping[str, Any]) -> bytes:
+    """A document as JSON, and below it the SHA-256 of that text."""
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return (text + hashlib.sha256(text.encode()).hexdigest() + "\n").encode()
+
+
+def unsealed(contents: bytes, name: str) -> dict[str, Any]:
+    """The document, if it is as it was written; raises ValueError with its name if not."""
+    text, digest = contents[:-65], contents[-65:]
+    if digest != (hashlib.sha256(text).hexdigest() + "\n").encode():
+        raise ValueError(f"{name} is damaged")
+    document: dict[str, Any] = json.loads(text)
+    return document

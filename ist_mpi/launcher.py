@@ -2,11 +2,29 @@
 
 import os
 
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-"""Where launchers tell a process how many they started (MPICH's mpiexec, Open MPI's)."""
+STEP = "SLURM_STEP_NUM_TASKS"
+"""Where srun tells a process how many it started. A batch script itself has none, and what mpiexec
+starts inside a job inherits that of mpiexec's own helpers, one on each node."""
+
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", STEP)
+"""Where launchers tell a process how many they started (MPICH's mpiexec, Open MPI's, srun without
+either's protocol); the first that speaks is right."""
 
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 """Where they tell a process which of them it is."""
+
+
+_alone = [False]
+
+
+def stay_alone() -> None:
+    """This process is to do without MPI, whatever started it; before MPI is loaded."""
+    _alone[0] = True
+
+
+def stays_alone() -> bool:
+    """Whether it is."""
+    return _alone[0]
 
 
 def _number(names: tuple[str, ...]) -> int | None:
@@ -19,6 +37,11 @@ def _number(names: tuple[str, ...]) -> int | None:
 def launched_size() -> int | None:
     """How many ranks the launcher says it started; None without a launcher that says."""
     return _number(SIZES)
+
+
+def started_by_srun() -> bool:
+    """Whether srun started this process, or mpiexec's helpers that did."""
+    return STEP in os.environ
 
 
 def launched_rank() -> int:

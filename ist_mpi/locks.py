@@ -5,14 +5,28 @@ import fcntl
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from ist_mpi.errors import LockedError
 
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
+_TRIES, _PAUSE = 5, 0.02
+"""How often a lock is asked for, seconds between: whoever only looks has it for an instant."""
+
+
+class Lock(NamedTuple):
+    """What can be seen of a log's lock from outside."""
+
+    state: Literal["held", "unknown", "left", "free"]
+    """held: a process of this host has it; left: one of this host had it, and is gone; unknown:
+    another host's, or one that cannot be seen; free: there is none."""
+    holder: str = ""
+    """Who, in words."""
 
 
 def path_of(log: Path) -> Path:
@@ -40,7 +54,7 @@ def locked(log: Path) -> Iterator[None]:
     handle, held = _acquire(path)
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_whoami()).encode(), 0)
+        os.pwrite(handle, json.dumps(whoami()).encode(), 0)
         yield
     finally:
         with suppress(OSError):  # on a disk that has failed; the lock itself goes with the handle
@@ -48,8 +62,68 @@ def locked(log: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def holder(log: Path) -> str | None:
+    """Who is writing a log now, on any host, in words; None: nobody.
+
+    Where `look` cannot tell, the file system is asked for the lock, which takes it for an instant;
+    `locked` allows for that. On a file system without locks this is whoever left a lock file
+    behind, alive or not.
+    """
+    path = path_of(log)
+    without = _existing(path)
+    if without.exists():
+        return _who(without)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # most often there is none
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _who(path) if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    finally:
+        os.close(handle)
+    return None
+
+
+def look(log: Path) -> Lock:
+    """What can be seen of the lock of `log` without touching it.
+
+    Trying to take a lock, even for a moment, could keep the run out that it is for, and F_GETLK
+    does not see flock's. The kernel's table is of this host only, so of other hosts nothing can be
+    said: there the caller has nothing but the age of the log.
+    """
+    flocked = path_of(log)
+    path = next((p for p in (flocked, _existing(flocked)) if os.path.lexists(p)), None)
+    if path is None:
+        return Lock("free")
+    try:
+        inode, told = path.stat().st_ino, json.loads(path.read_text())
+        host, pid = str(told["host"]), int(told["pid"])
+    except (OSError, ValueError, KeyError, TypeError):  # just made, or just removed
+        return Lock("unknown", "another process")
+    holder = f"process {pid} on {host}"
+    if host != platform.node():
+        return Lock("unknown", holder)
+    # The process may be another by now that has the number; the inode may be another disk's, and
+    # disks cannot be told apart: stat and the table name those of some file systems differently.
+    if path == flocked and any(pid in row or inode in row for row in _flocks()):
+        return Lock("held", holder)
+    return Lock("unknown" if Path(f"/proc/{pid}").exists() else "left", holder)
+
+
+def _flocks() -> Iterator[tuple[int, int]]:
+    """Process and inode of every flock that the kernel of this host tells of."""
+    with suppress(OSError), open("/proc/locks") as table:
+        for line in table:
+            words = line.split()
+            if words[1:2] == ["FLOCK"]:
+                yield int(words[4]), int(words[5].rpartition(":")[2])
+
+
 def _acquire(path: Path) -> tuple[int, Path]:
     """The lock file, open and ours, and its path."""
+    tries = _TRIES
     while True:
         # Never through a symbolic link: what it names would be emptied.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
@@ -61,7 +135,11 @@ def _acquire(path: Path) -> tuple[int, Path]:
                 return _create(path)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise _taken(path, "it ends when that run does") from error
+            tries -= 1
+            if not tries:
+                raise _taken(path, "it ends when that run does") from error
+            time.sleep(_PAUSE)
+            continue
         if _is_still(path, handle):
             return handle, path
         os.close(handle)  # removed by the run that had it, between our open and our lock
@@ -73,12 +151,17 @@ def _create(path: Path) -> tuple[int, Path]:
     """
     with suppress(OSError):
         path.unlink()
-    path = path.with_suffix(".locked")
+    path = _existing(path)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError as error:
         raise _taken(path, f"if that run is gone, remove {path}") from error
     return handle, path
+
+
+def _existing(path: Path) -> Path:
+    """The file whose existence is the lock, where `path` would have been locked."""
+    return path.with_suffix(".locked")
 
 
 def _is_still(path: Path, handle: int) -> bool:
@@ -88,16 +171,22 @@ def _is_still(path: Path, handle: int) -> bool:
         return False
 
 
-def _whoami() -> dict[str, str | int]:
+def whoami() -> dict[str, str | int]:
+    """This process: host, pid, SLURM job."""
     job = os.environ.get("SLURM_JOB_ID", "")
     return {"host": platform.node(), "pid": os.getpid(), "slurm_job_id": job}
 
 
 def _taken(path: Path, remedy: str) -> LockedError:
+    log = path.with_suffix("")
+    return LockedError(f"{log}: {_who(path)} is writing this log ({remedy})")
+
+
+def _who(path: Path) -> str:
+    """Whom a lock file names."""
     try:
         holder = json.loads(path.read_text())
         who = f"process {holder['pid']} on {holder['host']}"
-        who += f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else ""
+        return who + (f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else "")
     except (OSError, ValueError, KeyError, TypeError):
-        who = "another process"
-    return LockedError(f"{path.with_suffix('')}: {who} is writing this log ({remedy})")
+        return "another process"

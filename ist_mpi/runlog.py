@@ -278,8 +278,8 @@ Result = Run
 """What a run returns is what its log holds."""
 
 
-def open_run(path: str | Path) -> Run:
-    """Read a run log.
+def open_run(path: str | Path, *, bulk: bool = True) -> Run:
+    """Read a run log; `bulk`: also what grows with rounds times d, or with n times d².
 
     Raises
     ------
@@ -289,7 +289,7 @@ def open_run(path: str | Path) -> Run:
     """
     path = Path(path)
     with hdf5.reading(path, WANTED, LOG_BYTES, ours=True) as file:
-        return _read(file, path)
+        return _read(file, path, bulk)
 
 
 def read_image(contents: bytes, path: Path) -> Run:
@@ -371,7 +371,7 @@ WANTED = hdf5.Wanted(
 """All that is ever read of a log."""
 
 
-def _read(file: hdf5.Reader, path: Path | None) -> Run:
+def _read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
     """An open log as a `Run`; DamagedError where it is none, or is damaged."""
     expected = f"a run log ({FORMAT}, schema version {SCHEMA_VERSION})"
     attributes = file.attributes()
@@ -397,15 +397,19 @@ def _read(file: hdf5.Reader, path: Path | None) -> Run:
     theory = file.attributes("theory")
     if not set(CONSTANTS) <= set(theory):
         raise DamagedError(Fault(str(path), "a damaged log: /theory lacks constants", expected))
+
+    def bulk(group: str) -> dict[str, NDArray[Any]]:
+        return file.arrays(group) if with_bulk else {}
+
     run = Run(
         path=path,
         attributes=attributes,
         rounds=rounds,
         theory=theory | file.arrays("theory"),
         model=file.arrays("model"),
-        iterates=file.arrays("iterates"),
-        permutations=file.arrays("permutations"),
-        problem=file.arrays("problem"),
+        iterates=bulk("iterates"),
+        permutations=bulk("permutations"),
+        problem=bulk("problem"),
     )
     if not _fit(run):
         got = "a damaged log: its models and its theory are of different lengths"

@@ -1,6 +1,10 @@
 #!/bin/sh
-# All checks, from nothing: style, types, the serial tests, the faults, and the MPI tests on 1, 2, 3
-# and 4 ranks. Ends with a non-zero code if anything fails or if any of the runs has no test.
+# All checks, from nothing: style, types, the serial tests, the faults, the MPI tests on 1, 2, 3 and
+# 4 ranks, and jobs on a SLURM cluster where one can be started. Ends with a non-zero code if
+# anything fails or if any of the runs has no test.
+#
+# The cluster needs root and Debian's slurm-wlm and munge. IST_TEST_SLURM=install installs them if
+# they are missing; nothing is ever installed without that word.
 set -eu
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
@@ -17,11 +21,39 @@ ruff format --check .
 step mypy
 mypy
 step serial tests
-timeout -k 10 2400 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults tests
+timeout -k 10 2400 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults --ignore=tests/slurm tests
 step faults "(IST_FAULTS=full for all of them)"
 timeout -k 10 1200 python -m pytest -q tests/faults
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
     timeout -k 10 1200 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
 done
+
+slurm_obstacle() {
+    [ "$(id -u)" = 0 ] || { echo "this is not root" && return; }
+    for daemon in munged slurmctld slurmd sbatch; do
+        PATH=$PATH:/usr/sbin command -v "$daemon" >/dev/null || {
+            echo "there is no $daemon (IST_TEST_SLURM=install installs slurm-wlm and munge)"
+            return
+        }
+    done
+}
+
+obstacle=$(slurm_obstacle)
+if [ -n "$obstacle" ] && [ "${IST_TEST_SLURM:-}" = install ] && [ "$(id -u)" = 0 ] &&
+    command -v apt-get >/dev/null; then
+    step "installing SLURM"
+    apt-get update -qq
+    # The cluster of the tests is started by hand: the packages' own daemons are not.
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout 600 \
+        apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
+    obstacle=$(slurm_obstacle)
+fi
+if [ -n "$obstacle" ]; then
+    step "SLURM tests SKIPPED: $obstacle"
+    echo "== all other checks passed"
+    exit
+fi
+step SLURM tests
+timeout -k 10 1800 python -m pytest -q tests/slurm
 echo "== all checks passed"

@@ -50,9 +50,12 @@ LAYERS = [
     ["budget", "experiment"],
     ["choice", "opening", "record"],
     ["runner", "continuation"],
-    ["api", "doctor", "verdict"],
+    ["api", "doctor", "verdict", "watching", "compiling", "slurm"],
     ["foresight", "bench"],
+    ["sweep"],
     ["report"],
+    ["telling", "cli_options"],
+    ["cli_sweep"],
     ["cli"],
     ["__main__"],
 ]
@@ -63,8 +66,9 @@ DOORS = {
     "mpi4py": {"exchange"},
     "sklearn": {"problems"},
     "pydantic": {"config"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_options", "cli_sweep"},
     "rich": {"report"},
+    "plotille": {"report"},
 }
 
 

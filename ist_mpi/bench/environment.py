@@ -17,7 +17,7 @@ def environment(comm: Any) -> dict[str, Any]:
     """As seen by rank 0, with the hosts of all ranks; collective."""
     census = ranks.census(comm)
     on_host = Counter(rank.host for rank in census)
-    cores = {rank.host: rank.cores for rank in census}
+    cores = ranks.cores(census)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": processor(),

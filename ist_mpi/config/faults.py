@@ -24,11 +24,13 @@ class Labels(NamedTuple):
     source: str
     """The file, or "configuration" for a dict."""
     overridden: frozenset[str]
-    """The keys, ``section.key``, that came from --set."""
+    """The keys, ``section.key``, that were set over it."""
+    setter: str = "--set"
+    """Where those stand."""
 
     def where(self, key: str) -> str:
         """What to call a setting in a message."""
-        return f"{key} in {'--set' if key in self.overridden else self.source}"
+        return f"{key} in {self.setter if key in self.overridden else self.source}"
 
 
 def is_rule(detail: Any) -> bool:

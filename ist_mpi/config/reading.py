@@ -21,12 +21,15 @@ MAX_DOTS = 100
 
 
 def load(
-    source: "Config | Mapping[str, Any] | str | Path", overrides: Sequence[str] = ()
+    source: "Config | Mapping[str, Any] | str | Path",
+    overrides: Sequence[str] = (),
+    setter: str = "--set",
 ) -> Config:
     """The resolved configuration of `source` with `overrides` (``section.key=value``) on top.
 
     Paths inside a file are relative to the file's folder, paths in overrides and dicts to the
-    current one; the resolved configuration holds absolute paths.
+    current one; the resolved configuration holds absolute paths. `setter` is where the overrides
+    stand, for messages.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def load(
         tables, label = read_toml(path), str(path)
         _anchor(tables, path.parent)
     faults = list(_apply(tables, overrides))
-    labels = Labels(label, frozenset(text.partition("=")[0].strip() for text in overrides))
+    labels = Labels(label, frozenset(text.partition("=")[0].strip() for text in overrides), setter)
     _anchor(tables, Path.cwd())
     for required in ("problem", "method", "run"):
         tables.setdefault(required, {})  # so that what is missing inside is listed too

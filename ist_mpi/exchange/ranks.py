@@ -5,7 +5,8 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError
 from ist_mpi.exchange.mpi import MPI, Solo, required
-from ist_mpi.launcher import launched_size
+from ist_mpi.launcher import launched_size, started_by_srun
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -47,9 +48,16 @@ def check_launcher(comm: Any) -> None:
     expected = launched_size()
     alone = MPI is None or MPI.COMM_WORLD.size == 1
     if expected is not None and comm.size < expected and alone:
+        why = f"mpiexec belongs to another MPI than {mpi_version()}"
+        remedy = "use the mpiexec next to this python"
+        if started_by_srun():
+            why = f"what started them does not speak the protocol of {mpi_version()}"
+            remedy = (
+                "use srun --mpi=pmi2 (MPICH, Intel MPI) or --mpi=pmix (Open MPI), of those that "
+                "srun --mpi=list shows, or inside the job the mpiexec next to this python"
+            )
         raise LauncherError(
-            f"the launcher started {expected} ranks, but each of them is alone: mpiexec belongs "
-            f"to another MPI than {mpi_version()}; use the mpiexec next to this python"
+            f"the launcher started {expected} ranks, but each of them is alone: {why}; {remedy}"
         )
 
 
@@ -157,13 +165,33 @@ class Ranks(NamedTuple):
     """One rank as `doctor` reports it."""
 
     host: str
-    cores: int
+    cpus: int
+    """The CPUs that it may use, one bit each."""
     threads: dict[str, str]
 
 
 def census(comm: Any) -> list[Ranks]:
-    """Host, usable cores and thread settings of every rank, on every rank; collective."""
+    """Host, usable CPUs and thread settings of every rank, on every rank; collective."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     threads = {name: os.environ[name] for name in names if name in os.environ}
-    me = Ranks(platform.node(), len(os.sched_getaffinity(0)), threads)
-    return list(comm.allgather(me))
+    cpus = sum(1 << cpu for cpu in os.sched_getaffinity(0))
+    return list(comm.allgather(Ranks(platform.node(), cpus, threads)))
+
+
+def cores(census: Sequence[Ranks]) -> dict[str, int]:
+    """How many CPUs the ranks of each host may use together: each may be bound to its own."""
+    together: dict[str, int] = {}
+    for rank in census:
+        together[rank.host] = together.get(rank.host, 0) | rank.cpus
+    return {host: cpus.bit_count() for host, cpus in together.items()}
+
+
+def crowded(census: Sequence[Ranks]) -> list[str]:
+    """What to tell the user of hosts that have more ranks than CPUs for them."""
+    on_host = Counter(rank.host for rank in census)
+    return [
+        f"{host} is oversubscribed: {on_host[host]} ranks on {count} usable core(s); results stay "
+        "the same, but waiting ranks take time from working ones"
+        for host, count in cores(census).items()
+        if on_host[host] > count
+    ]

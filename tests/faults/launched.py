@@ -131,5 +131,8 @@ class Job:
 
     @property
     def complaints(self) -> list[str]:
-        """The lines on stderr that are not progress."""
-        return [line for line in self.errors.splitlines() if " rounds/s " not in line]
+        """The lines on stderr that are neither progress nor about more ranks than cores."""
+        usual = (" rounds/s ", "is oversubscribed")
+        return [
+            line for line in self.errors.splitlines() if not any(text in line for text in usual)
+        ]

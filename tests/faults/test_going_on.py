@@ -15,7 +15,7 @@ from conftest import CONFIG
 from test_kills import same
 
 import ist_mpi
-from ist_mpi import api, checkpoint, cli, locks, runlog, signals
+from ist_mpi import api, checkpoint, cli, files, locks, runlog, signals
 from ist_mpi.exchange import ranks
 from ist_mpi.record import Record
 
@@ -314,7 +314,7 @@ def test_a_sealed_manifest_of_nonsense(
     (newest,) = checkpoint.rounds(tmp_path / "r.ckpt")
     path = tmp_path / "r.ckpt" / f"{newest:012d}" / checkpoint.MANIFEST
     manifest = json.loads(path.read_bytes()[:-65])
-    path.write_bytes(checkpoint._sealed({**manifest, **change}))
+    path.write_bytes(files.sealed({**manifest, **change}))
     kept, complaints = checkpoint.newest(tmp_path / "r.ckpt", None)
     assert kept is None
     assert len(complaints) == 1

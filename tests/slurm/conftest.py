@@ -1,0 +1,48 @@
+"""One SLURM cluster for all tests here."""
+
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import Cluster, obstacle
+from submitted import CONFIG, Job
+
+import ist_mpi
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if why := obstacle():
+        pytest.skip(f"no SLURM cluster can be started: {why}")
+    began, found = time.monotonic(), Cluster()
+    try:
+        try:
+            found.start()
+        except AssertionError:
+            print(found.words())
+            raise
+        print(f"SLURM cluster up after {time.monotonic() - began:.1f} s")
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture(scope="session")
+def serial() -> Callable[[int], Any]:
+    """The result of so many rounds, made in this process."""
+    kept: dict[int, Any] = {}
+
+    def of(rounds: int) -> Any:
+        if rounds not in kept:
+            kept[rounds] = ist_mpi.run(tomllib.loads(CONFIG.format(rounds=rounds)))
+        return kept[rounds]
+
+    return of
+
+
+@pytest.fixture
+def job(cluster: Cluster, tmp_path: Path) -> Job:
+    return Job(cluster, tmp_path)

@@ -1,0 +1,89 @@
+"""The run that the tests submit, and a job that makes it."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cluster import Cluster
+
+import ist_mpi
+
+CONFIG = """
+[problem]
+kind = "synthetic"
+d = 163
+n = 5
+[method]
+name = "ist"
+step_size = 1e-5
+local_steps = 500
+[run]
+rounds = {rounds}
+checkpoint_every = 0.2
+[log]
+every = 10
+"""
+# Rounds of a millisecond: many short ones would take for ever where the ranks, which wait busily,
+# have to share the cores with others.
+
+SHORT = 300
+LONG = 5000
+"""Rounds that take two ranks some seconds: there is time to disturb them."""
+
+SCRIPT = Path(ist_mpi.__file__).parent.parent / "jobs" / "slurm" / "run.sbatch"
+
+
+class Job:
+    """A job in a folder of its own, submitted by hand or by ``ist-mpi submit``."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.log = folder / "run.h5"
+        self.number = ""
+
+    def by_hand(self, rounds: int, nodes: int, ranks: int, **environment: str) -> None:
+        """sbatch … run.sbatch small.toml --out run.h5"""
+        (self.folder / "small.toml").write_text(CONFIG.format(rounds=rounds))
+        settings = {"IST_PYTHON": sys.executable, "SLURM_WAIT": "5", **environment}
+        words = ["--parsable", f"--nodes={nodes}", f"--ntasks-per-node={ranks}", str(SCRIPT)]
+        done = self.cluster.do(
+            "sbatch", *words, "small.toml", "--out", "run.h5", folder=self.folder, **settings
+        )
+        self.number = done.stdout.strip()
+
+    def over(self) -> dict[str, str]:
+        """What SLURM says of it once it is over."""
+        return self.cluster.wait(self.number)
+
+    @property
+    def output(self) -> str:
+        """What it has printed."""
+        path = self.folder / f"ist-mpi-{self.number}.out"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def checkpoint(self) -> int:
+        """The round of its newest checkpoint; −1 before there is one."""
+        rounds = [path.name for path in self.log.with_suffix(".ckpt").glob("*") if path.is_dir()]
+        return max((int(name) for name in rounds if name.isdecimal()), default=-1)
+
+    def until_checkpoint(self, after: int = 0) -> int:
+        """Wait for a checkpoint of a later round than that."""
+        deadline = time.monotonic() + 120
+        while (found := self.checkpoint()) <= after:
+            assert time.monotonic() < deadline, f"no checkpoint\n{self.output}"
+            state = self.cluster.show(self.number)["JobState"]
+            assert state != "COMPLETED", f"it was too fast\n{self.output}"
+            time.sleep(0.05)
+        return found
+
+
+def same_run(found: Any, expected: Any) -> None:
+    """The same model and the same rows, bit by bit."""
+    assert found.status == "finished"
+    assert found.x.tobytes() == expected.x.tobytes()
+    assert found.rounds.keys() == expected.rounds.keys()
+    for name, column in expected.rounds.items():
+        if name != "seconds":
+            np.testing.assert_array_equal(found.rounds[name], column, strict=True)

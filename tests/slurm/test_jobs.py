@@ -1,0 +1,117 @@
+"""Jobs on a cluster: the same bits as alone, stopped and queued again, ended in every way."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cluster import Cluster
+from submitted import LONG, SHORT, Job, same_run
+
+import ist_mpi
+
+Serial = Callable[[int], Any]
+
+pytestmark = pytest.mark.timeout(400)
+
+LAUNCHERS = {
+    "srun": {"IST_LAUNCHER": "srun", "IST_MPI": "pmi2"},
+    "mpiexec": {"IST_LAUNCHER": "mpiexec"},
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_nodes_are_one_world(job: Job, serial: Serial, launcher: str) -> None:
+    job.by_hand(SHORT, 2, 2, **LAUNCHERS[launcher])
+    over = job.over()
+    assert over["JobState"] == "COMPLETED", job.output
+    assert over["NumNodes"] == "2"
+    run = ist_mpi.open_run(job.log)
+    same_run(run, serial(SHORT))
+    assert run.attributes["ranks"] == 4
+    assert run.attributes["slurm_job_id"] == job.number
+    # All four nodes are this machine: more ranks than cores, unless it is a large one.
+    crowded = len(os.sched_getaffinity(0)) < 4
+    assert job.output.count("is oversubscribed: 4 ranks") == int(crowded), job.output
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_preempted_twice(job: Job, serial: Serial, cluster: Cluster, launcher: str) -> None:
+    """Told to stop by a signal; then its nodes are taken away, with a time of grace."""
+    job.by_hand(LONG, 2, 1, **LAUNCHERS[launcher])
+    first = job.until_checkpoint()
+    cluster.do("scancel", "--batch", "--signal=USR1", job.number)
+    second = job.until_checkpoint(_resumed(job, first, times=1))
+    urgent = ["--parsable", "--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null"]
+    other = cluster.do("sbatch", *urgent, "--wrap=true").stdout.strip()
+    third = _resumed(job, second, times=2)
+    assert cluster.show(other)["JobState"] == "COMPLETED"
+    over = job.over()
+    assert (over["JobState"], over["Restarts"]) == ("COMPLETED", "2"), job.output
+    assert 0 < first <= second <= third < LONG
+    same_run(ist_mpi.open_run(job.log), serial(LONG))
+    assert not job.log.with_suffix(".ckpt").exists()
+
+
+def _resumed(job: Job, at_least: int, times: int) -> int:
+    """Wait until the job has gone on so many times; the round after which it did last."""
+    deadline = time.monotonic() + 120
+    words = "going on after round "
+    while job.output.count(words) < times:
+        assert time.monotonic() < deadline, job.output
+        time.sleep(0.1)
+    found = int(job.output.rpartition(words)[2].split()[0])
+    assert found >= at_least
+    return found
+
+
+def test_cancelled_stays_cancelled(job: Job, serial: Serial, cluster: Cluster) -> None:
+    job.by_hand(LONG, 2, 1, **LAUNCHERS["srun"])
+    job.until_checkpoint()
+    cluster.do("scancel", job.number)
+    over = job.over()
+    assert over["JobState"] == "CANCELLED"
+    time.sleep(8)  # longer than a job that is queued again has to wait
+    over = cluster.show(job.number)
+    assert (over["JobState"], over["Restarts"]) == ("CANCELLED", "0")
+    assert cluster.queue() == []
+    run = ist_mpi.open_run(job.log)
+    assert (run.status, run.stop_reason) == ("stopped", "SIGTERM")
+    job.by_hand(LONG, 1, 1, **LAUNCHERS["srun"])  # on other resources
+    assert job.over()["JobState"] == "COMPLETED", job.output
+    assert "going on after round" in job.output
+    same_run(ist_mpi.open_run(job.log), serial(LONG))
+
+
+def test_a_node_fails(job: Job, serial: Serial, cluster: Cluster) -> None:
+    """SLURM queues the job again by itself."""
+    job.by_hand(LONG, 2, 1, **LAUNCHERS["srun"])
+    at = job.until_checkpoint()
+    cluster.do("scontrol", "update", "nodename=node2", "state=down", "reason=test")
+    assert _resumed(job, at, times=1) < LONG
+    over = job.over()
+    assert (over["JobState"], over["Restarts"]) == ("COMPLETED", "1"), job.output
+    assert "NODE FAILURE" in job.output
+    same_run(ist_mpi.open_run(job.log), serial(LONG))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_rank_is_killed(job: Job, serial: Serial, cluster: Cluster, launcher: str) -> None:
+    job.by_hand(LONG, 2, 1, **LAUNCHERS[launcher])
+    job.until_checkpoint()
+    ranks = [each for each in cluster.processes("-m ist_mpi run") if "python" in each.name()]
+    assert len(ranks) == 2
+    ranks[-1].send_signal(signal.SIGKILL)
+    over = job.over()
+    assert (over["JobState"], over["Restarts"]) == ("FAILED", "0"), job.output
+    run = ist_mpi.open_run(job.log)
+    assert run.status == "running"  # nobody was left to say otherwise
+    told = cluster.do(sys.executable, "-m", "ist_mpi", "info", str(job.log)).stdout
+    assert "running, or ended without a word" in told
+    job.by_hand(LONG, 1, 1, **LAUNCHERS[launcher])
+    assert job.over()["JobState"] == "COMPLETED", job.output
+    assert "going on after round" in job.output
+    same_run(ist_mpi.open_run(job.log), serial(LONG))

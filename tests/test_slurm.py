@@ -1,0 +1,296 @@
+"""Batch jobs as far as they can be tested without SLURM: their text, and what is refused."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ist_mpi import launcher, slurm
+from ist_mpi.errors import InputError, SubmitError
+from ist_mpi.exchange import ranks
+from ist_mpi.exchange.ranks import Ranks
+from ist_mpi.exchange.rounds import KINDS
+from ist_mpi.slurm.script import template
+
+SMALL = """
+[problem]
+kind = "synthetic"
+d = 24
+n = 5
+[method]
+name = "ist"
+step_size = 1e-3
+[run]
+rounds = 60
+"""
+
+BY_HAND = Path(__file__).parent.parent / "jobs" / "slurm" / "run.sbatch"
+WILD = ["run", "a b.toml", "--set", "problem.path=it's $HOME `id` \\ *", "--resume"]
+
+Launch = Callable[..., Any]
+
+
+def options(text: str) -> list[str]:
+    return [line.split(" ", 1)[1] for line in text.splitlines() if line.startswith("#SBATCH ")]
+
+
+def test_one_source_of_the_text() -> None:
+    """What is submitted by hand is the file of the package, and render changes only its head."""
+    assert BY_HAND.read_text() == template()
+    rendered = slurm.render(slurm.Request(), WILD).splitlines()
+    body = template().split("its line of a sweep\nesac\n")[1].splitlines()
+    assert rendered[-len(body) :] == body
+    assert {option.partition("=")[0] for option in options(template())} <= {
+        option.partition("=")[0] for option in options("\n".join(rendered))
+    }
+
+
+@pytest.mark.parametrize("text", [template(), slurm.render(slurm.Request(), WILD)])
+def test_bash_reads_it(text: str) -> None:
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_never_traps_the_end() -> None:
+    traps = [line for line in template().splitlines() if line.split()[:1] == ["trap"]]
+    assert traps == ["trap stop USR1"]
+
+
+def test_what_is_asked_for_is_in_the_text() -> None:
+    request = slurm.Request(
+        nodes=3,
+        ntasks_per_node=4,
+        cpus_per_task=2,
+        time="1-02:00:00",
+        account="physics",
+        partition="long,short",
+        array="0-23%4",
+        mpi="pmix",
+        signal_seconds=300,
+        options=("--qos=high", "--comment=two words", "--exclusive"),
+    )
+    text = slurm.render(request, ["sweep", "run", "s.toml", "--index", slurm.TASK])
+    found = options(text)
+    for expected in [
+        "--nodes=3",
+        "--ntasks-per-node=4",
+        "--cpus-per-task=2",
+        "--time=1-02:00:00",
+        "--account=physics",
+        "--partition=long,short",
+        "--array=0-23%4",
+        "--signal=B:USR1@300",
+        "--requeue",
+        "--open-mode=append",
+        "--output=%x-%A_%a.out",
+        "--qos=high",
+        '--comment="two words"',
+        "--exclusive",
+    ]:
+        assert expected in found
+    assert "IST_MPI=pmix" in text.splitlines()
+    assert 'set -- sweep run s.toml --index "$SLURM_ARRAY_TASK_ID"' in text.splitlines()
+    assert request.ranks == 12
+
+
+def test_words_reach_the_command_as_they_are(tmp_path: Path) -> None:
+    """Whatever a path or a setting holds, bash hands it on unchanged."""
+    text = slurm.render(slurm.Request(), WILD)
+    line = next(line for line in text.splitlines() if line.startswith("set -- "))
+    shown = subprocess.run(
+        ["bash", "-c", f"{line}\nprintf '%s\\0' \"$@\""], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split("\0")[:-1] == WILD
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"nodes": 0}, "--nodes"),
+        ({"ntasks_per_node": -1}, "--ntasks-per-node"),
+        ({"cpus_per_task": 10**9}, "--cpus-per-task"),
+        ({"time": "1 hour"}, "--time"),
+        ({"time": "1:00:00\n#SBATCH --account=other"}, "--time"),
+        ({"account": "a b"}, "--account"),
+        ({"partition": "x\n"}, "--partition"),
+        ({"name": 'a"b'}, "--job-name"),
+        ({"array": "0-"}, "--array"),
+        ({"array": "1,2%0"}, "--array"),
+        ({"launcher": "aprun"}, "--launcher"),
+        ({"launcher": "mpiexec", "mpi": "pmi2"}, "--mpi"),
+        ({"signal_seconds": 0}, "--signal"),
+        ({"options": ("qos=high",)}, "--sbatch"),
+        ({"options": ("--qos=high\n--wrap=id",)}, "--sbatch"),
+        ({"options": ('--comment="a"',)}, "--sbatch"),
+    ],
+)
+def test_wrong_requests(wrong: dict[str, Any], where: str) -> None:
+    with pytest.raises(InputError) as error:
+        slurm.Request(**wrong)
+    assert [fault.where for fault in error.value.faults] == [where]
+
+
+def sbatch(folder: Path, *lines: str) -> None:
+    """An sbatch of our own, in a folder for PATH."""
+    folder.mkdir()
+    path = folder / "sbatch"
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+
+
+def test_submitting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = tmp_path / "seen"
+    sbatch(tmp_path / "bin", f'echo "$@" >{seen}', f"cat >>{seen}", f"env >>{seen}", "echo '17;c'")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "of-the-shell")
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "1")
+    monkeypatch.setenv("SBATCH_QOS", "usual")
+    text = slurm.render(slurm.Request(account="mine", time="10"), ["run", "a.toml"])
+    assert slurm.submit(text) == "17"
+    told = seen.read_text()
+    assert told.startswith(f"--parsable\n{text}")
+    assert "SBATCH_QOS=usual" in told
+    # sbatch would rather believe these than the text.
+    assert "SBATCH_ACCOUNT" not in told
+    assert "SBATCH_TIMELIMIT" not in told
+
+
+def test_sbatch_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sbatch(tmp_path / "bin", "echo 'sbatch: error: invalid account' >&2", "exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    with pytest.raises(SubmitError, match="refused the job: sbatch: error: invalid account"):
+        slurm.submit("#!/bin/sh\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SubmitError, match="no sbatch on PATH"):
+        slurm.submit("#!/bin/sh\n")
+
+
+def test_submit_checks_before_it_queues(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is wrong at once; nothing is submitted, nothing written."""
+    called = tmp_path / "called"
+    sbatch(tmp_path / "bin", f"touch {called}", "echo 17")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "small.toml").write_text(SMALL)
+    monkeypatch.chdir(work)
+    submit = ("-m", "ist_mpi", "submit", "small.toml")
+    wrong = launch(0, *submit, "--nodes", "0", "--set", "problem.d=0", "--out", "/proc/x.h5")
+    assert wrong.returncode == 2
+    for where in ("--nodes", "problem.d", "--out"):
+        assert where in wrong.stderr
+    # What only the matrices show: L̄ is singular where a feature never occurs.
+    (work / "zero.svm").write_text("1 1:1\n0 1:2\n")
+    (work / "ridge.toml").write_text(
+        '[problem]\nkind = "ridge"\npath = "zero.svm"\nd = 2\nn = 1\nl2 = 0.0\n'
+        '[method]\nname = "ist"\nstep_size = 1e-3\n[run]\nrounds = 5\n'
+    )
+    wrong = launch(0, "-m", "ist_mpi", "submit", "ridge.toml")
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+    shown = launch(0, *submit, "--dry-run", "--nodes", "2", "--set", "run.rounds=7")
+    assert shown.returncode == 0, shown.stderr
+    assert "--set run.rounds=7 --out results/small.h5 --resume" in shown.stdout
+    assert not called.exists()
+    assert sorted(path.name for path in work.iterdir()) == ["ridge.toml", "small.toml", "zero.svm"]
+    done = launch(0, *submit)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Submitted batch job 17\n"
+    assert called.exists()
+
+
+def test_srun_without_a_protocol(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What srun --mpi=none leaves: a number of tasks, and ranks that are alone."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    assert launcher.launched_size() == 4
+    done = launch(0, "-m", "ist_mpi", "doctor")
+    assert done.returncode == 2
+    assert "--mpi=pmi2" in done.stdout
+    monkeypatch.setenv("PMI_SIZE", "1")  # under mpiexec it is mpiexec that knows
+    assert launcher.launched_size() == 1
+
+
+def test_cores_of_bound_ranks() -> None:
+    """Ranks that are bound to a CPU each have as many as they are."""
+    bound = [Ranks("a", 1 << k, {}) for k in range(4)]
+    assert ranks.cores(bound) == {"a": 4}
+    assert ranks.crowded(bound) == []
+    crowd = [*bound, Ranks("b", 0b11, {}), Ranks("b", 0b11, {}), Ranks("b", 0b11, {})]
+    assert ranks.cores(crowd) == {"a": 4, "b": 2}
+    assert len(ranks.crowded(crowd)) == 1
+    assert ranks.crowded(crowd)[0].startswith("b is oversubscribed: 3 ranks on 2 usable")
+
+
+COMPILED = {
+    "matrices": [],
+    "float32": [
+        "problem.precision=float32",
+        "method.name=dcgd",
+        "method.sketch=rand",
+        "method.q=4",
+    ],
+    "homogeneous": [
+        "problem.heterogeneous=false",
+        "method.scaling=preconditioned",
+        "method.group_size=2",
+    ],
+}
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_compiled_after_compiling(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process fills the cache; then one rank and two ranks, by any exchange, add nothing."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    ridge = SMALL.replace('kind = "synthetic"\nd = 24', 'kind = "ridge"\npath = "data.svm"')
+    (tmp_path / "ridge.toml").write_text(ridge)
+    rows = (f"{k % 3} {k % 5 + 1}:1 {k % 7 + 6}:{k}" for k in range(40))
+    (tmp_path / "data.svm").write_text("\n".join([*rows, ""]))
+    ways = [("small.toml", settings) for settings in COMPILED.values()]
+    ways += [("ridge.toml", ["problem.storage=samples"])]
+    for config, settings in ways:
+        words = ["-m", "ist_mpi", "run", config, "--out", "x.h5"]
+        words += [word for setting in settings for word in ("--set", setting)]
+        done = launch(0, *words, "--compile", timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "x.h5").exists()
+        full = files(cache)
+        assert full
+        together = [(2, "server")]
+        if not settings:
+            together = [(0, "server"), *((2, name) for name in KINDS)]
+        for p, exchange in together:
+            more = ["--force", "--set", f"run.exchange={exchange}"]
+            done = launch(p, *words, *more, timeout=300)
+            assert done.returncode == 0, done.stderr
+        assert files(cache) == full, settings
+        (tmp_path / "x.h5").unlink()
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_cache_of_somebody_else_is_refused(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    done = launch(0, "-m", "ist_mpi", "run", str(tmp_path / "small.toml"), "--compile")
+    assert done.returncode == 2
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_the_interpreter_is_that_of_submit() -> None:
+    assert f"IST_PYTHON={sys.executable}" in slurm.render(slurm.Request(), WILD).splitlines()

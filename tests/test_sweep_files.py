@@ -1,0 +1,283 @@
+"""Sweep files: what their axes mean, which points come out, and what is wrong with a wrong one."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ist_mpi import InputError
+from ist_mpi.config import load, ranges, read_sweep
+from ist_mpi.config.axes import values_of
+
+BASE = """
+[problem]
+kind = "synthetic"
+d = 24
+n = 5
+[method]
+name = "ist"
+step_size = 1e-3
+[run]
+rounds = 60
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Any:
+    """Write a sweep file beside its base: ``sweep(text)``, its path."""
+    (tmp_path / "base.toml").write_text(BASE)
+
+    def write(text: str, base: str = "base.toml") -> Path:
+        path = tmp_path / "sweep.toml"
+        path.write_text(f'base = "{base}"\n{text}')
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ([1, 2.5, "a", True], [1, 2.5, "a", True]),
+        ("3:6", [3, 4, 5]),
+        ({"from": 10, "to": 50, "step": 20}, [10, 30, 50]),
+        ({"from": 10, "to": 49, "step": 20}, [10, 30]),
+        ({"from": 0, "to": 0.5, "step": 0.1}, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+        ({"from": 0, "to": 10, "count": 3}, [0, 5, 10]),
+        ({"from": 0, "to": 1, "count": 5}, [0.0, 0.25, 0.5, 0.75, 1.0]),
+        ({"from": 3, "to": 1, "count": 3}, [3, 2, 1]),
+        ({"from": 8, "to": 1024, "count": 8, "log": True}, [2**k for k in range(3, 11)]),
+        ({"from": 1e-6, "to": 1e-4, "count": 3, "log": True}, [1e-6, 1e-5, 1e-4]),
+        ({"from": 1, "to": 10, "count": 3, "log": True}, [1.0, 3.16227766017, 10.0]),
+        ({"from": 1e-300, "to": 1e300, "count": 3, "log": True}, [1e-300, 1.0, 1e300]),
+    ],
+)
+def test_values(spec: Any, values: list[Any]) -> None:
+    found = values_of(spec, "grid.a.b", "f")
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (7, "grid.a.b in f: got 7; expected a list"),
+        ([], "an empty list"),
+        ([1, [2]], "got [2]; expected numbers"),
+        ("6:3", "A < B"),
+        ("a:b", "expected a list"),
+        (f"0:{2**63 + 1}", "A < B"),
+        ({"from": 1, "to": 2}, "neither step nor count"),
+        ({"from": 1, "to": 2, "step": 1, "count": 2}, "both step and count"),
+        ({"to": 2, "step": 1}, "grid.a.b.from in f: got nothing"),
+        ({"from": 1, "to": math.inf, "step": 1}, "grid.a.b.to in f: got inf"),
+        ({"from": 1, "to": math.nan, "count": 2}, "got nan"),
+        ({"from": 10**400, "to": 1, "count": 2}, "a finite number"),
+        ({"from": True, "to": 1, "count": 2}, "got True"),
+        (
+            {"from": 1, "to": 2, "step": 0},
+            "grid.a.b.step in f: got 0; expected a finite number > 0",
+        ),
+        ({"from": 2, "to": 1, "step": 1}, "from ≤ to"),
+        ({"from": 1, "to": 2, "count": 1}, "an integer of at least 2"),
+        ({"from": 1, "to": 2, "count": 2.0}, "an integer of at least 2"),
+        ({"from": 0, "to": 2, "count": 2, "log": True}, "> 0, with log = true"),
+        ({"from": 1, "to": 2, "step": 1, "log": True}, "count in its place"),
+        ({"from": 1, "to": 2, "count": 2, "log": 1}, "true or false"),
+        ({"from": 1, "to": 2, "count": 2, "base": 2}, "one of from, to, step, count, log"),
+        ({"from": 0, "to": 1, "step": 1e-300}, "at most 10000 points"),
+        ({"from": 0, "to": 1, "count": 10**9}, "at most 10000 points"),
+        ("0:1000000000000", "at most 10000 points"),
+    ],
+)
+def test_wrong_values(spec: Any, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        values_of(spec, "grid.a.b", "f")
+    assert words in str(caught.value)
+
+
+def test_points_in_order(sweep: Any) -> None:
+    """The first axis turns slowest, zips come last, and [set] is in all of them."""
+    found = read_sweep(
+        sweep("""
+        set.log.every = 10
+        [grid]
+        method.step_size = [1e-3, 2e-3]
+        "run.seed" = "0:2"
+        [[zip]]
+        problem.d = [20, 30]
+        problem.n = { from = 2, to = 4, step = 2 }
+        """)
+    )
+    assert found.fixed == {"log.every": 10}
+    assert len(found.points) == 8
+    assert found.points[5] == {
+        "method.step_size": 2e-3,
+        "run.seed": 0,
+        "problem.d": 30,
+        "problem.n": 4,
+    }
+    by_hand = load(
+        found.base,
+        [
+            "log.every=10",
+            "method.step_size=0.002",
+            "run.seed=0",
+            "problem.d=30",
+            "problem.n=4",
+        ],
+    )
+    assert found.config(5) == by_hand == found.configs()[5]
+
+
+def test_values_of_every_kind_reach_the_configuration(sweep: Any) -> None:
+    found = read_sweep(
+        sweep("""
+        [grid]
+        method.step_size = ["theory", 1]
+        problem.linear_term = [true, false]
+        run.exchange = ["serverless", "auto"]
+        """)
+    )
+    configs = found.configs()
+    assert [c.method.step_size for c in configs] == ["theory"] * 4 + [1.0] * 4
+    assert [c.problem.linear_term for c in configs[:4]] == [True, True, False, False]
+    assert [c.run.exchange for c in configs[:2]] == ["serverless", "auto"]
+
+
+def test_paths_are_relative_to_their_file(
+    sweep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = '[problem]\nkind = "ridge"\nn = 2\n'
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "ridge.toml").write_text(
+        base + 'path = "a.svm"\n[method]\nname = "ist"\nstep_size = 1\n[run]\nrounds = 1\n'
+    )
+    path = sweep('[grid]\nproblem.path = ["b = \\"c\\".svm", "~/d.svm"]\n', "sub/ridge.toml")
+    monkeypatch.chdir("/")
+    configs = read_sweep(path).configs()
+    paths = [str(config.problem.path) for config in configs]
+    assert paths == [str(tmp_path / 'b = "c".svm'), str(Path("~/d.svm").expanduser())]
+    other = read_sweep(sweep('[grid]\nrun.seed = "0:1"', "sub/ridge.toml")).config(0)
+    assert other.problem.path == str(tmp_path / "sub" / "a.svm")
+
+
+def test_every_fault_of_a_file_at_once(sweep: Any, tmp_path: Path) -> None:
+    path = sweep(
+        """
+        bases = 1
+        [set]
+        run.rounds = [1, 2]
+        method.q = 2
+        run.seed = 1
+        [grid]
+        run.seed = "0:3"
+        method = 3
+        "a.b.c" = [1]
+        "1.x" = [1]
+        problem.n = []
+        [[zip]]
+        problem.d = [1, 2]
+        log.every = [1, 2, 3]
+        [[zip]]
+        """,
+        "none.toml",
+    )
+    with pytest.raises(InputError) as caught:
+        read_sweep(path)
+    faults = {fault.where.removesuffix(f" in {path}"): fault for fault in caught.value.faults}
+    assert set(faults) == {
+        "bases",
+        f"base in {path}: {tmp_path / 'none.toml'}",
+        "set.run.rounds",
+        "grid.method",
+        "grid.a.b.c",
+        "grid.1.x",
+        "grid.problem.n",
+        "zip[0]",
+        "zip[1]",
+        "run.seed",
+    }
+    assert "did you mean base?" in str(faults["bases"])
+    assert "problem.d with 2, log.every with 3" in str(faults["zip[0]"])
+    assert faults["run.seed"].got == "values in two places"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "grid in"),
+        ("grid = 3", "a table [grid]"),
+        ("zip = 3", "tables [[zip]]"),
+        ("[zip]\nrun.seed = [1]", "tables [[zip]]"),
+        ("set = 3\n[grid]\nrun.seed = [1]", "a table [set]"),
+        ("[grid]\nrun.seed = '0:200'\nmethod.step_size = {from=1,to=2,count=100}", "200 x 100"),
+        ("[grid", "not TOML"),
+    ],
+)
+def test_files_that_are_none(sweep: Any, text: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_sweep(sweep(text))
+    assert words in str(caught.value)
+
+
+def test_a_base_must_be_named(tmp_path: Path) -> None:
+    for text in ("", "base = 3\n", 'base = ""\n'):
+        (tmp_path / "sweep.toml").write_text(text + "[grid]\nrun.seed = [1]\n")
+        with pytest.raises(InputError, match=r"base in .*the path of a configuration"):
+            read_sweep(tmp_path / "sweep.toml")
+
+
+def test_the_cap_can_be_raised(sweep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = sweep("[grid]\nrun.seed = '0:120'\nmethod.step_size = {from=1,to=2,count=100}")
+    with pytest.raises(InputError, match=r"12000 points .*IST_MPI_MAX_SWEEP_POINTS"):
+        read_sweep(path)
+    monkeypatch.setenv("IST_MPI_MAX_SWEEP_POINTS", "12K")
+    assert len(read_sweep(path).points) == 12000
+
+
+def test_wrong_points_are_named_with_their_settings(sweep: Any) -> None:
+    """Each fault once, with all points that have it, located in the sweep or in the base."""
+    path = sweep(
+        """
+        set.run.tolerances = 1
+        [grid]
+        method.step_size = [1e-3, -1]
+        run.seed = ["a", 0]
+        """
+    )
+    with pytest.raises(InputError) as caught:
+        read_sweep(path).configs()
+    faults = {fault.where: fault for fault in caught.value.faults}
+    first = "the first with method.step_size = 0.001, run.seed = "
+    assert set(faults) == {
+        f'points 0-3 ({first}"a"): run.tolerances in {path}',
+        f'points 0,2 ({first}"a"): run.seed in {path}',
+        f'points 2-3 (the first with method.step_size = -1, run.seed = "a"): '
+        f"method.step_size in {path}",
+    }
+    assert "did you mean tolerance?" in str(caught.value)
+    with pytest.raises(InputError, match=r"point 0 \(problem.n = 0\): problem.n in"):
+        read_sweep(sweep("grid.problem.n = [0, 1]")).configs()
+
+
+def test_the_digest_is_of_what_is_meant(sweep: Any, tmp_path: Path) -> None:
+    one = read_sweep(sweep("[grid]\nrun.seed = [0, 1]")).digest
+    assert read_sweep(sweep("# a comment\n[grid]\nrun.seed = '0:2'")).digest == one
+    assert read_sweep(sweep("[grid]\nrun.seed = [1, 0]")).digest != one
+    assert read_sweep(sweep("set.log.every = 2\n[grid]\nrun.seed = [0, 1]")).digest != one
+    (tmp_path / "base.toml").write_text(BASE.replace("60", "61"))
+    assert read_sweep(sweep("[grid]\nrun.seed = [0, 1]")).digest != one
+
+
+def test_ranges() -> None:
+    assert ranges([9, 3, 5, 7, 8]) == "3,5,7-9"
+    assert ranges([0, 1]) == "0-1"
+    assert ranges([4]) == "4"
+    assert ranges([]) == ""
+
+
+def test_the_example() -> None:
+    found = read_sweep(Path(__file__).parent.parent / "jobs" / "sweep.toml")
+    assert len({config.run_id() for config in found.configs()}) == len(found.points) == 12
