@@ -4,6 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,20 +14,19 @@ from ist_mpi import budget, checkpoint, continuation, problems, runner
 from ist_mpi.budget import Budget
 from ist_mpi.config import Config, load
 from ist_mpi.constants import EFFORTS, Effort, Wish, wish_of_run
-from ist_mpi.continuation import Found, standing
+from ist_mpi.continuation import OVER, Found, standing
 from ist_mpi.errors import Fault, InputError, ISTError, LogError
 from ist_mpi.exchange import ranks
-from ist_mpi.experiment import facts_of, prepare
-from ist_mpi.locks import locked
+from ist_mpi.experiment import Experiment, facts_of, prepare
+from ist_mpi.files import followed
+from ist_mpi.locks import locked, path_of
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.progress import Watcher
 from ist_mpi.randomness import MAX_SEED
-from ist_mpi.runlog import Result
+from ist_mpi.runlog import Result, open_run
 from ist_mpi.watchdog import SETUP_FACTOR, Watchdog
 
 GoingOn = Literal["no", "resume", "extend"]
-OVER = ("finished", "failed")
-"""The states of a log that nothing more is added to."""
 
 MAX_SEEDS = 100_000
 """Most runs of one --seeds: all their logs are checked before the first starts."""
@@ -136,6 +136,7 @@ def checked(
     run_seed = config.run.seed if config is not None else 0
     outs = _outs(Path(out) if out is not None else None, run_seed, chosen)
     faults += output_faults(outs.values(), force or going_on != "no")
+    faults += companion_faults(outs.values())
     facts = None
     if config is not None:
         with collecting(faults):
@@ -219,19 +220,38 @@ def results(
         step = {"step_size": experiment.method.gamma}
         config = job.config.with_values(run={"seed": seed}, method=step)
         with nullcontext() if held else alone_at(comm, out):
-            found = Found(None, [])
-            if going_on == "extend" and out is not None:
-                found = continuation.extend(comm, config, experiment, out)
-            elif going_on == "resume" and ranks.from_root(comm, _begun(out)) and out is not None:
-                found = continuation.resume(comm, config, experiment, out)
-            for note in found.notes if comm.rank == 0 else ():
-                tell(f"{out}: {note}")
-            replace = force or going_on != "no"
-            result = runner.execute(config, experiment, out, replace, watch, found.start)
+            result = _run_of(comm, config, experiment, out, force, watch, going_on, tell)
         yield result
         if result.status == "stopped":
             break
     experiment.free()
+
+
+def _run_of(
+    comm: Any,
+    config: Config,
+    experiment: Experiment,
+    out: Path | None,
+    force: bool,
+    watch: Watcher | None,
+    going_on: GoingOn,
+    tell: Callable[[str], None],
+) -> Result:
+    """One run of a job, whose log is ours now; collective."""
+    found = Found(None, [])
+    if going_on == "resume" and out is not None:
+        # Asked again: the run that had the log when it was looked at may just have finished it.
+        if ranks.on_root(comm, partial(standing, config, out)) in OVER:
+            finished: Result = ranks.on_root(comm, lambda: open_run(out).without_bulk())
+            return finished
+        if ranks.from_root(comm, _begun(out)):
+            found = continuation.resume(comm, config, experiment, out)
+    elif going_on == "extend" and out is not None:
+        found = continuation.extend(comm, config, experiment, out)
+    for note in found.notes if comm.rank == 0 else ():
+        tell(f"{out}: {note}")
+    replace = force or going_on != "no"
+    return runner.execute(config, experiment, out, replace, watch, found.start)
 
 
 def _begun(out: Path | None) -> bool:
@@ -268,22 +288,22 @@ def reopen(comm: Any, log: Path, rounds: int | None = None) -> tuple[Job, Source
     """
 
     def configuration() -> Config:
-        config = continuation.config_of(log)
+        config = continuation.config_of(followed(log))
         if rounds is None:
             return config
-        before = config.run.rounds
-        status = standing(config, log)
-        if status != "finished":
-            got = f"a run that is {status}"
-            raise InputError(Fault(str(log), got, "a finished run", "ist-mpi resume goes on"))
-        if rounds <= before:
-            expected = f"more than the {before} rounds that it has"
-            raise InputError(Fault("--rounds", str(rounds), expected))
+        continuation.check_extensible(open_run(log), rounds)
         return config.with_values(run={"rounds": rounds})
 
     config = ranks.on_root(comm, configuration)
     going_on: GoingOn = "resume" if rounds is None else "extend"
     return open_job(comm, config, out=log, going_on=going_on)
+
+
+def status_if_over(comm: Any, log: Path) -> str | None:
+    """The status of a run that is over, whatever has become of its problem; collective."""
+    ranks.check_launcher(comm)
+    status: str | None = ranks.on_root(comm, lambda: continuation.over(log))
+    return status
 
 
 def seed_range(text: str) -> range:
@@ -304,11 +324,13 @@ def _is_seed(word: str) -> bool:
 
 def _outs(path: Path | None, run_seed: int, seeds: range | None) -> dict[int, Path | None]:
     """The log of every seed: the path itself, or with --seeds ``name-seed3.h5`` and so on."""
-    if seeds is None:
-        return {run_seed: path}
     if path is None:
-        return dict.fromkeys(seeds)
-    return {seed: path.with_name(f"{path.stem}-seed{seed}{path.suffix}") for seed in seeds}
+        return dict.fromkeys(seeds if seeds is not None else [run_seed])
+    if seeds is None:
+        return {run_seed: followed(path)}
+    return {
+        seed: followed(path.with_name(f"{path.stem}-seed{seed}{path.suffix}")) for seed in seeds
+    }
 
 
 def output_faults(paths: Iterable[Path | None], force: bool, option: str = "--out") -> list[Fault]:
@@ -328,6 +350,10 @@ def output_faults(paths: Iterable[Path | None], force: bool, option: str = "--ou
 
 def _output_fault(path: Path, force: bool, option: str) -> Fault | None:
     where = f"{option} {path}"
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return Fault(where, "a name that is not UTF-8", "one that can be printed")
     if path.is_dir():
         return Fault(where, "a directory", "the path of a file")
     if path.exists() or path.is_symlink():
@@ -345,6 +371,27 @@ def _output_fault(path: Path, force: bool, option: str) -> Fault | None:
         got = f"the folder {folder}, which cannot be written ({error.strerror})"
         return Fault(option, got, "a writable folder")
     return None
+
+
+def companion_faults(logs: Iterable[Path | None]) -> list[Fault]:
+    """Whether what comes to lie beside the logs, locks and checkpoints, has its place there."""
+    faults = []
+    for log in logs:
+        if log is None:
+            continue
+        lock, folder = path_of(log), checkpoint.folder_of(log)
+        try:
+            if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+                got = "something else than a file"
+                faults.append(Fault(f"the lock {lock}", got, "a path where a file can be made"))
+            if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+                got = "something else than a folder"
+                where = f"the checkpoints {folder}"
+                faults.append(Fault(where, got, "a path where a folder can be made"))
+        except OSError as error:  # a name that is too long with their suffixes
+            got = error.strerror or str(error)
+            faults.append(Fault(f"--out {log}", got, "a path where files can be made"))
+    return faults
 
 
 REHEARSAL_ENTRIES = 10**8

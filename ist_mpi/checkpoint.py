@@ -32,8 +32,19 @@ VERSION = 1
 KEPT = 2
 """How many are kept: the newest, and one in case it is damaged."""
 LOG, MANIFEST = "log.h5", "manifest.json"
-DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError)
-"""What `load` raises where a checkpoint is not whole."""
+DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
+"""What `load` raises where a checkpoint is not whole, or is another than this program writes."""
+LARGEST_MANIFEST = 1 << 30
+"""Bytes: some hundred for each rank."""
 _UNFINISHED = ".unfinished-"
 _NAME = re.compile("[0-9]{12}")
 
@@ -51,8 +62,11 @@ class Checkpoint(NamedTuple):
 
 
 def folder_of(log: Path) -> Path:
-    """Where the checkpoints of a log are."""
-    return log.with_suffix(".ckpt")
+    """Where the checkpoints of a log are: ``RUN.ckpt`` of ``RUN.h5``.
+
+    Any other suffix stays, so that two logs do not share them, and none is its own folder.
+    """
+    return log.with_suffix(".ckpt") if log.suffix == ".h5" else log.with_name(log.name + ".ckpt")
 
 
 def save(
@@ -87,6 +101,7 @@ def save(
             if comm.rank == 0:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 folder.mkdir(exist_ok=True)  # not its parents: they were there when the run began
+                files.sync_folder(folder.parent)
                 unfinished.mkdir()
         entry = None
         with ranks.agreeing(comm), _writing(folder):
@@ -170,11 +185,11 @@ def _publish(unfinished: Path, folder: Path, run_id: str, k: int) -> None:
 
 def rounds(folder: Path) -> list[int]:
     """The rounds of the checkpoints there, newest first, whole or not."""
-    if not folder.is_dir():
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):  # also while a run that ends removes them
         return []
-    return sorted(
-        (int(path.name) for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True
-    )
+    return sorted((int(name) for name in names if _NAME.fullmatch(name)), reverse=True)
 
 
 def newest(folder: Path, run_id: str | None) -> tuple[Checkpoint | None, list[str]]:
@@ -191,6 +206,16 @@ def newest(folder: Path, run_id: str | None) -> tuple[Checkpoint | None, list[st
     return None, complaints
 
 
+def drop_later(folder: Path, k: int) -> None:
+    """Drop what is there of rounds after k, once a run goes on from there.
+
+    They are damaged or of another run, and would pass for one of the two that are kept.
+    """
+    for later in rounds(folder):
+        if later > k:
+            shutil.rmtree(folder / f"{later:012d}", ignore_errors=True)
+
+
 def _is_whole(path: Path, run_id: str, k: int) -> bool:
     try:
         load(path, run_id, k)
@@ -204,10 +229,10 @@ def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
 
     Raises
     ------
-    OSError, ValueError, KeyError, TypeError
-        If anything is missing, damaged, or of another run.
+    OSError, ValueError, …
+        One of `DAMAGED`, if anything is missing, damaged, or of another run.
     """
-    manifest = files.unsealed((path / MANIFEST).read_bytes(), MANIFEST)
+    manifest = files.unsealed(_contents(path / MANIFEST, LARGEST_MANIFEST), MANIFEST)
     if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
         raise ValueError(f"not a checkpoint of version {VERSION}")
     if run_id not in (None, manifest["run_id"]):
@@ -232,12 +257,21 @@ def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
 
 
 def _read(path: Path, entry: Mapping[str, Any]) -> bytes:
-    if path.stat().st_size != entry["bytes"]:
-        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {entry['bytes']}")
-    contents = path.read_bytes()
+    contents = _contents(path, entry["bytes"])
+    if len(contents) != entry["bytes"]:
+        raise ValueError(f"{path.name} has {len(contents)} bytes, not {entry['bytes']}")
     if hashlib.sha256(contents).hexdigest() != entry["sha256"]:
         raise ValueError(f"{path.name} is damaged")
     return contents
+
+
+def _contents(path: Path, most: int) -> bytes:
+    """All of a regular file of at most so many bytes."""
+    with files.opened(path, files.ANY_BYTES, "a file of a checkpoint") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"{path.name} has {size} bytes, not {most}")
+        return file.read(most)
 
 
 def _place(state: Mapping[str, Float64], n: int, entry: Mapping[str, Any], values: Float64) -> None:

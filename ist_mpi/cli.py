@@ -31,7 +31,7 @@ from ist_mpi.cli_options import (
     Time,
 )
 from ist_mpi.errors import Fault, InputError, ISTError
-from ist_mpi.telling import progress, say, show, warn
+from ist_mpi.telling import code_of, progress, say, say_done, show, warn
 
 INTERRUPTED = 130
 """Exit code after a second Ctrl-C, as shells have it."""
@@ -260,13 +260,18 @@ def _go_on(log: Path, rounds: int | None) -> None:
     with ranks.abort_on_error(comm):
         from ist_mpi import api
 
-        job, problem = api.reopen(comm, log, rounds)
-        warn(comm, [])
-        going_on: api.GoingOn = "resume" if rounds is None else "extend"
-        with progress(comm, log.stem, job) as watch:
-            runs = api.results(comm, job, problem, False, watch, going_on, say)
-            del problem
-            code = show(comm, job, runs)
+        over = api.status_if_over(comm, log) if rounds is None else None
+        if over is None:
+            job, problem = api.reopen(comm, log, rounds)
+            warn(comm, [])
+            going_on: api.GoingOn = "resume" if rounds is None else "extend"
+            with progress(comm, log.stem, job) as watch:
+                runs = api.results(comm, job, problem, False, watch, going_on, say)
+                del problem
+                code = show(comm, job, runs)
+        else:
+            say_done(comm, log, over)
+            code = code_of([over])
     raise typer.Exit(code)
 
 

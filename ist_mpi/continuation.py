@@ -8,12 +8,15 @@ import numpy as np
 
 from ist_mpi import checkpoint, runlog
 from ist_mpi.config import OPERATION, Config, load
-from ist_mpi.errors import InputError, MismatchError
+from ist_mpi.errors import DamagedError, Fault, InputError, MismatchError
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import Experiment
 from ist_mpi.provenance import versions
 from ist_mpi.record import Start
 from ist_mpi.runlog import Run
+
+OVER = ("finished", "failed")
+"""The states of a log that nothing more is added to."""
 
 
 class Found(NamedTuple):
@@ -42,6 +45,7 @@ def resume(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
             return Found(None, notes)
         run = runlog.read_image(kept.log, log)
         notes += _check_belongs(config, experiment, run, log)
+        checkpoint.drop_later(checkpoint.folder_of(log), kept.round)
         notes.append(f"going on after round {kept.round}")
         return Found(_start(kept.round, kept.seconds, kept.state, run), notes)
 
@@ -55,10 +59,13 @@ def extend(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
     ------
     MismatchError
         On every rank, as for `resume`.
+    InputError
+        On every rank, if the run there is not over, or already as long.
     """
 
     def look() -> Found:
         run = runlog.open_run(log)
+        check_extensible(run, config.run.rounds)
         notes = _check_belongs(config, experiment, run, log, longer=True)
         seconds, end = float(run.rounds["seconds"][-1]), int(run.rounds["round"][-1])
         notes.append(f"going on after round {end}, the last")
@@ -68,6 +75,17 @@ def extend(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
         return Found(start._replace(observed=int(on_grid[-1]), kept=False), notes)
 
     return _shared(comm, look)
+
+
+def check_extensible(run: Run, rounds: int) -> None:
+    """Raise InputError unless a run is finished and has fewer rounds."""
+    if run.status != "finished":
+        got = f"a run that is {_standing_of(run)}"
+        raise InputError(Fault(str(run.path), got, "a finished run", "ist-mpi resume goes on"))
+    before = _config_of(run).run.rounds
+    if rounds <= before:
+        expected = f"more than the {before} rounds that it has"
+        raise InputError(Fault("--rounds", str(rounds), expected))
 
 
 def _start(k: int, seconds: float, state: dict[str, Any], run: Run) -> Start:
@@ -95,21 +113,43 @@ def _shared(comm: Any, look: Any) -> Found:
 def _check_belongs(
     config: Config, experiment: Experiment, run: Run, log: Path, longer: bool = False
 ) -> list[str]:
-    """Refuse a log of another configuration or of other data; notes on other versions."""
+    """Refuse a log of another configuration or of other data, or whose rows do not fit together;
+    notes on other versions.
+    """
+    misfit = _misfit(run)
+    if misfit:
+        raise DamagedError(Fault(str(log), f"a damaged log: {misfit}", "the rows of a run"))
     rounds = "run.rounds" if longer else " "
     different = [text for text in differences(config, run) if not text.startswith(rounds)]
     if different:
         raise _of_another(log, different)
-    x_star, logged = experiment.objective.prediction.x_star, run.theory["x_star"]
+    x_star, logged = experiment.objective.prediction.x_star, run.theory.get("x_star")
     now, then = versions(), run.attributes["versions"]
     changed = [name for name in now if now[name] != then.get(name)]
-    same = np.array_equal(x_star, logged) if not changed else _near(x_star, logged)
-    if not same:
+    alike = np.array_equal if not changed else _near
+    if logged is None or not alike(x_star, logged):
         raise MismatchError(f"{log} is of other data: its solution x* is not this problem's")
     if not changed:
         return []
     text = ", ".join(f"{name} {then.get(name)} → {now[name]}" for name in changed)
     return [f"other versions than before ({text}): the same bits are not promised"]
+
+
+def _misfit(run: Run) -> str:
+    """Which rows of a log do not fit together, in words; empty if all do."""
+    rounds, iterates, draws = run.rounds["round"], run.iterates, run.permutations
+    if rounds[0] != 0 or (np.diff(rounds) <= 0).any():
+        return "its rounds do not increase from 0"
+    if iterates and (
+        iterates.keys() != {"round", "x"} or iterates["x"].shape != (len(rounds), len(run.x))
+    ):
+        return "its iterates are not those of its rounds"
+    if draws and (
+        draws.keys() != {"round", "pi", "offsets"}
+        or len({len(array) for array in draws.values()}) != 1
+    ):
+        return "its permutations have different numbers of rounds"
+    return ""
 
 
 def _near(x: Any, y: Any) -> bool:
@@ -143,21 +183,24 @@ def config_of(log: Path) -> Config:
     Raises
     ------
     InputError
-        If there is no log, or it is damaged and there is no checkpoint.
+        If there is no log and no checkpoint, or the log is damaged and there is no checkpoint.
     MismatchError
         If its problem was arrays in memory, which no file has.
     """
-    try:
-        run = runlog.open_run(log)
-    except InputError:
-        kept, _ = checkpoint.newest(checkpoint.folder_of(log), None)
-        if kept is None:
-            raise
-        run = runlog.read_image(kept.log, log)
-    table = _table(run)
-    if "digest" in table["problem"]:
+    begun = _begun(log)
+    run = begun[0] if begun is not None else runlog.open_run(log)  # says that there is none
+    if "digest" in _table(run).get("problem", {}):
         raise MismatchError(f"{log}: its problem was arrays in memory, which are gone")
-    return load(table)
+    return _config_of(run)
+
+
+def _config_of(run: Run) -> Config:
+    """The configuration in a log, checked like any other; DamagedError if it cannot be one."""
+    try:
+        return load(_table(run))
+    except InputError as error:
+        got = f"a log whose configuration cannot be run ({error.faults[0]})"
+        raise DamagedError(Fault(str(run.path), got, "one as this program writes it")) from error
 
 
 def standing(config: Config, log: Path) -> str:
@@ -168,26 +211,61 @@ def standing(config: Config, log: Path) -> str:
     InputError
         If the log is damaged and there is no checkpoint.
     MismatchError
-        If the log is of another configuration.
+        If the log is of another configuration, or, where it is missing or damaged, the newest
+        checkpoint is.
     """
     return examine(config, log)[0]
 
 
 def examine(config: Config, log: Path) -> tuple[str, Run | None]:
-    """`standing`, and the log if it is there and whole."""
-    if not log.exists():
-        kept, _ = checkpoint.newest(checkpoint.folder_of(log), config.run_id())
-        return "absent" if kept is None else "unfinished", None
-    try:
-        run = runlog.open_run(log, bulk=False)
-    except InputError:
-        if checkpoint.newest(checkpoint.folder_of(log), None)[0] is None:
-            raise
-        return "unfinished", None
+    """`standing`, and the log, without its bulk, if it is there and whole."""
+    begun = _begun(log)
+    if begun is None:
+        return "absent", None
+    run, in_checkpoint = begun
     different = [text for text in differences(config, run) if not _is_theirs(config, text)]
     if different:
         raise _of_another(log, different)
-    return run.status if run.status in ("finished", "failed") else "unfinished", run
+    return ("unfinished", None) if in_checkpoint else (_standing_of(run), run)
+
+
+def _standing_of(run: Run) -> str:
+    return run.status if run.status in OVER else "unfinished"
+
+
+def _begun(log: Path) -> tuple[Run, bool] | None:
+    """The log of a run, without its bulk, or where it is missing or damaged that of the newest
+    checkpoint, of whatever run; and which of them. None if there is neither.
+
+    Raises
+    ------
+    InputError
+        If the log is damaged and there is no checkpoint.
+    """
+    try:
+        if log.exists():
+            return runlog.open_run(log, bulk=False), False
+    except InputError:
+        run = _newest(log)
+        if run is None:
+            raise
+        return run, True
+    run = _newest(log)
+    return None if run is None else (run, True)
+
+
+def _newest(log: Path) -> Run | None:
+    kept, _ = checkpoint.newest(checkpoint.folder_of(log), None)
+    return None if kept is None else runlog.read_image(kept.log, log)
+
+
+def over(log: Path) -> str | None:
+    """The status of a run that is over; None if it is not, or there is no such log."""
+    try:
+        status = runlog.open_run(log, bulk=False).status
+    except InputError:
+        return None
+    return status if status in OVER else None
 
 
 def _is_theirs(config: Config, text: str) -> bool:

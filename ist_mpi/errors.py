@@ -19,7 +19,20 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.where}: got {self.got}; expected {self.expected}"
-        return f"{text} ({self.remedy})" if self.remedy else text
+        return _printable(f"{text} ({self.remedy})" if self.remedy else text)
+
+
+def _printable(text: str) -> str:
+    """One line, whatever is in the names and values that a text quotes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+SHOWN = 50
+"""Of the faults found in an input, those that its message lists."""
 
 
 class ISTError(Exception):
@@ -42,8 +55,10 @@ class InputError(ISTError, ValueError):
     def __str__(self) -> str:
         if len(self.faults) == 1:
             return str(self.faults[0])
-        lines = "".join(f"\n  - {fault}" for fault in self.faults)
-        return f"{len(self.faults)} problems:{lines}"
+        lines = "".join(f"\n  - {fault}" for fault in self.faults[:SHOWN])
+        more = len(self.faults) - SHOWN
+        rest = f"\n  - and {more} more" if more > 0 else ""
+        return f"{len(self.faults)} problems:{lines}{rest}"
 
 
 class DamagedError(InputError):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,8 @@ ARRAYS_BYTES = Limit("IST_MPI_MAX_ARRAYS_BYTES", 256 << 30)
 """Of an HDF5 file of arrays, and of each array in it."""
 LOG_BYTES = Limit("IST_MPI_MAX_LOG_BYTES", 16 << 30)
 """Of a run log, and of each array in it."""
+ANY_BYTES = Limit("", sys.maxsize)
+"""Of a file whose size is known from elsewhere."""
 EXPANSION = Limit("IST_MPI_MAX_EXPANSION", 200, "times")
 """Bytes in memory for a byte on disk, of what is compressed."""
 
@@ -71,6 +74,14 @@ def trouble(path: Path) -> str | None:
         return "a directory or special file" if path.exists() else "no such file"
     except (OSError, ValueError) as error:  # a name too long or with a NUL, a closed folder
         return getattr(error, "strerror", None) or str(error)
+
+
+def followed(path: Path) -> Path:
+    """The file that a symbolic link names, whose lock and checkpoints lie beside it; else `path`.
+
+    A link that leads nowhere, or in a circle, stays.
+    """
+    return path.resolve() if path.is_symlink() and path.is_file() else path
 
 
 @contextmanager

@@ -125,7 +125,8 @@ def _acquire(path: Path) -> tuple[int, Path]:
     """The lock file, open and ours, and its path."""
     tries = _TRIES
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # Never through a symbolic link: what it names would be emptied.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -96,7 +96,8 @@ class Record:
         if start is not None and not start.kept and self._folder is not None:
             self._next_checkpoint = self._started  # before the log of its end is replaced
         one_by_one = config.log.permutations and bench.sketch.random
-        self._pace = Pace(start.round if start is not None else 0, 1 if one_by_one else CHECKED)
+        self._from = start.round if start is not None else 0
+        self._pace = Pace(self._from, 1 if one_by_one else CHECKED)
 
     def _checkpoint_every(self) -> float:
         return self._config.run.checkpoint_every or math.inf
@@ -130,14 +131,23 @@ class Record:
             **metrics._asdict(),
         }
         self._log.append(self._row, self._method.x, self._config.log.iterates)
-        if self._next_checkpoint <= self._started:
-            return  # a finished log stays until there is a checkpoint of its end
+        if self._extends_a_finished_log():
+            return
         try:
             self._log.commit_if_due()
         except LogError as error:  # the other ranks are on their way already
             self._error = error
         if k == 0 and self._folder is not None and self._error is None:
             checkpoint.remove(self._folder)  # of a run that this one replaces
+
+    def _extends_a_finished_log(self) -> bool:
+        """Whether the log there is a finished one, which stays until its end is a checkpoint."""
+        return self._next_checkpoint <= self._started
+
+    def interrupted(self) -> None:
+        """Put the rows so far on disk, where they are more than what is there; on rank 0."""
+        if self._log is not None and self._row and not self._extends_a_finished_log():
+            self._log.commit("stopped", "interrupted")
 
     def next_stop(self, k: int) -> tuple[int, bool]:
         """The round up to which to go on, and whether to save a checkpoint first; collective.
@@ -166,7 +176,8 @@ class Record:
         """How far to go on from x^k, and whether a checkpoint is due."""
         config, now = self._config, time.monotonic()
         longest = config.run.max_seconds
-        if longest is not None and now - self._started >= longest:
+        # Some rounds each time, else a run of many short jobs could stay where it is for ever.
+        if longest is not None and now - self._started >= longest and k > self._from:
             self._status, self._reason = "stopped", f"max_seconds = {longest:g}"
             return k, True
         stop = min(config.run.rounds, _after(k, config.log.every), _after(k, CHECKED))

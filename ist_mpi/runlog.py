@@ -8,6 +8,7 @@ The README describes the schema for those who read logs with other tools.
 
 import json
 import time
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "floats_down": ("1", "numbers sent to a worker so far, mean over workers"),
 }
 """The columns of /rounds: units and long names. All float64 but `round`, which is int64."""
+
+STATUSES = ("running", "finished", "stopped", "failed")
 
 COMMIT_SECONDS = 10.0
 """Time between two versions of the file on disk."""
@@ -383,8 +386,9 @@ def _read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
         raise DamagedError(Fault(str(path), got, expected))
     try:
         attributes["versions"] = json.loads(attributes["versions"])
+        _check_texts(attributes)
     except (ValueError, RecursionError) as error:
-        got = f"a damaged log: its versions are no JSON ({error})"
+        got = f"a damaged log: its attributes are not as they were written ({error})"
         raise DamagedError(Fault(str(path), got, expected)) from error
     rounds, committed = file.arrays("rounds"), attributes["committed"]
     if committed < 1 or any(column.shape != (committed,) for column in rounds.values()):
@@ -397,7 +401,7 @@ def _read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
     def bulk(group: str) -> dict[str, NDArray[Any]]:
         return file.arrays(group) if with_bulk else {}
 
-    return Run(
+    run = Run(
         path=path,
         attributes=attributes,
         rounds=rounds,
@@ -407,3 +411,27 @@ def _read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
         permutations=bulk("permutations"),
         problem=bulk("problem"),
     )
+    if not _fit(run):
+        got = "a damaged log: its models and its theory are of different lengths"
+        raise DamagedError(Fault(str(path), got, expected))
+    return run
+
+
+def _check_texts(attributes: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the texts that hold more than a word can be read by whoever opens."""
+    if attributes["status"] not in STATUSES:
+        raise ValueError(f"status {attributes['status'][:40]!r}")
+    versions, hosts = attributes["versions"], json.loads(attributes["hosts"])
+    if not isinstance(versions, dict):
+        raise ValueError("versions")
+    if not (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
+        raise ValueError("hosts")
+    tables = tomllib.loads(attributes["config"])
+    if not all(isinstance(table, dict) for table in tables.values()):
+        raise ValueError("config")
+
+
+def _fit(run: Run) -> bool:
+    """Whether the models and the vectors of theory are of one length."""
+    vectors = [run.x, run.model["x0"], run.theory.get("x_star"), run.theory.get("fixed_point")]
+    return len({len(vector) for vector in vectors if vector is not None}) == 1

@@ -67,8 +67,7 @@ def execute(
                 bench.exchange.close()
                 raise
             except KeyboardInterrupt:
-                if log is not None:
-                    log.commit("stopped", "interrupted")
+                record.interrupted()
                 raise
             return _shared_result(comm, log)
 

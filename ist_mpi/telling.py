@@ -1,8 +1,9 @@
 """What the commands that train say while they do, and the exit codes that it comes to."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 STOPPED = 75
@@ -35,12 +36,23 @@ def show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
     from ist_mpi import report
 
     statuses = [status for _, status in job.done]
-    for log, status in job.done if comm.rank == 0 else ():
-        say(f"{log}: {status} already, nothing to do")
+    for log, status in job.done:
+        say_done(comm, log, status)
     for result in runs:
         statuses.append(result.status)
         if comm.rank == 0:
             report.show_outcome(result)
+    return code_of(statuses)
+
+
+def say_done(comm: Any, log: Path, status: str) -> None:
+    """That a run is over already."""
+    if comm.rank == 0:
+        say(f"{log}: {status} already, nothing to do")
+
+
+def code_of(statuses: Sequence[str]) -> int:
+    """The exit code of a job whose runs ended so."""
     if "stopped" in statuses:
         return STOPPED
     return 1 if "failed" in statuses else 0

@@ -17,6 +17,8 @@ GRACE_SECONDS = 5.0
 """Between a rank's report and its end, so that the other ranks can report too, also one that only
 faulthandler's timer can end."""
 EXIT_CODE = 1
+STDERR = 2
+"""Where faulthandler's timer writes: sys.stderr need not be a file, as in a notebook."""
 START_SECONDS = 1800.0
 """Longest time from the start of a program to its problem, data read and all."""
 SETUP_FACTOR = 10.0
@@ -32,7 +34,7 @@ def beat() -> None:
 
 def limit(seconds: float) -> None:
     """End the process, with its stacks, unless the next limit or `Watchdog` comes before."""
-    faulthandler.dump_traceback_later(seconds, exit=True)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
 
 
 class Watchdog:
@@ -73,13 +75,13 @@ class Watchdog:
         pause = min(1.0, self._seconds / 4)
         later = self._seconds + 3 * pause
         while not self._over.is_set():
-            faulthandler.dump_traceback_later(later, exit=True)
+            faulthandler.dump_traceback_later(later, exit=True, file=STDERR)
             if self._over.wait(pause):
                 return
             if _beats[0] != seen:
                 seen, since = _beats[0], time.monotonic()
             elif time.monotonic() - since > self._seconds:
-                faulthandler.dump_traceback_later(2 * GRACE_SECONDS, exit=True)
+                faulthandler.dump_traceback_later(2 * GRACE_SECONDS, exit=True, file=STDERR)
                 self._report()
                 time.sleep(GRACE_SECONDS)
                 os._exit(EXIT_CODE)

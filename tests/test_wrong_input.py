@@ -165,6 +165,8 @@ BAD_DATA: dict[str, tuple[str | bytes, list[str]]] = {
     "index twice": ("1 1:1 2:1 2:3\n-1 1:2\n", ["line 1", "increase"]),
     "indices fall": ("1 1:1\n-1 2:1 1:3\n", ["line 2", "increase"]),
     "index beyond 64 bits": ("1 99999999999999999999:1\n-1 1:2\n", []),
+    "index of thousands of digits": (f"1 1:1\n-1 5:1 {3:05000}:1\n", ["line 2", "index 3"]),
+    "huge index": (f"1 1:1\n-1 {9 * 10**3999}:1 3:1\n", ["line 2", "9000", "too large"]),
     "NaN": ("1 1:1\n-1 1:nan\n", ["line 2", "1:nan"]),
     "infinity": ("1 1:1\n-1 1:1\n-1 1:-inf\n", ["line 3", "1:-inf"]),
     "overflow": ("1 1:1\n-1 1:1e999\n", ["line 2", "1:1e999"]),
@@ -488,6 +490,42 @@ def test_faults_of_configuration_data_and_output_are_listed_together(tmp_path: P
 
 
 # --- the command line ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["run.rounds", "run.seed", "run.max_seconds", "method.group_size", "method.local_steps"],
+)
+@pytest.mark.parametrize("value", ["{}", "[{}]", "{{a = {}}}"])
+def test_integers_that_python_does_not_write(
+    name: str, value: str, main: Callable[..., str], tmp_path: Path
+) -> None:
+    """Hexadecimal digits can be read without limit, but only so many decimal ones be written."""
+    sketches = ['method.sketch="rand"', "method.q=2", "method.step_size=theory", "method.name=dcgd"]
+    written(tmp_path, job())
+    number = value.format("0x" + "f" * 6000)
+    more = [f"--set={setting}" for setting in (*sketches, f"{name}={number}")]
+    message = main("run", "job.toml", *more)
+    assert name in message
+    assert len(message) < 2000
+
+
+def test_names_and_values_keep_to_their_line(main: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text("")
+    message = main("run", "job.toml", "--set", "problem.kind=a\nb\x1b[31m")
+    assert "a\\nb\\x1b[31m" in message
+
+
+def test_faults_without_number(main: Callable[..., str], tmp_path: Path) -> None:
+    """The message of a file of nonsense is no longer than a screen."""
+    path = written(tmp_path, job())
+    path.write_text(path.read_text() + "".join(f"\n[section{at}]" for at in range(500)))
+    with pytest.raises(ist_mpi.InputError) as caught:
+        ist_mpi.run(path)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "500 problems:"
+    assert lines[-1] == "  - and 450 more"
+    assert len(lines) == 52
 
 
 @pytest.mark.parametrize("seeds", ["3", "", ":", "3:", ":3", "3:3", "4:3", "a:b", "-1:2", "1:2:3",

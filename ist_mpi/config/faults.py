@@ -105,8 +105,11 @@ def _allowed(model: type[Section] | None, location: list[str]) -> str:
 
 def _shown(value: Any) -> str:
     """A short picture of a wrong value."""
-    text = repr(value) if not isinstance(value, str) else f'"{value}"'
     kind = type(value).__name__
+    try:
+        text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    except (ValueError, RecursionError):  # an integer of thousands of digits, tables in tables
+        return f"a value too long to show ({kind})"
     shown = text if len(text) <= 60 else text[:57] + "…"
     plain = type(value) is int or (isinstance(value, float) and math.isfinite(value))
     return shown if plain else f"{shown} ({kind})"

@@ -49,7 +49,7 @@ def _broken_method_rules(values: Mapping[str, Any]) -> Iterator[Rule]:
         yield "group_size", got, "1 (only the permutation sketch moves groups of coordinates)"
     if values.get("step_size") == "theory":
         form = values.get("form")
-        if steps != 1:
+        if _more_than_one(steps):
             got = f'"theory" with local_steps = {steps}'
             yield "step_size", got, "a number: Theorem 1 is about one local step"
         if name == "ist" and form == "merge" and (sketch == "rand" or scaling == "preconditioned"):
@@ -60,5 +60,8 @@ def _broken_method_rules(values: Mapping[str, Any]) -> Iterator[Rule]:
 
 
 def _more_than_one(value: Any) -> bool:
-    """Whether a setting is an integer above 1; what it is otherwise, its type says."""
-    return isinstance(value, int) and value > 1
+    """Whether a setting is an integer above 1; what it is otherwise, its type says.
+
+    One beyond the largest allowed may have more digits than Python writes.
+    """
+    return isinstance(value, int) and 1 < value < 2**31

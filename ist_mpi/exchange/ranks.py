@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ist_mpi.errors import Fault, InputError, ISTError, LauncherError
+from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError
 from ist_mpi.exchange.mpi import MPI, Solo, required
 from ist_mpi.launcher import launched_size, started_by_srun
 
@@ -78,7 +78,8 @@ def hosts(comm: Any) -> list[str]:
 def agree(comm: Any, error: ISTError | None = None) -> None:
     """Raise the first rank's error on every rank, or return on every rank; collective.
 
-    Faults of several ranks (each found something wrong with its own workers' data) are joined.
+    Faults of several ranks (each found something wrong with its own workers' data) are joined, to a
+    DamagedError if one of them is.
     """
     errors = [found for found in comm.allgather(error) if found is not None]
     if not errors:
@@ -87,7 +88,8 @@ def agree(comm: Any, error: ISTError | None = None) -> None:
     agreed: ISTError = errors[0]
     if len(inputs) == len(errors):
         seen: dict[Fault, None] = {fault: None for found in inputs for fault in found.faults}
-        agreed = InputError(seen)
+        damaged = any(isinstance(found, DamagedError) for found in inputs)
+        agreed = DamagedError(seen) if damaged else InputError(seen)
     agreed.agreed = True
     raise agreed
 

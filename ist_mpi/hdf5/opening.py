@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,10 +100,9 @@ def in_memory(contents: bytes, wanted: Wanted, path: Path = Path("memory")) -> I
 
     What is in memory already is read whatever its size.
     """
-    anything = Limit("", sys.maxsize)
     with (
         io.BytesIO(contents) as file,
-        parsed(file, path, wanted, anything, DamagedError, packed=False) as reader,
+        parsed(file, path, wanted, files.ANY_BYTES, DamagedError, packed=False) as reader,
     ):
         yield reader
 

@@ -247,6 +247,9 @@ def read_libsvm(path: Path, features: int | None = None) -> tuple[Any, Float64]:
     return sparse.csr_array(A), np.asarray(y, dtype=np.float64)
 
 
+INDEX_DIGITS = 19
+"""Digits of an index, at most: far beyond any that fits into memory, far from the number that
+Python refuses to read."""
 MAX_LINE = 256 << 20
 """Bytes of a line, which is in memory whole."""
 SMALL = 64 << 20
@@ -312,9 +315,12 @@ def _trouble(words: list[str], features: int | None) -> str | None:
             continue
         if not (colon and index.isdecimal() and _finite(value)):
             return f'"{word[:40]}" is not index:value with a finite value'
-        if int(index[:20]) <= last:
-            return f"index {int(index)} after {last}: indices must increase"
-        last = int(index[:20])
+        digits = index.lstrip("0") or "0"
+        if len(digits) > INDEX_DIGITS:
+            return f"index {digits[:INDEX_DIGITS]}… of {len(digits)} digits is too large"
+        if int(digits) <= last:
+            return f"index {int(digits)} after {last}: indices must increase"
+        last = int(digits)
     if features is not None and last > features:
         return f"feature {last}, but problem.d = {features}"
     return None
