@@ -47,3 +47,19 @@ def started_by_srun() -> bool:
 def launched_rank() -> int:
     """This process's rank as the launcher says; 0 without a launcher."""
     return _number(RANKS) or 0
+
+
+_OF_RANKS = ("PMI_", "PMIX_", "HYDI_", "MPI_LOCAL", "OMPI_COMM_WORLD_")
+"""How the variables begin by which a launcher ties a process to its job."""
+
+
+def untied() -> dict[str, str]:
+    """This process's environment without its launcher's ties, for one that is to start its own MPI.
+
+    Settings of the MPI library stay.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OF_RANKS) or "_MCA_" in name
+    }

@@ -211,6 +211,8 @@ def test_a_step_size_of_theory(write: Any) -> None:
     job, problem = api.open_job(ist_mpi_world(), stopping, out=log, going_on="resume")
     assert [run.status for run in api.results(ist_mpi_world(), job, problem)] == ["stopped"]
     assert states(path) == {0: "stopped"}
+    with locks.locked(log):  # whoever it is that goes on with it
+        assert states(path) == {0: "running"}
     assert command("sweep", "run", str(path), "--index", "0")[0] == 0
     run = ist_mpi.open_run(log)
     assert run.status == "finished"
@@ -288,6 +290,14 @@ def test_runs_on_ranks(write: Any) -> None:
     found = status(path)[1]
     assert found["state"] == "failed"
     assert found["reason"].startswith(f"--out {bad.log}: got a directory")
+
+
+def test_under_a_launcher_of_its_own(write: Any, launch: Any) -> None:
+    """The runs of a sweep that a launcher started alone do not answer to that launcher."""
+    path = write("[grid]\nrun.seed = [0]")
+    done = launch(1, "-m", "ist_mpi", "sweep", "run", str(path))
+    assert done.returncode == 0, done.stderr
+    assert states(path) == {0: "finished"}
 
 
 def test_no_launcher_there(write: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

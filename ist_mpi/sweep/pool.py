@@ -14,6 +14,7 @@ from typing import IO, NamedTuple
 
 from ist_mpi import signals
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.launcher import untied
 from ist_mpi.sweep import attempts
 from ist_mpi.sweep.points import Point
 from ist_mpi.sweep.standing import Standing, standing_of
@@ -113,6 +114,7 @@ def _start(point: Point, command: Sequence[str]) -> _Child:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=messages,
+        env=untied(),
         start_new_session=True,
     )
     return _Child(point, process, messages)

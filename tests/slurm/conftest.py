@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster, obstacle
-from submitted import CONFIG, Job
+from submitted import CONFIG, SHORT, Job
 
 import ist_mpi
 
@@ -41,6 +41,14 @@ def serial() -> Callable[[int], Any]:
         return kept[rounds]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def long(serial: Callable[[int], Any]) -> int:
+    """Rounds that take one process ten seconds now, two ranks about six: time to disturb them."""
+    serial(SHORT)  # compiles
+    timed = ist_mpi.run(tomllib.loads(CONFIG.format(rounds=SHORT)))
+    return int(10 * SHORT / timed.rounds["seconds"][-1])
 
 
 @pytest.fixture

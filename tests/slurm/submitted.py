@@ -29,8 +29,8 @@ every = 10
 # have to share the cores with others.
 
 SHORT = 300
-LONG = 5000
-"""Rounds that take two ranks some seconds: there is time to disturb them."""
+
+GOING_ON = "going on after round "
 
 SCRIPT = Path(ist_mpi.__file__).parent.parent / "jobs" / "slurm" / "run.sbatch"
 
@@ -68,15 +68,23 @@ class Job:
         rounds = [path.name for path in self.log.with_suffix(".ckpt").glob("*") if path.is_dir()]
         return max((int(name) for name in rounds if name.isdecimal()), default=-1)
 
-    def until_checkpoint(self, after: int = 0) -> int:
-        """Wait for a checkpoint of a later round than that."""
+    def until_under_way(self, restarts: int = 0) -> None:
+        """Wait until it makes rounds, after so many restarts, and has kept some of them."""
         deadline = time.monotonic() + 120
-        while (found := self.checkpoint()) <= after:
-            assert time.monotonic() < deadline, f"no checkpoint\n{self.output}"
+        while self.checkpoint() < 0 or self.output.count(GOING_ON) < restarts:
+            assert time.monotonic() < deadline, f"it does not begin\n{self.output}"
             state = self.cluster.show(self.number)["JobState"]
             assert state != "COMPLETED", f"it was too fast\n{self.output}"
             time.sleep(0.05)
-        return found
+        time.sleep(0.5)
+
+    def until_resumed(self, times: int) -> int:
+        """Wait until it has gone on so many times; the round after which it did last."""
+        deadline = time.monotonic() + 120
+        while self.output.count(GOING_ON) < times:
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.1)
+        return int(self.output.rpartition(GOING_ON)[2].split()[0])
 
 
 def same_run(found: Any, expected: Any) -> None:

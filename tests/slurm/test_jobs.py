@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from submitted import LONG, SHORT, Job, same_run
+from submitted import SHORT, Job, same_run
 
 import ist_mpi
 
@@ -39,38 +39,30 @@ def test_two_nodes_are_one_world(job: Job, serial: Serial, launcher: str) -> Non
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_preempted_twice(job: Job, serial: Serial, cluster: Cluster, launcher: str) -> None:
+def test_preempted_twice(
+    job: Job, serial: Serial, long: int, cluster: Cluster, launcher: str
+) -> None:
     """Told to stop by a signal; then its nodes are taken away, with a time of grace."""
-    job.by_hand(LONG, 2, 1, **LAUNCHERS[launcher])
-    first = job.until_checkpoint()
+    job.by_hand(long, 2, 1, **LAUNCHERS[launcher])
+    job.until_under_way()
     cluster.do("scancel", "--batch", "--signal=USR1", job.number)
-    second = job.until_checkpoint(_resumed(job, first, times=1))
+    first = job.until_resumed(times=1)
+    job.until_under_way(restarts=1)
     urgent = ["--parsable", "--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null"]
     other = cluster.do("sbatch", *urgent, "--wrap=true").stdout.strip()
-    third = _resumed(job, second, times=2)
+    second = job.until_resumed(times=2)
     assert cluster.show(other)["JobState"] == "COMPLETED"
     over = job.over()
     assert (over["JobState"], over["Restarts"]) == ("COMPLETED", "2"), job.output
-    assert 0 < first <= second <= third < LONG
-    same_run(ist_mpi.open_run(job.log), serial(LONG))
+    assert 0 < first <= second < long
+    assert job.output.count("queued again") == 2
+    same_run(ist_mpi.open_run(job.log), serial(long))
     assert not job.log.with_suffix(".ckpt").exists()
 
 
-def _resumed(job: Job, at_least: int, times: int) -> int:
-    """Wait until the job has gone on so many times; the round after which it did last."""
-    deadline = time.monotonic() + 120
-    words = "going on after round "
-    while job.output.count(words) < times:
-        assert time.monotonic() < deadline, job.output
-        time.sleep(0.1)
-    found = int(job.output.rpartition(words)[2].split()[0])
-    assert found >= at_least
-    return found
-
-
-def test_cancelled_stays_cancelled(job: Job, serial: Serial, cluster: Cluster) -> None:
-    job.by_hand(LONG, 2, 1, **LAUNCHERS["srun"])
-    job.until_checkpoint()
+def test_cancelled_stays_cancelled(job: Job, serial: Serial, long: int, cluster: Cluster) -> None:
+    job.by_hand(long, 2, 1, **LAUNCHERS["srun"])
+    job.until_under_way()
     cluster.do("scancel", job.number)
     over = job.over()
     assert over["JobState"] == "CANCELLED"
@@ -80,28 +72,30 @@ def test_cancelled_stays_cancelled(job: Job, serial: Serial, cluster: Cluster) -
     assert cluster.queue() == []
     run = ist_mpi.open_run(job.log)
     assert (run.status, run.stop_reason) == ("stopped", "SIGTERM")
-    job.by_hand(LONG, 1, 1, **LAUNCHERS["srun"])  # on other resources
+    job.by_hand(long, 1, 1, **LAUNCHERS["srun"])  # on other resources
     assert job.over()["JobState"] == "COMPLETED", job.output
     assert "going on after round" in job.output
-    same_run(ist_mpi.open_run(job.log), serial(LONG))
+    same_run(ist_mpi.open_run(job.log), serial(long))
 
 
-def test_a_node_fails(job: Job, serial: Serial, cluster: Cluster) -> None:
+def test_a_node_fails(job: Job, serial: Serial, long: int, cluster: Cluster) -> None:
     """SLURM queues the job again by itself."""
-    job.by_hand(LONG, 2, 1, **LAUNCHERS["srun"])
-    at = job.until_checkpoint()
+    job.by_hand(long, 2, 1, **LAUNCHERS["srun"])
+    job.until_under_way()
     cluster.do("scontrol", "update", "nodename=node2", "state=down", "reason=test")
-    assert _resumed(job, at, times=1) < LONG
+    assert job.until_resumed(times=1) < long
     over = job.over()
     assert (over["JobState"], over["Restarts"]) == ("COMPLETED", "1"), job.output
     assert "NODE FAILURE" in job.output
-    same_run(ist_mpi.open_run(job.log), serial(LONG))
+    same_run(ist_mpi.open_run(job.log), serial(long))
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_rank_is_killed(job: Job, serial: Serial, cluster: Cluster, launcher: str) -> None:
-    job.by_hand(LONG, 2, 1, **LAUNCHERS[launcher])
-    job.until_checkpoint()
+def test_a_rank_is_killed(
+    job: Job, serial: Serial, long: int, cluster: Cluster, launcher: str
+) -> None:
+    job.by_hand(long, 2, 1, **LAUNCHERS[launcher])
+    job.until_under_way()
     ranks = [each for each in cluster.processes("-m ist_mpi run") if "python" in each.name()]
     assert len(ranks) == 2
     ranks[-1].send_signal(signal.SIGKILL)
@@ -111,7 +105,7 @@ def test_a_rank_is_killed(job: Job, serial: Serial, cluster: Cluster, launcher: 
     assert run.status == "running"  # nobody was left to say otherwise
     told = cluster.do(sys.executable, "-m", "ist_mpi", "info", str(job.log)).stdout
     assert "running, or ended without a word" in told
-    job.by_hand(LONG, 1, 1, **LAUNCHERS[launcher])
+    job.by_hand(long, 1, 1, **LAUNCHERS[launcher])
     assert job.over()["JobState"] == "COMPLETED", job.output
     assert "going on after round" in job.output
-    same_run(ist_mpi.open_run(job.log), serial(LONG))
+    same_run(ist_mpi.open_run(job.log), serial(long))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from submitted import CONFIG, LONG, SHORT, Job, same_run
+from submitted import CONFIG, SHORT, Job, same_run
 
 import ist_mpi
 from ist_mpi import slurm
@@ -81,10 +81,10 @@ def test_one_process_in_a_job_is_no_singleton(cluster: Cluster, tmp_path: Path) 
         assert ist_mpi.open_run(tmp_path / f"{name}.h5").status == "finished"
 
 
-def test_one_task_of_an_array_is_queued_again(cluster: Cluster, tmp_path: Path) -> None:
+def test_one_task_of_an_array_is_queued_again(cluster: Cluster, long: int, tmp_path: Path) -> None:
     """Its last task has the number of the whole array."""
     config = tmp_path / "small.toml"
-    config.write_text(CONFIG.format(rounds=LONG))
+    config.write_text(CONFIG.format(rounds=long))
     request = slurm.Request(array="0-1%1", ntasks_per_node=2, mpi="pmi2")
     command = ["run", "small.toml", "--set", "run.checkpoint_every=0.2"]
     text = slurm.render(request, [*command, "--resume", "--out", slurm.TASK])
@@ -93,9 +93,10 @@ def test_one_task_of_an_array_is_queued_again(cluster: Cluster, tmp_path: Path) 
     number = done.stdout.strip()
     last = Job(cluster, tmp_path)
     last.log, last.number = tmp_path / "1", f"{number}_1"
-    last.until_checkpoint()
+    last.until_under_way()
     cluster.do("scancel", "--batch", "--signal=USR1", last.number)
-    assert [cluster.wait(f"{number}_{task}")["JobState"] for task in (0, 1)] == ["COMPLETED"] * 2
+    states = [cluster.wait(f"{number}_{task}")["JobState"] for task in (0, 1)]
     outputs = [(tmp_path / f"ist-mpi-{number}_{task}.out").read_text() for task in (0, 1)]
+    assert states == ["COMPLETED"] * 2, "\n".join(outputs)
     assert [text.count("queued again") for text in outputs] == [0, 1]
     assert [text.count("rank(s) on") for text in outputs] == [1, 2]

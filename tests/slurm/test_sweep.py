@@ -130,3 +130,25 @@ def test_by_hand(cluster: Cluster, tmp_path: Path) -> None:
     run = ist_mpi.open_run(tmp_path / found[1]["log"])
     assert run.attributes["ranks"] == 2
     _same_as_alone(run.path or tmp_path, tmp_path, 3, slurm=True)
+
+
+def test_a_task_is_queued_again(cluster: Cluster, tmp_path: Path) -> None:
+    """Told to stop, it writes its checkpoint, and goes on with it when its turn comes again."""
+    (tmp_path / "base.toml").write_text(BASE.replace("200", "1000000\ncheckpoint_every = 0.2"))
+    (tmp_path / "usual.svm").write_text(DATA)
+    sweep = 'base = "base.toml"\nset.problem.path = "usual.svm"\nset.log.every = 5000\n'
+    (tmp_path / "sweep.toml").write_text(sweep + "grid.run.seed = [0, 3]\n")
+    done = cluster.do(*IST_MPI, "sweep", "submit", "sweep.toml", "--mpi=pmi2", folder=tmp_path)
+    number = done.stdout.split()[3].rstrip(":")
+    log = tmp_path / _status(cluster, tmp_path)[1]["log"]
+    deadline = time.monotonic() + 240
+    while not any(path.name.isdecimal() for path in log.with_suffix(".ckpt").glob("*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    cluster.do("scancel", "--batch", "--signal=USR1", f"{number}_1")
+    assert _tasks(cluster, number) == {0: "COMPLETED", 1: "COMPLETED"}
+    outputs = [(tmp_path / f"sweep-{number}_{k}.out").read_text() for k in (0, 1)]
+    assert [text.count("queued again") for text in outputs] == [0, 1], outputs
+    assert outputs[1].count("going on after round ") == 1
+    assert {point["state"] for point in _status(cluster, tmp_path).values()} == {"finished"}
+    assert not list(log.parent.glob("*.attempt.json"))
