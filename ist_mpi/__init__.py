@@ -7,6 +7,7 @@
 Where things are, from the ground up (a module imports only from those above it):
 
     errors        what can go wrong, in words
+    streams       what cannot be printed
     files         what others wrote, within limits; what we write, safe from power cuts
     launcher      how many were started, and which of them this is
     partition     near-equal spans

@@ -146,7 +146,8 @@ def checked(
         raise InputError(faults)
     done: tuple[tuple[Path, str], ...] = ()
     if going_on == "resume":
-        found = {log: standing(config, log) for log in outs.values() if log is not None}
+        of_seed = {seed: config.with_values(run={"seed": seed}) for seed in outs}
+        found = {log: standing(of_seed[seed], log) for seed, log in outs.items() if log is not None}
         done = tuple((log, status) for log, status in found.items() if status in OVER)
         outs = {seed: log for seed, log in outs.items() if log not in dict(done)}
     needs = budget.estimate(config, facts, size)

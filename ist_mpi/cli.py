@@ -31,6 +31,7 @@ from ist_mpi.cli_options import (
     Time,
 )
 from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.streams import guarded, unheard
 from ist_mpi.telling import code_of, progress, say, say_done, show, warn
 
 INTERRUPTED = 130
@@ -469,14 +470,16 @@ def main() -> None:
             silence.enter_context(redirect_stdout(nowhere))
         code, message = _outcome()
     if message and first:
-        print(message, file=sys.stderr, flush=True)
+        with unheard():
+            print(message, file=sys.stderr, flush=True)
     sys.exit(code)
 
 
 def _outcome() -> tuple[int, str]:
     """The exit code, and what to say about it."""
     try:
-        code = app(standalone_mode=False)
+        with guarded():
+            code = app(standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" (try {context.command_path} --help)" if context is not None else ""

@@ -85,6 +85,12 @@ class LogError(ISTError, OSError):
     exit_code = 74
 
 
+class OutputError(ISTError, OSError):
+    """Standard output could not be written to; what ran is in its log."""
+
+    exit_code = 74
+
+
 class CheckpointError(ISTError, OSError):
     """A checkpoint could not be written; those before it are untouched."""
 

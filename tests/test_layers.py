@@ -27,7 +27,7 @@ LAYERS = [
         "signals",
         "watchdog",
     ],
-    ["files"],
+    ["files", "streams"],
     ["locks"],
     ["config"],
     ["kernels"],

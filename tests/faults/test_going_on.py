@@ -249,6 +249,40 @@ def test_an_extension_interrupted_before_its_first_checkpoint(
     assert not (tmp_path / "other.h5").exists()  # it has no rows yet
 
 
+def test_seeds_that_were_stopped_halfway(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is left alone, the second goes on, the third begins; then all are finished."""
+    look, runs = Record.look, []
+
+    def asked(self: Record, k: int) -> None:
+        runs.extend([self] if k == 0 else [])
+        look(self, k)
+        if len(runs) == 2 and k >= 10:
+            within.setattr(signals, "requested", lambda: 15)
+
+    seeds = ["run", "c.toml", "--out", "r.h5", "--seeds", "3:6"]
+    with monkeypatch.context() as within:
+        within.setattr(Record, "look", asked)
+        assert command(*seeds).code == STOPPED
+    assert sorted(path.name for path in tmp_path.glob("*.h5")) == ["r-seed3.h5", "r-seed4.h5"]
+    first = (tmp_path / "r-seed3.h5").read_bytes()
+    resumed = command(*seeds, "--resume")
+    assert resumed.code == FINISHED, resumed.err
+    assert "r-seed3.h5: finished already" in resumed.err
+    assert "r-seed4.h5: going on after round" in resumed.err
+    assert (tmp_path / "r-seed3.h5").read_bytes() == first
+    config = api.load(tmp_path / "c.toml")
+    for seed in (3, 4, 5):
+        expected = ist_mpi.run(config.with_values(run={"seed": seed}))
+        same(runlog.open_run(f"r-seed{seed}.h5"), expected)
+    before = tree(tmp_path)
+    again = command(*seeds, "--resume")
+    assert again.code == FINISHED
+    assert again.err.count("finished already, nothing to do") == 3
+    assert tree(tmp_path) == before
+
+
 # --- checkpoints ---------------------------------------------------------------------------------
 
 

@@ -1,0 +1,52 @@
+"""Standard output and error on a full disk, as a batch system's may be."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ist_mpi import runlog
+
+FULL = Path("/dev/full")
+pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+
+TALKING = """
+from ist_mpi import report
+report.progress.LINE_SECONDS = 0.0
+from ist_mpi.__main__ import main
+main()
+"""
+"""The command, with a line of progress whenever there could be one."""
+
+
+def test_a_run_goes_on_where_nobody_hears_it(small: Path) -> None:
+    """Its progress is lost, not the run; nothing ails the interpreter's end."""
+    command = [sys.executable, "-c", TALKING, "run", "small.toml", "--out", "r.h5"]
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            command, cwd=small.parent, stdout=subprocess.PIPE, stderr=full, timeout=120, check=False
+        )
+    assert done.returncode == 0
+    assert b"finished" in done.stdout
+    assert runlog.open_run(small.parent / "r.h5").status == "finished"
+
+
+@pytest.mark.parametrize("command", [["run", "small.toml"], ["doctor", "--json"]])
+def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -> None:
+    """Code 74 and one line; the run itself has finished by then."""
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ist_mpi", *command],
+            cwd=small.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 74, done.stderr
+    last = "ist-mpi: standard output cannot be written: No space left on device"
+    assert done.stderr.splitlines() == [last]
+    if command[0] == "run":
+        assert runlog.open_run(small.parent / "results" / "small.h5").status == "finished"
