@@ -21,7 +21,7 @@ from ist_mpi.sketches import Blocks
 REPORT_SECONDS = 0.2
 CHECKED = 100
 """Every so many rounds the model is looked at, logged or not: it may have ceased to be finite."""
-CHECKPOINT_SHARE = 0.005
+CHECKPOINT_SHARE = 0.003
 """Largest share of the run spent on checkpoints, as much again on the log; the time between them
 stretches to keep it."""
 
@@ -226,6 +226,7 @@ class Record:
             return
         began = time.monotonic()
         self._exchange.share(self._method.x)
+        log = self._log.image() if self._log is not None else b""
         checkpoint.save(
             self._comm,
             self._experiment.where,
@@ -234,14 +235,14 @@ class Record:
             k,
             began - self._began,
             self._method.state(),
-            self._log.image() if self._log is not None else b"",
+            log,
         )
         now = time.monotonic()
         pause = max(self._checkpoint_every(), (now - began) / CHECKPOINT_SHARE)
         self._next_checkpoint = now + pause
         with ranks.agreeing(self._comm):
             if self._log is not None:
-                self._log.commit("running")
+                self._log.put(log, now)  # the same bytes: an image is most of the work
 
     def finish(self, k: int) -> None:
         """Log the last round and close the log; collective.

@@ -6,6 +6,7 @@ that on disk there is always a valid file with a prefix of the run. Reader: `ope
 The README describes the schema for those who read logs with other tools.
 """
 
+import array
 import json
 import time
 import tomllib
@@ -43,7 +44,7 @@ STATUSES = ("running", "finished", "stopped", "failed")
 
 COMMIT_SECONDS = 10.0
 """Time between two versions of the file on disk."""
-COMMIT_SHARE = 0.005
+COMMIT_SHARE = 0.003
 """Largest share of the run spent on writing it, as much again on checkpoints; the time between
 versions stretches to keep it."""
 
@@ -86,7 +87,9 @@ class RunLog:
         self._arrays = arrays
         self._theory = theory
         self._overwrite = force
-        self._rows: dict[str, list[float]] = {name: [] for name in COLUMNS}
+        self._rows: dict[str, array.array[Any]] = {
+            name: array.array("q" if name == "round" else "d") for name in COLUMNS
+        }
         self._iterates: list[Float64] = []
         self._draws: list[tuple[int, NDArray[np.int32], NDArray[np.int32]]] = []
         self._model = np.array(arrays["model"]["x0"])
@@ -96,7 +99,7 @@ class RunLog:
         """Begin with an earlier log: rows and iterates up to round `observed`, draws before k."""
         keep = run.rounds["round"] <= observed
         for name, values in self._rows.items():
-            values[:] = run.rounds[name][keep].tolist()
+            values[:] = array.array(values.typecode, run.rounds[name][keep].tolist())
         self._model = np.array(run.model["x"])
         if run.iterates:
             self._iterates = list(run.iterates["x"][keep])
@@ -139,8 +142,7 @@ class RunLog:
     def rows(self) -> dict[str, NDArray[Any]]:
         """The columns so far."""
         return {
-            name: np.array(values, dtype=np.int64 if name == "round" else np.float64)
-            for name, values in self._rows.items()
+            name: np.array(values, dtype=values.typecode) for name, values in self._rows.items()
         }
 
     def commit_if_due(self) -> None:
@@ -158,12 +160,23 @@ class RunLog:
         """
         began = time.monotonic()
         self._attributes |= {"status": status, "stop_reason": stop_reason}
+        if self.path is not None:
+            self.put(self.image(), began)
+
+    def put(self, contents: bytes, began: float) -> None:
+        """Put an `image` that was begun at that time in place.
+
+        Raises
+        ------
+        LogError
+            If that fails; the version before is still there.
+        """
         if self.path is None:
             return
         try:
             if self._next_commit == 0.0:  # a folder that vanishes later is not made again
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            hdf5.replace(self.path, hdf5.image(self._fill), self._overwrite)
+            hdf5.replace(self.path, contents, self._overwrite)
         except OSError as error:
             raise LogError(f"the log {self.path} cannot be written: {error}") from error
         self._overwrite = True  # from now on the file there is ours
@@ -186,8 +199,8 @@ class RunLog:
         groups = {name: file.require_group(name) for name in (*self._arrays, "theory")}
         hdf5.write_attributes(groups["theory"], self._theory)
         for group, arrays in self._arrays.items():
-            for name, array in arrays.items():
-                hdf5.write_array(groups[group], name, array)
+            for name, values in arrays.items():
+                hdf5.write_array(groups[group], name, values)
         hdf5.write_array(groups["model"], "x", self._model)
         if self._iterates:
             group = file.create_group("iterates")

@@ -188,7 +188,8 @@ def test_a_running_log_is_readable(tmp_path: Path) -> None:
     constants = dict.fromkeys(runlog.CONSTANTS, 0.0)
     log = runlog.RunLog(path, attributes, start, constants, force=False)
     for k in range(3):
-        log.append(dict.fromkeys(COLUMNS, float(k)), np.full(2, k), keep_iterate=False)
+        row = {**dict.fromkeys(COLUMNS, float(k)), "round": k}
+        log.append(row, np.full(2, k), keep_iterate=False)
         log.commit("running")
         run = ist_mpi.open_run(path)
         assert (run.status, run.rounds["round"].tolist()) == ("running", list(range(k + 1)))

@@ -1,4 +1,4 @@
-"""What durability costs; prints two figures: python tests/faults/cost.py [SECONDS]
+"""What durability costs; prints two figures: python tests/faults/cost.py [ROUNDS]
 
 1. The share of a run at d = 1000, n = 10, with default settings, spent on logs and checkpoints.
 2. A checkpoint of a state of 100 MB against a plain write and fsync of the same bytes.
@@ -19,7 +19,7 @@ from ist_mpi import checkpoint, record, runlog
 from ist_mpi.exchange import workers
 
 
-def share_of_a_run(seconds: float, folder: Path) -> None:
+def share_of_a_run(rounds: int, folder: Path) -> None:
     """Time every commit and every checkpoint of one run."""
     spent = {"commit": [0, 0.0], "save": [0, 0.0]}
 
@@ -49,7 +49,7 @@ def share_of_a_run(seconds: float, folder: Path) -> None:
     config = {
         "problem": {"kind": "synthetic", "d": 1000, "n": 10},
         "method": {"name": "ist", "step_size": 1e-6},
-        "run": {"rounds": 2_000_000, "max_seconds": seconds},
+        "run": {"rounds": rounds},
     }
     result = ist_mpi.run(config, out=folder / "run.h5")
     total = result.rounds["seconds"][-1]
@@ -83,4 +83,4 @@ def checkpoint_against_write(folder: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         checkpoint_against_write(Path(name))
-        share_of_a_run(float(sys.argv[1]) if len(sys.argv) > 1 else 150.0, Path(name))
+        share_of_a_run(int(sys.argv[1]) if len(sys.argv) > 1 else 400_000, Path(name))
