@@ -21,7 +21,7 @@ from ist_mpi.sketches import Blocks
 REPORT_SECONDS = 0.2
 CHECKED = 100
 """Every so many rounds the model is looked at, logged or not: it may have ceased to be finite."""
-CHECKPOINT_SHARE = 0.003
+CHECKPOINT_SHARE = 0.002
 """Largest share of the run spent on checkpoints, as much again on the log; the time between them
 stretches to keep it."""
 

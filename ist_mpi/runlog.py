@@ -44,7 +44,7 @@ STATUSES = ("running", "finished", "stopped", "failed")
 
 COMMIT_SECONDS = 10.0
 """Time between two versions of the file on disk."""
-COMMIT_SHARE = 0.003
+COMMIT_SHARE = 0.002
 """Largest share of the run spent on writing it, as much again on checkpoints; the time between
 versions stretches to keep it."""
 
