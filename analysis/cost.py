@@ -28,6 +28,8 @@ from scipy import optimize
 
 Float64 = NDArray[np.float64]
 NUMBER, INTEGER = 8, 4
+LINE = 8
+"""Numbers of a cache line."""
 SHORT_BCAST, FEW_RANKS = 12_288, 8
 """Up to here MPICH broadcasts along a binomial tree, however long the message for few ranks."""
 SHORT_ALLGATHER = 81_920
@@ -119,7 +121,7 @@ class Model(NamedTuple):
 
     network: Network
     block: tuple[float, float]
-    """Of a block product: constant, and for each entry of half a block."""
+    """Of a block product: constant, and for each cache line of half a block."""
     draw: tuple[float, float]
     """Of drawing a permutation: constant, and for each coordinate."""
     call: float
@@ -131,8 +133,7 @@ class Model(NamedTuple):
 
     def compute(self, n: int, d: int, p: int) -> float:
         """The slowest rank's local steps."""
-        q = d / n
-        return -(-n // p) * (self.block[0] + self.block[1] * q * (q + 1) / 2)
+        return -(-n // p) * (self.block[0] + self.block[1] * half_lines(d / n, d))
 
     def drawing(self, d: int) -> float:
         """Of one round's blocks."""
@@ -177,6 +178,16 @@ class Model(NamedTuple):
         )
 
 
+def half_lines(q: float, d: float) -> float:
+    """Cache lines that half of a block of q random coordinates meets, in expectation.
+
+    A row of d/8 lines, each of them with one of the block's columns or more; half of q rows.
+    """
+    lines = d / LINE
+    met = lines * -math.expm1(LINE * math.log1p(-q / d)) if q < d else lines
+    return (q + 1) / 2 * max(1.0, met)
+
+
 def spread(q: float, p: int) -> tuple[float, float]:
     """Non-empty messages to other ranks when q numbers go to p random owners; numbers in each.
 
@@ -207,7 +218,7 @@ def fit(document: Row) -> Model:
     if len({row["q"] for row in cold}) < 2 or len({row["d"] for row in alone}) < 2:
         raise ValueError("one size only: --predict needs cases with several d and block sizes")
     o, L, G = _fitted([link_terms(row) for row in links], [median(row, "time") for row in links])
-    sizes = [(1.0, row["q"] * (row["q"] + 1) / 2) for row in cold]
+    sizes = [(1.0, half_lines(row["q"], row["d"])) for row in cold]
     block = _fitted(sizes, [median(row, "kernel") for row in cold])
     coordinates = [(1.0, row["d"]) for row in alone]
     draw = _fitted(coordinates, [median(row, "permutation") for row in alone])
