@@ -45,7 +45,12 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
             method={"step_size": 0.9},
             **DIVERGING,
         ),
-        "stopped": make(folder / "stopped.h5", 2, run={"max_seconds": 1e-9}, log=EVERYTHING),
+        "stopped": make(
+            folder / "stopped.h5",
+            2,
+            run={"max_seconds": 1e-9},
+            log={**EVERYTHING, "every": 1000},  # not logged before it is stopped
+        ),
         "one round": make(folder / "short.h5", 2, run={"rounds": 1}, log=EVERYTHING),
         "3 local steps": make(folder / "local.h5", 2, method={"local_steps": 3}, log=EVERYTHING),
         "solved at once": make(
