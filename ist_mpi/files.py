@@ -79,9 +79,12 @@ def trouble(path: Path) -> str | None:
 def followed(path: Path) -> Path:
     """The file that a symbolic link names, whose lock and checkpoints lie beside it; else `path`.
 
-    A link that leads nowhere, or in a circle, stays.
+    A link that leads nowhere, or in a circle, stays; so does a name that cannot be looked at.
     """
-    return path.resolve() if path.is_symlink() and path.is_file() else path
+    try:
+        return path.resolve() if path.is_symlink() and path.is_file() else path
+    except (OSError, ValueError):  # too long, or with a NUL: what opens it says so
+        return path
 
 
 @contextmanager

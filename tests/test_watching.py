@@ -119,7 +119,7 @@ def test_states(
     [
         (10**5, [0, 1, 2], 10),  # the time between versions
         (10**5, [0, 200, 600], 400),  # a version comes with a row
-        (10**8, [0, 1, 2], 400),  # large logs are written rarely
+        (10**8, [0, 1, 2], 1000),  # large logs are written rarely
     ],
 )
 def test_silence_is_what_is_unusually_long(

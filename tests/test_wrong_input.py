@@ -95,8 +95,14 @@ def command(
     )  # fmt: skip
 
 
+def without_crowd(err: str) -> str:
+    """What was said but that ranks are more than cores, which depends on the machine."""
+    return "".join(line for line in err.splitlines(True) if " is oversubscribed: " not in line)
+
+
 def assert_one_message(code: int, out: str, err: str) -> None:
     """Exit code 2, and one message and nothing else."""
+    err = without_crowd(err)
     assert code == 2, err
     assert out == ""
     assert err.startswith("ist-mpi: ")
@@ -113,7 +119,7 @@ def refused_command(folder: Path, *arguments: str, **how: Any) -> str:
     done = command(folder, *arguments, **how)
     assert_one_message(done.returncode, done.stdout, done.stderr)
     assert listing(folder) == before
-    return done.stderr
+    return without_crowd(done.stderr)
 
 
 @pytest.fixture
@@ -724,7 +730,7 @@ def test_a_diverging_command_exits_1_and_keeps_its_log(ranks: int, tmp_path: Pat
     done = command(tmp_path, "run", "job.toml", ranks=ranks)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.count("ist-mpi:") == 1
+    assert without_crowd(done.stderr).count("ist-mpi:") == 1
     with h5py.File(tmp_path / "results" / "job.h5") as file:
         status, reason = file.attrs["status"], file.attrs["stop_reason"]
         rounds, L = file["rounds/round"][:], file["problem/L"][:]
