@@ -223,12 +223,11 @@ def submit(
 def _compile(config: Path, overrides: Sequence[str]) -> None:
     """Fill the cache of compiled functions; without MPI, which may not start in one process."""
     launcher.stay_alone()
-    from ist_mpi import files
-    from ist_mpi.config import load
+    from ist_mpi.files import own_cache
 
-    if cache := os.environ.get("NUMBA_CACHE_DIR"):
-        files.own_folder(Path(cache), "NUMBA_CACHE_DIR")
+    own_cache()
     from ist_mpi import compiling  # it loads what is in the cache
+    from ist_mpi.config import load
 
     compiling.compile_for(load(config, overrides))
 

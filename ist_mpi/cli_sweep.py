@@ -154,7 +154,10 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
 def _compile(sweep: Path, folder: Path, index: int) -> None:
     """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
     launcher.stay_alone()
-    from ist_mpi import compiling
+    from ist_mpi.files import own_cache
+
+    own_cache()
+    from ist_mpi import compiling  # it loads what is in the cache
     from ist_mpi import sweep as sweeps
 
     with suppress(InputError):

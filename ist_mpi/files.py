@@ -137,6 +137,12 @@ def own_folder(path: Path, name: str) -> None:
         raise InputError(Fault(f"{name} {path}", what, expected))
 
 
+def own_cache() -> None:
+    """See that the folder of compiled functions, if one is named, is this user's: `own_folder`."""
+    if cache := os.environ.get("NUMBA_CACHE_DIR"):
+        own_folder(Path(cache), "NUMBA_CACHE_DIR")
+
+
 def write_durably(path: Path, contents: bytes | memoryview) -> None:
     """Write a new file and wait until the disk has it; raises OSError."""
     with path.open("xb") as file:

@@ -1,7 +1,9 @@
 """Batch jobs as far as they can be tested without SLURM: their text, and what is refused."""
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,88 @@ def test_bash_reads_it(text: str) -> None:
 def test_never_traps_the_end() -> None:
     traps = [line for line in template().splitlines() if line.split()[:1] == ["trap"]]
     assert traps == ["trap stop USR1"]
+
+
+SRUN = """#!/bin/bash
+echo "$*, cpus ${SRUN_CPUS_PER_TASK:-unset}" >arguments
+trap 'exit $CODE' USR1
+: >started
+for _ in {1..20}; do sleep 0.1; done
+exit $CODE
+"""
+SCONTROL = '#!/bin/bash\n[ "$1" = requeue ] && echo "$2" >>requeued\nexit 0\n'
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "restarts", "requeued", "ends"),
+    [
+        (signal.SIGUSR1, 75, 0, True, 75),
+        (signal.SIGUSR1, 0, 0, False, 0),  # it had finished by then
+        (None, 75, 0, False, 75),  # max_seconds
+        (signal.SIGTERM, 75, 0, False, -signal.SIGTERM),  # cancelled
+        (signal.SIGUSR1, 75, 3, False, 75),  # often enough
+    ],
+)
+@pytest.mark.parametrize("launcher", ["srun", "mpiexec"])
+def test_queued_again_only_if_told_to_stop_and_able_to_go_on(
+    tmp_path: Path,
+    number: int | None,
+    code: int,
+    restarts: int,
+    requeued: bool,
+    ends: int,
+    launcher: str,
+) -> None:
+    """run.sbatch beside stand-ins for SLURM's commands and mpiexec."""
+    stand_ins = {launcher: SRUN, "scontrol": SCONTROL, "python": "#!/bin/sh\n"}
+    for name, text in stand_ins.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "IST_PYTHON": str(tmp_path / "python"),
+        "IST_LAUNCHER": launcher,
+        "IST_RESTARTS": "3",
+        "CODE": str(code),
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NODELIST": "n",
+        "SLURM_NTASKS": "1",
+        "SLURM_CPUS_PER_TASK": "2",
+        "SLURM_RESTART_COUNT": str(restarts),
+        "TMPDIR": str(tmp_path),
+    }
+    process = subprocess.Popen(["bash", BY_HAND, "a.toml"], cwd=tmp_path, env=environment)
+    until(lambda: (tmp_path / "started").exists())
+    if number is not None:
+        process.send_signal(number)
+    assert process.wait(30) == ends
+    assert (tmp_path / "requeued").exists() == requeued
+    words = (tmp_path / "arguments").read_text()
+    assert words.endswith("cpus unset\n")  # it would bind mpiexec's own helpers
+    assert ("--cpus-per-task=2" in words) == (launcher == "srun")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [("3", 120), ("1:00", 120), ("0:10:00", 600), ("0-0:05", 300), ("3:00", 120)],
+)
+def test_a_limit_before_the_signal_is_refused(limit: str, seconds: int) -> None:
+    with pytest.raises(InputError, match=r"--time: got .* which is \d+ s"):
+        slurm.Request(time=limit, signal_seconds=seconds)
+    slurm.Request(time="1-00", signal_seconds=seconds)
+
+
+def test_what_the_script_rests_on_stays() -> None:
+    for option in ("--array=0-3", "--signal=USR2@5", "--no-requeue", "--open-mode=truncate"):
+        with pytest.raises(InputError, match="--sbatch: got"):
+            slurm.Request(options=(option,))
 
 
 def test_what_is_asked_for_is_in_the_text() -> None:
@@ -279,15 +363,18 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("command", ["run small.toml", "sweep run sweep.toml --index 0"])
 def test_a_cache_of_somebody_else_is_refused(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "sweep.toml").write_text('base = "small.toml"\n[grid]\nrun.seed = "0:2"\n')
     cache = tmp_path / "cache"
     cache.mkdir()
     cache.chmod(0o777)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
-    done = launch(0, "-m", "ist_mpi", "run", str(tmp_path / "small.toml"), "--compile")
+    done = launch(0, "-m", "ist_mpi", *command.split(), "--compile")
     assert done.returncode == 2
     assert "NUMBA_CACHE_DIR" in done.stderr
 

@@ -5,6 +5,8 @@ import subprocess
 
 from ist_mpi.errors import SubmitError
 
+_OF_THIS_JOB = {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"}
+"""What a job that submits another would hand down, and SLURM does not set in every job."""
 _OTHER_NAMES = {"time": "TIMELIMIT", "array": "ARRAY_INX"}
 """Options whose environment variable is not called like them."""
 
@@ -49,4 +51,5 @@ def _environment(text: str) -> dict[str, str]:
     replaced = {
         f"SBATCH_{_OTHER_NAMES.get(name, name.upper().replace('-', '_'))}" for name in names
     }
+    replaced |= {"SBATCH_NO_REQUEUE"} | _OF_THIS_JOB
     return {name: value for name, value in os.environ.items() if name not in replaced}

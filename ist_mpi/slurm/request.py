@@ -7,8 +7,13 @@ from ist_mpi.errors import Fault, InputError
 
 LAUNCHERS = ("srun", "mpiexec")
 """What may start the ranks inside the job."""
+MINUTE = 60
+"""Seconds by which SLURM's signal may come early."""
 MOST = 10**6
 """Of nodes, of ranks on a node, of CPUs: beyond, it is a slip."""
+
+OURS = ("array", "signal", "requeue", "no-requeue", "open-mode", "wrap", "parsable")
+"""Options of sbatch on which the job's script rests."""
 
 _TIME = re.compile(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}", re.ASCII)
 _ARRAY = re.compile(r"\d+(-\d+(:\d+)?)?(,\d+(-\d+(:\d+)?)?)*(%[1-9]\d*)?", re.ASCII)
@@ -92,6 +97,11 @@ class Request:
         if self.time and not _TIME.fullmatch(self.time):
             expected = "minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS"
             faults.append(Fault("--time", _shown(self.time), expected))
+        elif self.time and 0 < (limit := _seconds(self.time)) <= self.signal_seconds + MINUTE:
+            got = f"{self.time}, which is {limit} s"
+            expected = f"more than --signal and a minute: {self.signal_seconds + MINUTE} s"
+            remedy = "1:00:00 is an hour, 1:00 a minute; or a smaller --signal"
+            faults.append(Fault("--time", got, expected, remedy))
         if self.array and not _ARRAY.fullmatch(self.array):
             faults.append(Fault("--array", _shown(self.array), "tasks as 0-23, 1,5,7 or 0-23%4"))
         if self.launcher not in LAUNCHERS:
@@ -105,7 +115,23 @@ class Request:
             for option in self.options
             if not _OPTION.fullmatch(option)
         ]
+        faults += [
+            Fault("--sbatch", _shown(option), "none of " + ", ".join(f"--{name}" for name in OURS))
+            for option in self.options
+            if option.partition("=")[0].removeprefix("--") in OURS
+        ]
         return faults
+
+
+def _seconds(time: str) -> int:
+    """A limit as sbatch reads it: minutes, MM:SS, HH:MM:SS; after days HH, HH:MM, HH:MM:SS."""
+    days, dash, clock = time.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if dash:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    else:
+        hours, minutes, seconds = [0, *parts, 0] if len(parts) == 1 else [0, 0, *parts][-3:]
+    return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 def _shown(text: str) -> str:
