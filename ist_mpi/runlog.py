@@ -401,7 +401,7 @@ def _read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
         attributes["versions"] = json.loads(attributes["versions"])
         _check_texts(attributes)
     except (ValueError, RecursionError) as error:
-        got = f"a damaged log: its attributes are not as they were written ({error})"
+        got = f"a damaged log: its attributes are not the JSON or TOML that was written ({error})"
         raise DamagedError(Fault(str(path), got, expected)) from error
     rounds, committed = file.arrays("rounds"), attributes["committed"]
     if committed < 1 or any(column.shape != (committed,) for column in rounds.values()):
