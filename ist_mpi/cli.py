@@ -31,6 +31,7 @@ from ist_mpi.cli_options import (
     Time,
 )
 from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.files import as_word
 from ist_mpi.streams import guarded, unheard
 from ist_mpi.telling import code_of, progress, say, say_done, show, warn
 
@@ -212,7 +213,7 @@ def submit(
         return
     settings = [word for text in override or () for word in ("--set", text)]
     seeded = ["--seeds", seeds] if seeds is not None else []
-    command = ["run", str(config), *settings, "--out", str(log), *seeded, "--resume"]
+    command = ["run", as_word(config), *settings, "--out", as_word(log), *seeded, "--resume"]
     text = slurm.render(request, command)
     if dry_run:
         print(text, end="")

@@ -24,6 +24,7 @@ from ist_mpi.cli_options import (
     Time,
 )
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.files import as_word
 from ist_mpi.telling import STOPPED, progress, say, show, warn
 
 LOCKED = 73
@@ -297,7 +298,7 @@ def _checked(sweep: Path, folder: Path) -> Any:
 
 def _words(found: Any, folder: Path, index: str = "") -> list[str]:
     """The command that makes one run of a sweep, without or with its index."""
-    words = ["sweep", "run", str(found.sweep.path), "--folder", str(folder)]
+    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
     words += ["--expect", found.sweep.digest]
     return [*words, "--index", index] if index else words
 

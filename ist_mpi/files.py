@@ -137,6 +137,11 @@ def own_folder(path: Path, name: str) -> None:
         raise InputError(Fault(f"{name} {path}", what, expected))
 
 
+def as_word(path: Path) -> str:
+    """A path as a word of a command line, where one that begins with a dash is an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def own_cache() -> None:
     """See that the folder of compiled functions, if one is named, is this user's: `own_folder`."""
     if cache := os.environ.get("NUMBA_CACHE_DIR"):

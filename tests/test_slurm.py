@@ -136,6 +136,21 @@ def test_a_limit_before_the_signal_is_refused(limit: str, seconds: int) -> None:
     slurm.Request(time="1-00", signal_seconds=seconds)
 
 
+def test_a_path_that_looks_like_an_option(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.toml").write_text(SMALL)
+    done = launch(0, "-m", "ist_mpi", "submit", "./-x.toml", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "set -- run ./-x.toml --out" in done.stdout
+
+
+def test_the_name_is_part_of_a_file() -> None:
+    with pytest.raises(InputError, match="--job-name"):
+        slurm.Request(name="a/b")
+
+
 def test_what_the_script_rests_on_stays() -> None:
     for option in ("--array=0-3", "--signal=USR2@5", "--no-requeue", "--open-mode=truncate"):
         with pytest.raises(InputError, match="--sbatch: got"):

@@ -86,11 +86,14 @@ class Request:
             "--mpi": self.mpi,
         }
         expected = "one word of letters, digits and . , % @ : + / = - _"
-        return [
+        faults = [
             Fault(option, _shown(text), expected)
             for option, text in words.items()
             if text and not _WORD.fullmatch(text)
         ]
+        if "/" in self.name or "%" in self.name:  # it is part of the name of a file
+            faults.append(Fault("--job-name", _shown(self.name), "a name without / and %"))
+        return faults
 
     def _choices(self) -> list[Fault]:
         faults = []
