@@ -46,7 +46,7 @@ def ask(_context: Any, row: Any, j: Any) -> Any:
 
 
 @njit(cache=True)
-def ask_rows(L, block, first, last):  # type: ignore[no-untyped-def]
+def ask_rows(L, block, first, last):  # type: ignore[no-untyped-def]  # numba infers
     """Ask for rows first … last − 1 of the lower half of L[S, S], one row after another."""
     for a in range(first, last):
         row = L[block[a]]

@@ -52,7 +52,7 @@ ROUND_STREAM = np.int64(0)
 
 
 @njit(cache=True)
-def shuffle(state, items):  # type: ignore[no-untyped-def]
+def shuffle(state, items):  # type: ignore[no-untyped-def]  # numba infers
     """Fisher-Yates: a uniform random order of `items`, in place."""
     for last in range(items.size - 1, 0, -1):
         other = below(state, last + 1)
@@ -60,7 +60,7 @@ def shuffle(state, items):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def block_edges(order, d, offsets):  # type: ignore[no-untyped-def]
+def block_edges(order, d, offsets):  # type: ignore[no-untyped-def]  # numba infers
     """Edges of the n blocks: ⌊d/n⌋ coordinates each, one more for the first d mod n of `order`.
 
     order (n,) is a permutation of the workers; offsets (n + 1,) is written.
@@ -77,7 +77,7 @@ def block_edges(order, d, offsets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def blocks_of_owners(owner, offsets, cursor, pi):  # type: ignore[no-untyped-def]
+def blocks_of_owners(owner, offsets, cursor, pi):  # type: ignore[no-untyped-def]  # numba infers
     """Turn owner (d,), the worker of every coordinate, into the sorted blocks pi (d,)."""
     for i in range(cursor.size):
         cursor[i] = offsets[i]
@@ -88,7 +88,7 @@ def blocks_of_owners(owner, offsets, cursor, pi):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def draw_permutation(seed, k, offsets, pi, owner, order, state):  # type: ignore[no-untyped-def]
+def draw_permutation(seed, k, offsets, pi, owner, order, state):  # type: ignore[no-untyped-def]  # numba infers
     """Disjoint near-equal blocks of d ≥ n coordinates, eq. (7), with random owners if n ∤ d.
 
     Writes offsets (n + 1,) and pi (d,); owner (d,), order (n,) and state are scratch.
@@ -108,7 +108,7 @@ def draw_permutation(seed, k, offsets, pi, owner, order, state):  # type: ignore
 
 
 @njit(cache=True)
-def holders(order, pi):  # type: ignore[no-untyped-def]
+def holders(order, pi):  # type: ignore[no-untyped-def]  # numba infers
     """The n > d coordinates to hand out: each ⌊n/d⌋ times, once more for the first of `order`."""
     d = order.size
     n = pi.size
@@ -120,7 +120,7 @@ def holders(order, pi):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def draw_single_coordinates(seed, k, pi, order, state):  # type: ignore[no-untyped-def]
+def draw_single_coordinates(seed, k, pi, order, state):  # type: ignore[no-untyped-def]  # numba infers
     """One coordinate for each of n > d workers, each coordinate held by ⌊n/d⌋ or ⌈n/d⌉ of them.
 
     Writes pi (n,); order (d,) and state are scratch.
@@ -135,7 +135,7 @@ def draw_single_coordinates(seed, k, pi, order, state):  # type: ignore[no-untyp
 
 
 @njit(cache=True)
-def draw_subsets(seed, k, offsets, pi, pool, swaps, state):  # type: ignore[no-untyped-def]
+def draw_subsets(seed, k, offsets, pi, pool, swaps, state):  # type: ignore[no-untyped-def]  # numba infers
     """Rand-q, eq. (4): a uniform q-subset for every worker, from the worker's own stream.
 
     pi is written between the given offsets (n + 1,); pool (d,) must hold 0 … d − 1 and holds it
@@ -157,7 +157,7 @@ def draw_subsets(seed, k, offsets, pi, pool, swaps, state):  # type: ignore[no-u
 
 
 @njit(cache=True)
-def coordinates_of(groups, g, pi):  # type: ignore[no-untyped-def]
+def coordinates_of(groups, g, pi):  # type: ignore[no-untyped-def]  # numba infers
     """pi (t g,): the g coordinates of every one of the groups (t,), in their order."""
     for a in range(groups.size):
         first = groups[a] * g
@@ -166,7 +166,7 @@ def coordinates_of(groups, g, pi):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def count_holders(pi, count):  # type: ignore[no-untyped-def]
+def count_holders(pi, count):  # type: ignore[no-untyped-def]  # numba infers
     """count (d,): how many times each coordinate occurs in pi (t,)."""
     count[:] = 0
     for j in pi:
@@ -174,7 +174,7 @@ def count_holders(pi, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def draw(plan, k):  # type: ignore[no-untyped-def]
+def draw(plan, k):  # type: ignore[no-untyped-def]  # numba infers
     """Draw the blocks of round k."""
     g, blocks = plan.group_size, plan.groups
     if plan.kind == DISJOINT:

@@ -34,7 +34,7 @@ class FactorRules(NamedTuple):
 
 
 @njit(cache=True)
-def set_factors(rules, all_pi, pi, edges):  # type: ignore[no-untyped-def]
+def set_factors(rules, all_pi, pi, edges):  # type: ignore[no-untyped-def]  # numba infers
     """Write C and A along pi, the blocks of the rank's workers with edges (m + 1,).
 
     C is n on a permutation's block, n/h_j at n > d (h_j workers hold coordinate j), d/q for Rand-q,

@@ -16,14 +16,14 @@ LINE = 64
 
 
 @njit(cache=True)
-def draw_rounds(plan, first, last):  # type: ignore[no-untyped-def]
+def draw_rounds(plan, first, last):  # type: ignore[no-untyped-def]  # numba infers
     """Draw the blocks of rounds first … last − 1, one over the other."""
     for k in range(first, last):
         draw(plan, k)
 
 
 @njit(cache=True)
-def keep_rounds(plan, first, pi, offsets):  # type: ignore[no-untyped-def]
+def keep_rounds(plan, first, pi, offsets):  # type: ignore[no-untyped-def]  # numba infers
     """Draw the blocks of rounds first, first + 1, … into pi (r, t) and offsets (r, n + 1)."""
     for r in range(pi.shape[0]):
         draw(plan, first + r)
@@ -32,7 +32,7 @@ def keep_rounds(plan, first, pi, offsets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def local_steps_of_rounds(storage, pi, edges, C, gamma, steps, w, product, room, ready):  # type: ignore[no-untyped-def]
+def local_steps_of_rounds(storage, pi, edges, C, gamma, steps, w, product, room, ready):  # type: ignore[no-untyped-def]  # numba infers
     """The local steps of a rank's workers in rounds with blocks pi (r, t), edges (r, m + 1)."""
     for r in range(pi.shape[0]):
         e = edges[r]
@@ -41,7 +41,7 @@ def local_steps_of_rounds(storage, pi, edges, C, gamma, steps, w, product, room,
 
 
 @njit(cache=True)
-def half_lines(block, d, per_line, first, lines):  # type: ignore[no-untyped-def]
+def half_lines(block, d, per_line, first, lines):  # type: ignore[no-untyped-def]  # numba infers
     """List the cache lines of the lower half of a matrix's block; returns how many there are.
 
     Parameters
@@ -76,7 +76,7 @@ def half_lines(block, d, per_line, first, lines):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def _sum_of(entries):  # type: ignore[no-untyped-def]
+def _sum_of(entries):  # type: ignore[no-untyped-def]  # numba infers
     total = 0.0
     for at in range(entries.size):  # by its index: iteration does not vectorise
         total += entries[at]
@@ -84,7 +84,7 @@ def _sum_of(entries):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def read_spans(flat, starts, size):  # type: ignore[no-untyped-def]
+def read_spans(flat, starts, size):  # type: ignore[no-untyped-def]  # numba infers
     """Read `size` neighbouring entries from each of `starts` (k,), in vectors."""
     total = 0.0
     for start in starts:
@@ -93,7 +93,7 @@ def read_spans(flat, starts, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def touch_lines(flat, size, starts, edges, lines, times):  # type: ignore[no-untyped-def]
+def touch_lines(flat, size, starts, edges, lines, times):  # type: ignore[no-untyped-def]  # numba infers
     """Read one entry of each line, so many times.
 
     Of the matrix with `size` entries from flat[starts[s]] on, those in

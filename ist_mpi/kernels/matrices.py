@@ -28,7 +28,7 @@ class Matrices(NamedTuple):
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def half_product(L, block, w, out):  # type: ignore[no-untyped-def]
+def half_product(L, block, w, out):  # type: ignore[no-untyped-def]  # numba infers
     """out = L[S, S] w for the sorted block S (q,), L (d, d), w (q,), from half of the entries.
 
     Each four rows ask for the entries of the next four.
@@ -70,7 +70,7 @@ def half_product(L, block, w, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def _half_rows(L, block, w, out, left, first, last):  # type: ignore[no-untyped-def]
+def _half_rows(L, block, w, out, left, first, last):  # type: ignore[no-untyped-def]  # numba infers
     """Add rows first … last − 1 of the lower half of L[S, S], from column `left` on, to out."""
     for a in range(first, last):
         row = L[block[a]]
@@ -83,7 +83,7 @@ def _half_rows(L, block, w, out, left, first, last):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
-def gather_half(L, block, half):  # type: ignore[no-untyped-def]
+def gather_half(L, block, half):  # type: ignore[no-untyped-def]  # numba infers
     """half = the lower half of L[S, S], row after row: q (q + 1) / 2 entries."""
     at = 0
     q = block.size
@@ -101,7 +101,7 @@ def gather_half(L, block, half):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def gathered_product(half, w, out):  # type: ignore[no-untyped-def]
+def gathered_product(half, w, out):  # type: ignore[no-untyped-def]  # numba infers
     """out = H w for the symmetric H (q, q) whose lower half `gather_half` has written."""
     compiled_once()
     at = 0
@@ -116,7 +116,7 @@ def gathered_product(half, w, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def row_product(row, x):  # type: ignore[no-untyped-def]
+def row_product(row, x):  # type: ignore[no-untyped-def]  # numba infers
     """⟨row, x⟩ in one fixed order."""
     compiled_once()
     total = 0.0
@@ -126,14 +126,14 @@ def row_product(row, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def rows_product(rows, x, out):  # type: ignore[no-untyped-def]
+def rows_product(rows, x, out):  # type: ignore[no-untyped-def]  # numba infers
     """out = rows x for a slab of rows (r, d): each entry a dot product in one fixed order."""
     for a in range(rows.shape[0]):
         out[a] = row_product(rows[a], x)
 
 
 @njit(cache=True)
-def groups_product(rows, first, g, x, out):  # type: ignore[no-untyped-def]
+def groups_product(rows, first, g, x, out):  # type: ignore[no-untyped-def]  # numba infers
     """out = BD(X) x for rows first, first + 1, … (r, d) of X: the columns of each row's own group.
 
     The groups are of g consecutive coordinates; each entry is a dot product in one fixed order.

@@ -25,7 +25,7 @@ _HALF = np.uint64(32)
 
 
 @njit(cache=True)
-def philox_block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def philox_block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]  # numba infers
     """Ten rounds of Philox on one counter: four uint32 words."""
     for _ in range(10):
         product_0 = _MULTIPLIER_0 * np.uint64(c0)
@@ -40,7 +40,7 @@ def philox_block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def open_stream(state, seed, stream, k):  # type: ignore[no-untyped-def]
+def open_stream(state, seed, stream, k):  # type: ignore[no-untyped-def]  # numba infers
     """Put `state` (uint32, STATE_SIZE) at the start of the stream (seed, round k, stream)."""
     wide_seed = np.uint64(seed)
     wide_round = np.uint64(k)
@@ -54,7 +54,7 @@ def open_stream(state, seed, stream, k):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _next_blocks(state):  # type: ignore[no-untyped-def]
+def _next_blocks(state):  # type: ignore[no-untyped-def]  # numba infers
     """Make the next words of the stream."""
     first = state[_COUNTER]
     c1, c2, c3 = state[_COUNTER + 1], state[_COUNTER + 2], state[_COUNTER + 3]
@@ -71,7 +71,7 @@ def _next_blocks(state):  # type: ignore[no-untyped-def]
 
 # Inlined, because a call would count references to `state`, which takes longer than its work.
 @njit(cache=True, inline="always")
-def next_word(state):  # type: ignore[no-untyped-def]
+def next_word(state):  # type: ignore[no-untyped-def]  # numba infers
     """The next uint32 of the stream."""
     if state[_USED] == _WORDS:
         _next_blocks(state)
@@ -81,7 +81,7 @@ def next_word(state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def below(state, bound):  # type: ignore[no-untyped-def]
+def below(state, bound):  # type: ignore[no-untyped-def]  # numba infers
     """An exactly uniform integer in 0 … bound − 1, bound < 2³² (Lemire 2019: reject, not bias)."""
     wide = np.uint64(bound)
     product = np.uint64(next_word(state)) * wide

@@ -32,7 +32,7 @@ class Steps(NamedTuple):
 
 
 @njit(cache=True)
-def work(storage, pi, edges, C, A, settings, parts, pieces):  # type: ignore[no-untyped-def]
+def work(storage, pi, edges, C, A, settings, parts, pieces):  # type: ignore[no-untyped-def]  # numba infers
     """From x[S_i] to what worker i sends back, for each of a rank's workers.
 
     `parts` (t,) are the x[S_i]. `pieces` (t,) becomes the new model on S_i where blocks are
@@ -62,7 +62,7 @@ def work(storage, pi, edges, C, A, settings, parts, pieces):  # type: ignore[no-
 
 
 @njit(cache=True)
-def merge(x, pi, pieces, disjoint, merging):  # type: ignore[no-untyped-def]
+def merge(x, pi, pieces, disjoint, merging):  # type: ignore[no-untyped-def]  # numba infers
     """Put the pieces of all workers together; see `Steps`."""
     if disjoint:
         place(x, pi, pieces)
@@ -73,7 +73,7 @@ def merge(x, pi, pieces, disjoint, merging):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def train(x, first, last, plan, rules, storage, settings, pieces):  # type: ignore[no-untyped-def]
+def train(x, first, last, plan, rules, storage, settings, pieces):  # type: ignore[no-untyped-def]  # numba infers
     """Rounds first … last − 1 of a rank that is alone: x (d,) is changed in place."""
     parts = settings.parts
     for k in range(first, last):

@@ -30,7 +30,7 @@ class Route(NamedTuple):
 
 
 @njit(cache=True)
-def find(route, pi, edges, next_pi, next_edges):  # type: ignore[no-untyped-def]
+def find(route, pi, edges, next_pi, next_edges):  # type: ignore[no-untyped-def]  # numba infers
     """Fill the route from blocks pi (d,) to next_pi (d,), whose ranks' edges are (p + 1,).
 
     Sender and receiver both go through the present blocks in their order, so that neither has to

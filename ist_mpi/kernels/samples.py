@@ -53,7 +53,7 @@ class SparseSamples(NamedTuple):
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def add_columns(columns, block, w, r):  # type: ignore[no-untyped-def]
+def add_columns(columns, block, w, r):  # type: ignore[no-untyped-def]  # numba infers
     """r (m,) += Σ_{c ∈ S} A[:, c] w_c."""
     compiled_once()
     q = block.size
@@ -71,7 +71,7 @@ def add_columns(columns, block, w, r):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=REDUCTION)
-def column_products(columns, block, r, out):  # type: ignore[no-untyped-def]
+def column_products(columns, block, r, out):  # type: ignore[no-untyped-def]  # numba infers
     """out_a = ⟨A[:, S_a], r⟩ for r (m,), each in one fixed order."""
     compiled_once()
     q = block.size
@@ -95,7 +95,7 @@ def column_products(columns, block, r, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def dense_products(columns, m, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+def dense_products(columns, m, taken, w, block, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out = A[:, S]ᵀ A[:, T] w / m for the blocks S (q,) and T `taken`; room for m numbers."""
     r = room[:m]
     r[:] = 0.0
@@ -106,7 +106,7 @@ def dense_products(columns, m, taken, w, block, out, room):  # type: ignore[no-u
 
 
 @njit(cache=True)
-def sparse_products(values, rows, starts, m, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+def sparse_products(values, rows, starts, m, taken, w, block, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out = A[:, S]ᵀ A[:, T] w / m for the blocks S (q,) and T `taken`; room for m numbers.
 
     Every sum is made entry after entry. Indices are unsigned, as they need no look at whether they
@@ -128,19 +128,19 @@ def sparse_products(values, rows, starts, m, taken, w, block, out, room):  # typ
 
 
 @njit(cache=True)
-def dense_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+def dense_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """`dense_products` of quadratic u."""
     dense_products(A.columns[u], A.samples[u], taken, w, block, out, room)
 
 
 @njit(cache=True)
-def sparse_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]
+def sparse_normal(A, u, taken, w, block, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """`sparse_products` of quadratic u."""
     sparse_products(A.values, A.rows, A.starts[u], A.samples[u], taken, w, block, out, room)
 
 
 @njit(cache=True)
-def dense_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]
+def dense_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out = A[:, J]ᵀ A[:, J] w_J / m in every group J of g consecutive coordinates, w, out (d,)."""
     for start in range(0, w.size, g):
         end = start + g
@@ -149,7 +149,7 @@ def dense_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def sparse_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]
+def sparse_groups(A, u, g, w, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """`dense_groups` of sparse samples: it costs what is stored, not m for every group."""
     starts, m = A.starts[u], A.samples[u]
     r = room[:m]

@@ -62,23 +62,23 @@ GROUPS: dict[Any, Any] = {DenseSamples: dense_groups, SparseSamples: sparse_grou
 
 
 @overload(prepare_block)
-def _prepare_block(storage, i, block, room):  # type: ignore[no-untyped-def]
+def _prepare_block(storage, i, block, room):  # type: ignore[no-untyped-def]  # numba infers
     if storage.instance_class is Matrices:
         return lambda storage, i, block, room: gather_half(storage.L[storage.which[i]], block, room)
     return lambda storage, i, block, room: None  # columns are contiguous as they are
 
 
 @overload(block_product)
-def _block_product(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]
+def _block_product(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]  # numba infers
     normal: Any = NORMAL.get(storage.instance_class)
 
-    def of_matrix(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]
+    def of_matrix(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]  # numba infers
         if ready:
             gathered_product(room, w, out)
         else:
             half_product(storage.L[storage.which[i]], block, w, out)
 
-    def of_samples(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]
+    def of_samples(storage, i, block, w, out, room, ready):  # type: ignore[no-untyped-def]  # numba infers
         normal(storage, storage.which[i], block, w, block, out, room)
         for a in range(block.size):
             out[a] += storage.l2 * w[a]
@@ -87,16 +87,16 @@ def _block_product(storage, i, block, w, out, room, ready):  # type: ignore[no-u
 
 
 @overload(gradient_on_block)
-def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]
+def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     normal: Any = NORMAL.get(storage.instance_class)
 
-    def of_matrix(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]
+    def of_matrix(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
         u = storage.which[i]
         for a in range(block.size):
             j = block[a]
             out[a] = row_product(storage.L[u, j], x) - storage.b[u, j]
 
-    def of_samples(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]
+    def of_samples(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
         u = storage.which[i]
         normal(storage, u, storage.every, x, block, out, room)
         for a in range(block.size):
@@ -107,10 +107,10 @@ def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-unty
 
 
 @overload(whole_product)
-def _whole_product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
+def _whole_product(storage, u, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     normal: Any = NORMAL.get(storage.instance_class)
 
-    def of_samples(storage, u, x, out, room):  # type: ignore[no-untyped-def]
+    def of_samples(storage, u, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
         normal(storage, u, storage.every, x, storage.every, out, room)
         for j in range(x.size):
             out[j] += storage.l2 * x[j]
@@ -121,10 +121,10 @@ def _whole_product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
 
 
 @overload(whole_product_in_groups)
-def _whole_product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]
+def _whole_product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     groups: Any = GROUPS.get(storage.instance_class)
 
-    def of_samples(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]
+    def of_samples(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
         groups(storage, u, g, x, out, room)
         for j in range(x.size):
             out[j] += storage.l2 * x[j]
@@ -135,19 +135,19 @@ def _whole_product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-un
 
 
 @njit(cache=True)
-def product(storage, u, x, out, room):  # type: ignore[no-untyped-def]
+def product(storage, u, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out = L_u x of the distinct quadratic u, for the whole model x (d,)."""
     whole_product(storage, u, x, out, room)
 
 
 @njit(cache=True)
-def product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]
+def product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out = BD(L_u) x, of the g × g diagonal blocks of L_u, for the whole model x (d,)."""
     whole_product_in_groups(storage, u, g, x, out, room)
 
 
 @njit(cache=True)
-def local_steps(storage, pi, edges, C, gamma, steps, w, product, room, ready):  # type: ignore[no-untyped-def]
+def local_steps(storage, pi, edges, C, gamma, steps, w, product, room, ready):  # type: ignore[no-untyped-def]  # numba infers
     """`steps` times w_i ← w_i − γ C_i ∇f_i(w_i) for each of a rank's workers, Algorithm 1.
 
     The blocks are pi (t,) with edges (m + 1,), which need not start at 0; C (t,) is the diagonal of
@@ -170,7 +170,7 @@ def local_steps(storage, pi, edges, C, gamma, steps, w, product, room, ready):  
 
 
 @njit(cache=True)
-def gradients(storage, pi, edges, x, out, room):  # type: ignore[no-untyped-def]
+def gradients(storage, pi, edges, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out (t,) = the coordinates S_i of ∇f_i(x) = L_i x − b_i, for each of a rank's workers."""
     for i in range(storage.which.size):
         lo = edges[i] - edges[0]

@@ -43,7 +43,7 @@ def share_of_a_run(rounds: int, folder: Path) -> None:
 
     inside: list[float] = []
     saved = record.Record.save
-    record.Record.save = save  # type: ignore[method-assign]
+    record.Record.save = save  # type: ignore[method-assign]  # on purpose
     timed(runlog.RunLog, "commit")
     timed(record.Record, "save")
     config = {

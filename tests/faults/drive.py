@@ -122,7 +122,7 @@ def hurry() -> None:
             time.sleep(DRIVE["pause"])
             look(self, k)
 
-        record.Record.look = slow  # type: ignore[method-assign]
+        record.Record.look = slow  # type: ignore[method-assign]  # on purpose
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def dying_at(step: int) -> Iterator[None]:
     original_open = io.open
     for name, function in originals.items():
         setattr(os, name, counted(function))
-    io.open = builtins.open = opened  # type: ignore[assignment]
+    io.open = builtins.open = opened  # type: ignore[assignment]  # on purpose
     yield
 
 
