@@ -15,8 +15,10 @@ from ist_mpi.errors import LockedError
 
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
-_TRIES, _PAUSE = 5, 0.02
-"""How often a lock is asked for, seconds between: whoever only looks has it for an instant."""
+_TRIES, _PAUSE = 50, 0.02
+"""How often a lock is asked for, seconds between: whoever only looks has it for an instant, but on
+a busy host several may look one after another. A log that a run has is refused after this second.
+"""
 
 
 class Lock(NamedTuple):
