@@ -46,7 +46,9 @@ Where things are, from the ground up (a module imports only from those above it)
     record        what is seen of a run, and when it ends
     runner        the main loop
     continuation  where a run goes on
-    api           run() and its checks
+    outputs       where logs go, and whether they can
+    jobs          a run as asked for, checked before it begins
+    api           run()
     doctor        the health of an installation
     verdict       theory in plain words
     compiling     compiled functions before they are needed

@@ -30,7 +30,7 @@ from ist_mpi.cli_options import (
     SignalSeconds,
     Time,
 )
-from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.errors import Fault, InputError, ISTError, collecting
 from ist_mpi.files import as_word
 from ist_mpi.streams import guarded, unheard
 from ist_mpi.telling import code_of, progress, say, say_done, show, warn
@@ -125,11 +125,11 @@ def run(
 
     comm = ranks.world()
     with ranks.abort_on_error(comm):
-        from ist_mpi import api, report
+        from ist_mpi import api, jobs, report
 
         path = out if out is not None else Path("results") / f"{config.stem}.h5"
-        going_on: api.GoingOn = "resume" if resume else "no"
-        job, problem = api.open_job(comm, config, override or (), path, seeds, force, going_on)
+        going_on: jobs.GoingOn = "resume" if resume else "no"
+        job, problem = jobs.open_job(comm, config, override or (), path, seeds, force, going_on)
         speaks = comm.rank == 0
         warn(comm, job.config.cautions())
         if dry_run:
@@ -180,12 +180,12 @@ def submit(
     input, or sbatch refused; nothing is in the queue.
     """
     launcher.stay_alone()
-    from ist_mpi import api, slurm
+    from ist_mpi import api, jobs, slurm
     from ist_mpi.exchange import ranks
 
     faults: list[Fault] = []
     request, job, problem = None, None, None
-    with api.collecting(faults):
+    with collecting(faults):
         request = slurm.Request(
             nodes=nodes,
             ntasks_per_node=ntasks_per_node,
@@ -201,8 +201,8 @@ def submit(
         )
     log = out if out is not None else Path("results") / f"{config.stem}.h5"
     size = request.ranks if request is not None else 1
-    with api.collecting(faults):
-        job, problem = api.checked(config, size, override or (), log, seeds, going_on="resume")
+    with collecting(faults):
+        job, problem = jobs.checked(config, size, override or (), log, seeds, going_on="resume")
         api.rehearse(ranks.world_if_any(), job, problem, REHEARSED)
     if request is None or job is None or faults:
         raise InputError(faults)
@@ -259,13 +259,13 @@ def _go_on(log: Path, rounds: int | None) -> None:
 
     comm = ranks.world()
     with ranks.abort_on_error(comm):
-        from ist_mpi import api
+        from ist_mpi import api, jobs
 
-        over = api.status_if_over(comm, log) if rounds is None else None
+        over = jobs.status_if_over(comm, log) if rounds is None else None
         if over is None:
-            job, problem = api.reopen(comm, log, rounds)
+            job, problem = jobs.reopen(comm, log, rounds)
             warn(comm, [])
-            going_on: api.GoingOn = "resume" if rounds is None else "extend"
+            going_on: jobs.GoingOn = "resume" if rounds is None else "extend"
             with progress(comm, log.stem, job) as watch:
                 runs = api.results(comm, job, problem, False, watch, going_on, say)
                 del problem

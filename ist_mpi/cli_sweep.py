@@ -23,7 +23,7 @@ from ist_mpi.cli_options import (
     SignalSeconds,
     Time,
 )
-from ist_mpi.errors import Fault, InputError
+from ist_mpi.errors import Fault, InputError, collecting
 from ist_mpi.files import as_word
 from ist_mpi.telling import STOPPED, progress, say, show, warn
 
@@ -139,12 +139,13 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
     comm = ranks.world()
     with ranks.abort_on_error(comm):
         from ist_mpi import api
+        from ist_mpi import jobs as checks
         from ist_mpi import sweep as sweeps
 
         ranks.check_launcher(comm)
         point = ranks.on_root(comm, lambda: sweeps.point(sweep, index, folder, expected))
         with sweeps.attempting(comm, point):
-            job, problem = api.open_job(comm, point.config, out=point.log, going_on="resume")
+            job, problem = checks.open_job(comm, point.config, out=point.log, going_on="resume")
             warn(comm, job.config.cautions())
             with progress(comm, f"{sweep.stem} {index}", job) as watch:
                 runs = api.results(comm, job, problem, False, watch, "resume", say, held=True)
@@ -239,12 +240,12 @@ def submit(
     before it queues.
     """
     launcher.stay_alone()
-    from ist_mpi import api, slurm
+    from ist_mpi import slurm
     from ist_mpi import sweep as sweeps
 
     faults: list[Fault] = []
     request, found = None, None
-    with api.collecting(faults):
+    with collecting(faults):
         request = slurm.Request(
             nodes=nodes,
             ntasks_per_node=ntasks_per_node,
@@ -258,7 +259,7 @@ def submit(
             signal_seconds=signal_seconds,
             options=tuple(sbatch or ()),
         )
-    with api.collecting(faults):
+    with collecting(faults):
         found = _checked(sweep, folder)
     if request is None or found is None or faults:
         raise InputError(faults)
@@ -286,12 +287,12 @@ def _checked(sweep: Path, folder: Path) -> Any:
     InputError
         With every fault of every point, or else of the folder.
     """
-    from ist_mpi import api
+    from ist_mpi import outputs
     from ist_mpi import sweep as sweeps
 
     found = sweeps.plan(sweep, folder)
     sweeps.check(found)
-    if faults := api.output_faults([folder / "any.h5"], True, "--folder"):
+    if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     return found
 

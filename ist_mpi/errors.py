@@ -4,7 +4,8 @@ Every error is an `ISTError` and also the builtin that a caller would expect, an
 code with which the program ends when it is not caught.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 
@@ -107,3 +108,12 @@ class MismatchError(ISTError, ValueError):
     """A log or checkpoint that does not belong to the run that is to go on."""
 
     exit_code = 65
+
+
+@contextmanager
+def collecting(faults: list[Fault]) -> Iterator[None]:
+    """Add the faults of an InputError in the body to a list, and go on."""
+    try:
+        yield
+    except InputError as error:
+        faults += error.faults

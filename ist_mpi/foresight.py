@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ist_mpi import api, recursions
+from ist_mpi import jobs, outputs, recursions
 from ist_mpi.config import Config, Method
 from ist_mpi.constants import (
     AUTO_DENSE,
@@ -97,11 +97,11 @@ def foresee(
     """
     with ranks.abort_on_error(comm) if comm.size > 1 else nullcontext():
         wish_of = _wishes(constants, rounds is not None, full)
-        job, problem = api.open_job(comm, source, overrides, wish_of=wish_of)
+        job, problem = jobs.open_job(comm, source, overrides, wish_of=wish_of)
         with ranks.agreeing(comm):
             faults = _trajectory_faults(job, rounds) if rounds is not None else []
             if comm.rank == 0:
-                faults += api.output_faults([table], force, "--csv")
+                faults += outputs.output_faults([table], force, "--csv")
             if faults:
                 raise InputError(faults)
         experiment = prepare(comm, job.config, job.facts, problem, job.effort)
@@ -146,7 +146,7 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
     return wish_of
 
 
-def _trajectory_faults(job: api.Job, rounds: int) -> list[Fault]:
+def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
     """Whether the expectations of rounds 0 … K can be had."""
     faults = []
     if job.config.method.local_steps > 1:

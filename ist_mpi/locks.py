@@ -15,9 +15,11 @@ from ist_mpi.errors import LockedError
 
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system without locks answers."""
-_TRIES, _PAUSE = 50, 0.02
-"""How often a lock is asked for, seconds between: whoever only looks has it for an instant, but on
-a busy host several may look one after another. A log that a run has is refused after this second.
+_PAUSE = 0.02
+"""Seconds between two tries to take a lock: whoever only looks has it for an instant."""
+_TRIES, _TRIES_UNSIGNED = 5, 50
+"""How often a lock is asked for, and one that no run has signed: those who look do not sign, and on
+a busy host several may look one after another.
 """
 
 
@@ -125,7 +127,7 @@ def _flocks() -> Iterator[tuple[int, int]]:
 
 def _acquire(path: Path) -> tuple[int, Path]:
     """The lock file, open and ours, and its path."""
-    tries = _TRIES
+    tries = 0
     while True:
         # Never through a symbolic link: what it names would be emptied.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
@@ -137,14 +139,21 @@ def _acquire(path: Path) -> tuple[int, Path]:
                 return _create(path)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            tries -= 1
-            if not tries:
+            tries += 1
+            if tries >= (_TRIES if _is_signed(path) else _TRIES_UNSIGNED):
                 raise _taken(path, "it ends when that run does") from error
             time.sleep(_PAUSE)
             continue
         if _is_still(path, handle):
             return handle, path
         os.close(handle)  # removed by the run that had it, between our open and our lock
+
+
+def _is_signed(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _create(path: Path) -> tuple[int, Path]:

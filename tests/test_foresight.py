@@ -13,7 +13,7 @@ import reference
 from cases import VARIANTS, configuration
 
 import ist_mpi
-from ist_mpi import api, budget, constants, estimates
+from ist_mpi import budget, constants, estimates, jobs
 from ist_mpi.config import load
 from ist_mpi.constants import SLOW, TOO_LARGE, Constants
 from ist_mpi.exchange.mpi import Solo
@@ -399,7 +399,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch, matrices: int, **run: Any) 
     """A problem, and as much free memory as a run needs without theory, and so many matrices."""
     config = {**small(), "run": {"rounds": 2, **run}}
     config["problem"] |= {"d": 100}
-    needs = api.open_job(Solo(), config)[0].budget.memory_root
+    needs = jobs.open_job(Solo(), config)[0].budget.memory_root
     free = psutil.virtual_memory()._replace(available=needs + matrices * 8 * 100**2)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     return config
@@ -451,7 +451,7 @@ def test_command_says_that_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> N
 def test_estimates_need_no_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "DENSE", 50)
     config = short_of_memory(monkeypatch, 0, theory=True)
-    assert api.open_job(Solo(), config)[0].effort == "full"
+    assert jobs.open_job(Solo(), config)[0].effort == "full"
 
 
 # From the solution

@@ -206,9 +206,9 @@ def test_a_step_size_of_theory(write: Any) -> None:
     point = plan_of(path).points[0]
     stopping = load(point.config, ["run.max_seconds=1e-9"])
     log = point.log
-    from ist_mpi import api
+    from ist_mpi import api, jobs
 
-    job, problem = api.open_job(ist_mpi_world(), stopping, out=log, going_on="resume")
+    job, problem = jobs.open_job(ist_mpi_world(), stopping, out=log, going_on="resume")
     assert [run.status for run in api.results(ist_mpi_world(), job, problem)] == ["stopped"]
     assert states(path) == {0: "stopped"}
     with locks.locked(log):  # whoever it is that goes on with it

@@ -16,7 +16,7 @@ from cases import GROUPED, GROUPS, SHAPES, VARIANTS, configuration
 from scipy import stats
 
 import ist_mpi
-from ist_mpi import api, recursions, runlog
+from ist_mpi import api, jobs, recursions, runlog
 from ist_mpi.config import Method
 from ist_mpi.exchange import ranks
 from ist_mpi.kernels import draws, philox
@@ -34,7 +34,7 @@ def make(config: dict[str, Any], path: Path) -> Path:
 
 
 def make_seeds(config: dict[str, Any], folder: Path, seeds: int = SEEDS) -> list[Path]:
-    job, problem = api.open_job(ranks.world(), config, out=folder / "run.h5", seeds=f"0:{seeds}")
+    job, problem = jobs.open_job(ranks.world(), config, out=folder / "run.h5", seeds=f"0:{seeds}")
     return [Path(str(run.path)) for run in api.results(ranks.world(), job, problem)]
 
 

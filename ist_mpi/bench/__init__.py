@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from ist_mpi.api import output_faults
 from ist_mpi.bench.blocks import Source, lines_of_block
 from ist_mpi.bench.cases import QUICK, TABLE, WEAK, Case, fitting, parse, weak
 from ist_mpi.bench.environment import environment
@@ -38,6 +37,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.exchange.rounds import KINDS
 from ist_mpi.exchange.teams import Team, disband, teams, turn
+from ist_mpi.outputs import output_faults
 
 FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 1
 

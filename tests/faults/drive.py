@@ -25,7 +25,7 @@ DRIVE: dict[str, Any] = json.loads(os.environ.get("IST_DRIVE", "{}"))
 RANK = int(os.environ.get("PMI_RANK", "0"))
 
 PLACES = {
-    "reading": ("ist_mpi.api", "load"),
+    "reading": ("ist_mpi.jobs", "load"),
     "set-up": ("ist_mpi.experiment", "means"),
     "opening": ("ist_mpi.runner", "open_log"),
     "before": ("ist_mpi.exchange.rounds", "Server.broadcast"),

@@ -133,7 +133,7 @@ def test_a_manifest_that_was_edited(folder: Path) -> None:
 def test_other_versions_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run goes on under other versions, and says that bits are not promised."""
     import ist_mpi
-    from ist_mpi import api
+    from ist_mpi import api, jobs
 
     log = tmp_path / "run.h5"
     monkeypatch.setattr(record, "CHECKPOINT_SHARE", 1e9)
@@ -154,7 +154,7 @@ def test_other_versions_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as within:
         now = {**continuation.versions(), "numpy": "1.0"}
         within.setattr(continuation, "versions", lambda: now)
-        job, problem = api.open_job(comm, config, out=log, going_on="resume")
+        job, problem = jobs.open_job(comm, config, out=log, going_on="resume")
         (result,) = api.results(comm, job, problem, going_on="resume", tell=told.append)
     assert any("other versions" in text and "numpy" in text for text in told)
     assert any("going on after round" in text for text in told)

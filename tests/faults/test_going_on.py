@@ -15,7 +15,8 @@ from conftest import CONFIG
 from test_kills import same
 
 import ist_mpi
-from ist_mpi import api, checkpoint, cli, files, locks, runlog, signals
+from ist_mpi import api, checkpoint, cli, files, jobs, locks, runlog, signals
+from ist_mpi.config import load
 from ist_mpi.exchange import ranks
 from ist_mpi.record import Record
 
@@ -220,7 +221,7 @@ def test_a_run_that_finishes_while_another_waits_for_its_log(
             seen.append("first")
             with monkeypatch.context() as within:
                 within.setattr(api, "prepare", prepare)
-                job, problem = api.reopen(ranks.world(), tmp_path / "r.h5")
+                job, problem = jobs.reopen(ranks.world(), tmp_path / "r.h5")
                 runs = api.results(ranks.world(), job, problem, going_on="resume", tell=print)
                 seen.extend(run.status for run in runs)
             seen.append(tree(tmp_path))
@@ -272,7 +273,7 @@ def test_seeds_that_were_stopped_halfway(
     assert "r-seed3.h5: finished already" in resumed.err
     assert "r-seed4.h5: going on after round" in resumed.err
     assert (tmp_path / "r-seed3.h5").read_bytes() == first
-    config = api.load(tmp_path / "c.toml")
+    config = load(tmp_path / "c.toml")
     for seed in (3, 4, 5):
         expected = ist_mpi.run(config.with_values(run={"seed": seed}))
         same(runlog.open_run(f"r-seed{seed}.h5"), expected)

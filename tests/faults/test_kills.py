@@ -13,7 +13,8 @@ from conftest import Start
 from launched import FULL
 
 import ist_mpi
-from ist_mpi import api, checkpoint, runlog
+from ist_mpi import checkpoint, runlog
+from ist_mpi.config import load
 
 LOG = {"every": 4}
 EVERYTHING = {"every": 3, "iterates": True, "permutations": True}
@@ -42,7 +43,7 @@ def configuration(case: str, path: Path) -> dict[str, Any]:
         "run": {"rounds": 300, "checkpoint_every": 0.03, **run},
         "log": log,
     }
-    path.write_text(api.load(config).to_toml())
+    path.write_text(load(config).to_toml())
     return config
 
 

@@ -9,7 +9,7 @@ from cases import VARIANTS, configuration
 from test_kills import same
 
 import ist_mpi
-from ist_mpi import api, experiment, methods, signals
+from ist_mpi import api, experiment, jobs, methods, signals
 from ist_mpi.config import load
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
 from ist_mpi.record import Record
@@ -21,7 +21,7 @@ def begun(variant: str) -> Any:
     """The prepared experiment and configuration of a variant."""
     config = load(configuration(variant, "n does not divide d"))
     comm = api.ranks.world()
-    job, problem = api.open_job(comm, config)
+    job, problem = jobs.open_job(comm, config)
     return config, experiment.prepare(comm, config, job.facts, problem, "none")
 
 
@@ -102,11 +102,11 @@ def test_the_log_goes_on_from_any_round(
     monkeypatch.setattr(signals, "requested", lambda: 0)
     comm = api.ranks.world()
     if k < 25:
-        job, problem = api.reopen(comm, log)
+        job, problem = jobs.reopen(comm, log)
         (found,) = api.results(comm, job, problem, going_on="resume", tell=lambda text: None)
     else:  # beyond its end
         config["run"]["rounds"] = 30
         expected = ist_mpi.run(config)
-        job, problem = api.reopen(comm, log, 30)
+        job, problem = jobs.reopen(comm, log, 30)
         (found,) = api.results(comm, job, problem, going_on="extend", tell=lambda text: None)
     same(found, expected)

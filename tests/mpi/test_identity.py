@@ -12,7 +12,7 @@ from cases import GROUPS, VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
-from ist_mpi import api, constants, objective
+from ist_mpi import constants, jobs, objective
 from ist_mpi.errors import InputError
 from ist_mpi.exchange import rounds
 from ist_mpi.problems import samples
@@ -285,13 +285,13 @@ def test_estimates_are_near_the_exact_constants(
 def test_the_shortest_host_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     config = configuration("merge", "n = d")
     config["problem"] |= {"d": 40, "n": 7}
-    needs = api.open_job(WORLD, config)[0].budget
+    needs = jobs.open_job(WORLD, config)[0].budget
     of_last = needs.memory if WORLD.size > 1 else needs.memory_root
     short = psutil.virtual_memory()._replace(available=of_last + 8 * 40**2)
     monkeypatch.setattr(platform, "node", lambda: f"host {WORLD.rank}")
     if WORLD.rank == WORLD.size - 1:
         monkeypatch.setattr(psutil, "virtual_memory", lambda: short)
-    assert WORLD.allgather(api.open_job(WORLD, config)[0].effort) == ["none"] * WORLD.size
+    assert WORLD.allgather(jobs.open_job(WORLD, config)[0].effort) == ["none"] * WORLD.size
     theory = ist_mpi.run(config, WORLD).theory
     assert "theta" in theory["not_computed"].split()
     assert np.isnan(theory["theta"])
