@@ -7,6 +7,7 @@ damaged it, which its digests tell. The state is split by logical worker, never 
 part of an array of d numbers is its i-th near-equal span, so any number of ranks can go on.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi import files
-from ist_mpi.errors import CheckpointError
+from ist_mpi.errors import CheckpointError, InputError
 from ist_mpi.exchange import ranks
 from ist_mpi.exchange.workers import Layout
 from ist_mpi.partition import spans
@@ -43,6 +44,10 @@ DAMAGED = (
     RecursionError,
 )
 """What `load` raises where a checkpoint is not whole, or is another than this program writes."""
+ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors of reading that say what is there. Any other says nothing about it: the disk, the file
+server or the permissions are in the way.
+"""
 LARGEST_MANIFEST = 1 << 30
 """Bytes: some hundred for each rank."""
 _UNFINISHED = ".unfinished-"
@@ -195,15 +200,41 @@ def rounds(folder: Path) -> list[int]:
 def newest(folder: Path, run_id: str | None) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is whole and of this run (None: of any), and what was wrong
     with newer ones.
+
+    Raises
+    ------
+    CheckpointError
+        If one cannot be read now. It may be whole: to go on from an earlier one would lose rounds.
     """
     complaints: list[str] = []
-    for k in rounds(folder):
+    with _reading(folder):
+        found = rounds(folder)
+    for k in found:
         path = folder / f"{k:012d}"
         try:
-            return load(path, run_id, k), complaints
+            with _reading(path):
+                return load(path, run_id, k), complaints
+        except CheckpointError:
+            raise
         except DAMAGED as error:
             complaints.append(f"{path}: {error}")
     return None, complaints
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the OSErrors of the body that say nothing about what is there into CheckpointErrors."""
+    try:
+        yield
+    except (OSError, InputError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError) or cause.errno in ABSENT:
+            raise
+        text = (
+            f"{path} cannot be read: {cause.strerror}; it stays as it is (try again, or remove it "
+            "to go on from what is before it)"
+        )
+        raise CheckpointError(text) from error
 
 
 def drop_later(folder: Path, k: int) -> None:
@@ -267,6 +298,7 @@ def _read(path: Path, entry: Mapping[str, Any]) -> bytes:
 
 def _contents(path: Path, most: int) -> bytes:
     """All of a regular file of at most so many bytes."""
+    path.stat()  # raises what is in the way as it is
     with files.opened(path, files.ANY_BYTES, "a file of a checkpoint") as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:

@@ -93,7 +93,7 @@ class OutputError(ISTError, OSError):
 
 
 class CheckpointError(ISTError, OSError):
-    """A checkpoint could not be written; those before it are untouched."""
+    """A checkpoint could not be written, or not be read now; those that are there are untouched."""
 
     exit_code = 74
 

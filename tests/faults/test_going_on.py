@@ -1,5 +1,6 @@
 """What a run that stopped goes on from, and what it must not, by the command in this process."""
 
+import errno
 import json
 import os
 import shutil
@@ -329,6 +330,40 @@ def test_a_manifest_that_is_no_file(command: Command, tmp_path: Path) -> None:
     kept, complaints = checkpoint.newest(tmp_path / "r.ckpt", None)
     assert kept is None
     assert "special file" in complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "where"), [("open", "r.ckpt/"), ("stat", "r.ckpt/"), ("listdir", "r.ckpt")]
+)
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_checkpoint_that_cannot_be_read_now(
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    where: str,
+    number: int,
+) -> None:
+    """A disk or file server that fails says nothing about what is there: no round is lost."""
+    stopped(command, monkeypatch)
+    (newest,) = checkpoint.rounds(tmp_path / "r.ckpt")
+    before, real = tree(tmp_path), getattr(os, call)
+
+    def failing(path: Any, *arguments: Any, **named: Any) -> Any:
+        if isinstance(path, str | os.PathLike) and where in os.fspath(path):
+            raise OSError(number, os.strerror(number))
+        return real(path, *arguments, **named)
+
+    with monkeypatch.context() as within:
+        within.setattr(os, call, failing)
+        ended = command("resume", "r.h5")
+    assert ended.code == 74
+    assert "cannot be read" in ended.message
+    assert tree(tmp_path) == before
+    resumed = command("resume", "r.h5")
+    assert resumed.code == FINISHED
+    assert f"going on after round {newest}" in resumed.err
+    same(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
 
 
 @pytest.mark.parametrize(
