@@ -219,7 +219,7 @@ def test_the_command_on_any_number_of_ranks(
 ) -> None:
     table = tmp_path / "bench.json"
     command = ["-m", "ist_mpi", "bench", "--quick", "--cases", "40,5 30,6,4", "--json", str(table)]
-    done = launch(p, *command, timeout=280)
+    done = launch(p, *command, timeout=600)
     assert done.returncode == 0, done.stderr
     check(json.loads(table.read_text()), max(p, 1), sizes)
     for heading in ("Block products", "Rounds", "Scaling", "Whole runs", "MPI library"):
