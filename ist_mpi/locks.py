@@ -111,7 +111,7 @@ def look(log: Path) -> Lock:
         return Lock("unknown", holder)
     # The process may be another by now that has the number; the inode may be another disk's, and
     # disks cannot be told apart: stat and the table name those of some file systems differently.
-    if path == flocked and any(pid in row or inode in row for row in _flocks()):
+    if path == flocked and any(pid == owner or inode == file for owner, file in _flocks()):
         return Lock("held", holder)
     return Lock("unknown" if Path(f"/proc/{pid}").exists() else "left", holder)
 

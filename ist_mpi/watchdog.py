@@ -73,7 +73,8 @@ class Watchdog:
     def _watch(self) -> None:
         seen, since = -1, time.monotonic()
         pause = min(1.0, self._seconds / 4)
-        later = self._seconds + 3 * pause
+        # After the reports of the ranks that can report, and well before their grace is over.
+        later = self._seconds + pause + GRACE_SECONDS / 2
         while not self._over.is_set():
             faulthandler.dump_traceback_later(later, exit=True, file=STDERR)
             if self._over.wait(pause):

@@ -235,11 +235,14 @@ class Watch:
             As for `runlog.open_run`, except where there is no file yet; so DamagedError if the log
             is damaged.
         """
-        before = locks.look(self.log)
-        trouble = self._refresh()
-        # A run may have begun or ended meanwhile: it was there if it was seen before or after.
-        after = locks.look(self.log)
-        lock = before if before.state in ("held", "unknown") else after
+        for _ in range(ATTEMPTS):
+            before = locks.look(self.log)
+            trouble = self._refresh()
+            # A run may have begun or ended meanwhile: it was there if it was seen before or after.
+            after = locks.look(self.log)
+            lock = before if before.state in ("held", "unknown") else after
+            if lock.state in ("held", "unknown") or not self._is_outdated():
+                break  # else it began and ended meanwhile: its end is in the log
         return judge(
             Sight(
                 self.log,
@@ -251,6 +254,15 @@ class Watch:
                 trouble=trouble,
             )
         )
+
+    def _is_outdated(self) -> bool:
+        """Whether the log is another by now than the one that was read."""
+        if self._stamp is None:
+            return False
+        try:
+            return stamp_of(self.log) != self._stamp
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
 
     def _refresh(self) -> str:
         """Read the log if it is another than before; why it cannot be read just now."""

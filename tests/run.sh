@@ -21,12 +21,12 @@ ruff format --check .
 step mypy
 mypy
 step serial tests
-timeout -k 10 2400 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults --ignore=tests/slurm tests
+timeout -k 10 7200 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults --ignore=tests/slurm tests
 step faults "(IST_FAULTS=full for all of them)"
-timeout -k 10 1200 python -m pytest -q tests/faults
+timeout -k 10 3600 python -m pytest -q tests/faults
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
-    timeout -k 10 1200 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
+    timeout -k 10 3600 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
 done
 
 slurm_obstacle() {
@@ -55,5 +55,5 @@ if [ -n "$obstacle" ]; then
     exit
 fi
 step SLURM tests
-timeout -k 10 1800 python -m pytest -q tests/slurm
+timeout -k 10 5400 python -m pytest -q tests/slurm
 echo "== all checks passed"

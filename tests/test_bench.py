@@ -21,8 +21,8 @@ from ist_mpi.exchange.teams import Team
 from ist_mpi.kernels import laps
 
 Launch = Callable[..., Any]
-SPEEDS = 6
-"""Tries of the check on speed: a busy machine must be quiet for one of them."""
+SPEEDS = 20
+"""Tries of the check on speed, most of which a quiet machine does not need."""
 
 
 def test_cases_are_read_and_every_wrong_one_is_named() -> None:
@@ -219,7 +219,7 @@ def test_the_command_on_any_number_of_ranks(
 ) -> None:
     table = tmp_path / "bench.json"
     command = ["-m", "ist_mpi", "bench", "--quick", "--cases", "40,5 30,6,4", "--json", str(table)]
-    done = launch(p, *command, timeout=280)
+    done = launch(p, *command, timeout=600)
     assert done.returncode == 0, done.stderr
     check(json.loads(table.read_text()), max(p, 1), sizes)
     for heading in ("Block products", "Rounds", "Scaling", "Whole runs", "MPI library"):
@@ -237,29 +237,24 @@ def test_what_cannot_be_measured_is_refused_or_noted(launch: Launch, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def ratio(times: timing.Times, over: str, under: str, factor: float = 1.0) -> float:
-    return timing.figure(times[over][0] / (factor * times[under][0])).median
-
-
 def test_speed_as_ratios_of_one_run() -> None:
-    """d = 1000, n = 10, cold: far from the targets, so that only a real loss is seen."""
+    """d = 1000, n = 10, cold: far from the targets, so that only a real loss is seen.
+
+    Of short laps the best of all so far: whatever else the machine does only adds to a time.
+    """
     comm, case = ranks.MPI.COMM_SELF, Case(1000, 10)
     made = material.make(case, [1], 0)
     wanted = ("kernel", "numpy", "round alone", "textbook")
     entered = [one for one in rounds.candidates(comm, case, made, ["alone"]) if one.name in wanted]
-    best: dict[str, float] = {}
+    best = dict.fromkeys(wanted, np.inf)
     for _ in range(SPEEDS):
-        (times,) = timing.measure(comm, [Team(1, comm)], [entered], timing.Effort(5, 0.01))
+        (times,) = timing.measure(comm, [Team(1, comm)], [entered], timing.Effort(15, 0.002))
+        best = {name: min(best[name], times[name].min()) for name in wanted}
         found = {
-            "numpy block / kernel": ratio(times, "numpy", "kernel"),
-            "kernels / round": 1 / ratio(times, "round alone", "kernel", case.n),
-            "numpy loop / round": ratio(times, "textbook", "round alone"),
+            "numpy block / kernel": best["numpy"] / best["kernel"],
+            "kernels / round": case.n * best["kernel"] / best["round alone"],
+            "numpy loop / round": best["textbook"] / best["round alone"],
         }
-        best = {name: max(value, best.get(name, 0.0)) for name, value in found.items()}
-        if (
-            best["numpy block / kernel"] >= 3
-            and best["kernels / round"] >= 0.5
-            and best["numpy loop / round"] >= 4
-        ):
+        if all(value >= least for value, least in zip(found.values(), (3, 0.5, 4), strict=True)):
             return
-    pytest.fail(f"slower than 3, 0.5 and 4: {best}")
+    pytest.fail(f"slower than 3, 0.5 and 4: {found}")

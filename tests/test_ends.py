@@ -1,5 +1,6 @@
 """How a job ends when one rank fails alone: soon, with one message, with a code."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ one_round, world = Method.round, ranks.world()
 
 def failing(self, k):
     if k == 40 and world.rank == {rank}:
+        open({stamp!r}, "w").close()
         {action}
     return one_round(self, k)
 
@@ -32,48 +34,52 @@ ist_mpi.run(
 """
 
 
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+SECONDS = 5.0
+"""From the failure to the end of the job. As long as the start took is allowed too, on a machine
+that is slow or has other work."""
+
+
+def fails(
+    launch: Launch, folder: Path, p: int, rank: int, exchange: str = "server"
+) -> subprocess.CompletedProcess[str]:
+    """A job, one rank of which raises in the middle; the log is run.h5. It ends soon."""
+    script, stamp = folder / "failing.py", folder / "stamp"
+    script.write_text(
+        FAILING.format(
+            rank=rank,
+            action='raise RuntimeError("made to fail")',
+            exchange=exchange,
+            out=str(folder / "run.h5"),
+            stamp=str(stamp),
+        )
+    )
+    began = time.time()
+    done = launch(p, str(script))
+    failed = stamp.stat().st_mtime
+    assert time.time() - failed < max(SECONDS, failed - began)
+    assert done.returncode != 0
+    return done
+
+
 @pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_one_rank_raises_in_the_middle(
-    launch: Callable[..., object], tmp_path: Path, rank: int, exchange: str
+    launch: Launch, tmp_path: Path, rank: int, exchange: str
 ) -> None:
-    script = tmp_path / "failing.py"
-    action = 'raise RuntimeError("made to fail")'
-    out = str(tmp_path / "run.h5")
-    script.write_text(FAILING.format(rank=rank, action=action, exchange=exchange, out=out))
-    began = time.monotonic()
-    done = launch(3, str(script), timeout=60)
-    assert done.returncode != 0
+    done = fails(launch, tmp_path, 3, rank, exchange)
     assert done.stderr.count("made to fail") == 1 + done.stderr.count('raise RuntimeError("made')
     assert done.stderr.count("Traceback") == 1
     assert f"rank {rank} of 3 failed" in done.stderr
-    assert time.monotonic() - began < 30  # start-up included
-
-
-def test_a_failing_rank_ends_the_job_within_five_seconds(
-    launch: Callable[..., object], tmp_path: Path
-) -> None:
-    script = tmp_path / "failing.py"
-    stamp = tmp_path / "stamp"
-    action = f'open({str(stamp)!r}, "w").close(); raise RuntimeError("made to fail")'
-    out = str(tmp_path / "run.h5")
-    script.write_text(FAILING.format(rank=1, action=action, exchange="server", out=out))
-    done = launch(3, str(script), timeout=60)
-    assert done.returncode != 0
-    assert time.time() - stamp.stat().st_mtime < 5
 
 
 def test_the_log_of_a_failed_job_is_readable_and_not_finished(
-    launch: Callable[..., object], tmp_path: Path
+    launch: Launch, tmp_path: Path
 ) -> None:
     import ist_mpi
 
-    script = tmp_path / "failing.py"
-    out = tmp_path / "run.h5"
-    action = 'raise RuntimeError("made to fail")'
-    script.write_text(FAILING.format(rank=1, action=action, exchange="server", out=str(out)))
-    assert launch(2, str(script), timeout=60).returncode != 0
-    run = ist_mpi.open_run(out)
+    fails(launch, tmp_path, 2, rank=1)
+    run = ist_mpi.open_run(tmp_path / "run.h5")
     assert run.status == "running"
     assert run.rounds["round"].tolist() == [0]
 
@@ -98,10 +104,10 @@ main()
     ids=["run", "doctor"],
 )
 def test_one_rank_fails_before_the_run(
-    launch: Callable[..., object], tmp_path: Path, action: str, arguments: list[str]
+    launch: Launch, tmp_path: Path, action: str, arguments: list[str]
 ) -> None:
     script = tmp_path / "broken.py"
     script.write_text(BROKEN.format(action=action, arguments=arguments))
-    done = launch(3, str(script), timeout=60)
+    done = launch(3, str(script))
     assert done.returncode != 0
     assert "rank 1 of 3 failed" in done.stderr

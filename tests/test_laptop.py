@@ -61,7 +61,7 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laptop:
             ["sh", str(checkout / "jobs" / "laptop.sh"), *arguments],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
         )

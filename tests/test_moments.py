@@ -314,9 +314,9 @@ def test_workers_may_be_spread_over_ranks(variant: str) -> None:
     def rank(r: int, first: int, last: int) -> np.ndarray:
         def over_workers(term: Callable[[Quadratic], np.ndarray]) -> np.ndarray:
             slots[r] = sum((term(f) for f in own), np.zeros(1))
-            barrier.wait(timeout=60)
+            barrier.wait(timeout=300)
             everything = sum(slots)
-            barrier.wait(timeout=60)
+            barrier.wait(timeout=300)
             return everything
 
         own = [Quadratic(L[i], b[i]) for i in range(first, last)]

@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 import pytest
 import reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ist_mpi.config import Method
@@ -55,7 +55,6 @@ def test_bounded_integers_reject_and_stay_uniform() -> None:
 
 
 @given(n=st.integers(1, 12), d=st.integers(1, 12), seed=st.integers(0, 2**63 - 1), k=st.integers(0))
-@settings(deadline=None)
 def test_permutation_blocks_add_up_to_the_identity(n: int, d: int, seed: int, k: int) -> None:
     k %= 2**62
     sketch = sketch_of(n, d, seed)
@@ -79,7 +78,6 @@ def test_permutation_blocks_add_up_to_the_identity(n: int, d: int, seed: int, k:
 
 
 @given(n=st.integers(1, 6), d=st.integers(1, 12), data=st.data(), k=st.integers(0, 10**6))
-@settings(deadline=None)
 def test_rand_blocks_are_sorted_subsets(n: int, d: int, data: st.DataObject, k: int) -> None:
     q = data.draw(st.integers(1, d))
     sketch = sketch_of(n, d, 3, sketch="rand", q=q)

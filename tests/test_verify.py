@@ -313,7 +313,7 @@ def test_no_mpi_is_needed(honest: Path) -> None:
         f"assert not verify([{str(honest)!r}]).failed\n"
         "assert not any(name.startswith('ist_mpi.exchange') for name in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 # Wrong samplers and factors: the logs come from a package that is changed, verify is not.

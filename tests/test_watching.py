@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -28,6 +28,8 @@ from ist_mpi.watching import Moment, Sight, Watch
 
 LOG = Path("folder/name.h5")
 HERE = Lock("held", "process 7 on here")
+PATIENCE = 240
+"""Seconds that nothing here takes, also on a slow machine that has other work."""
 LONG = {
     "problem": {"kind": "synthetic", "d": 20, "n": 4},
     "method": {"name": "ist", "step_size": 1e-4},
@@ -218,6 +220,24 @@ def test_a_log_replaced_while_it_is_read_is_read_again(
     assert Watch(log).look().state == "finished"
 
 
+def test_a_run_that_begins_and_ends_during_a_look(
+    log: Path, finished: runlog.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no lock before, there is none after, and the log was read in between."""
+    real, opened = runlog.open_run, []
+
+    def in_between(path: Path, **more: Any) -> runlog.Run:
+        opened.append(path)
+        if len(opened) == 2:
+            return real(path, **more)
+        os.utime(path)  # the run ends
+        return as_if(finished, "running")
+
+    monkeypatch.setattr(runlog, "open_run", in_between)
+    assert Watch(log).look().state == "finished"
+    assert len(opened) == 2
+
+
 def test_damage_is_damage(log: Path) -> None:
     contents = bytearray(log.read_bytes())
     contents[len(contents) // 2] ^= 1
@@ -271,7 +291,7 @@ from pathlib import Path
 from ist_mpi.locks import locked
 with locked(Path(sys.argv[1])):
     print("mine", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -458,10 +478,10 @@ class Others:
         self.folder = folder
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, out: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, *arguments],
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
@@ -492,12 +512,12 @@ def others(tmp_path: Path) -> Iterator[Others]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
 def wait_for(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -509,7 +529,7 @@ def test_from_before_the_start_to_the_end(others: Others) -> None:
     first = watch.stdout.readline()
     assert first == "run.h5: absent: nothing there yet\n"
     run = others.run("run.rounds=2000")
-    assert run.wait(timeout=60) == 0
+    assert run.wait(timeout=PATIENCE) == 0
     code, out, err = ended(watch)
     assert (code, err) == (0, "")
     assert "round 2000/2000" in out
@@ -521,18 +541,22 @@ def test_stopped_then_taken_up_then_killed(others: Others) -> None:
     """SIGTERM, --follow, resume, SIGKILL; the run itself never notices that it is watched."""
     log = others.folder / "run.h5"
     run = others.run()
-    busy = others.start(*WATCH, "run.h5", "--interval", "0.1", "--follow")
+    said = others.folder / "said.txt"
+    with said.open("w") as out:
+        busy = others.start(*WATCH, "run.h5", "--interval", "0.1", "--follow", out=out)
     wait_for(log.exists)
     one = others.start(*WATCH, "run.h5", "--interval", "0.1")
     once = ended(others.start(*WATCH, "run.h5", "--once"))
     assert once[0] == 0
     assert re.match(r"run seed 0: round \d+/1000000000 ", once[1])
     run.send_signal(signal.SIGTERM)
-    assert run.wait(timeout=60) == 75
+    assert run.wait(timeout=PATIENCE) == 75
     code, out, err = ended(one)
     assert code == 75
     assert "stopped (SIGTERM)" in out
     assert "ist-mpi resume run.h5 goes on" in out
+    # It looks more rarely where reading a log takes long.
+    wait_for(lambda: "stopped" in said.read_text())
     assert busy.poll() is None
     stopped = ist_mpi.open_run(log)
     again = others.start("-m", "ist_mpi", "resume", "run.h5")
@@ -543,16 +567,18 @@ def test_stopped_then_taken_up_then_killed(others: Others) -> None:
     assert code == 75
     assert f"process {again.pid} on" in out
     assert "was killed" in out
+    wait_for(lambda: "was killed" in said.read_text())
     assert busy.poll() is None
     busy.send_signal(signal.SIGINT)
-    code, out, err = ended(busy)
+    code, _, err = ended(busy)
     assert (code, err) == (130, "")
-    assert out.index("stopped") < out.index("was killed")
+    text = said.read_text()
+    assert text.index("stopped") < text.index("was killed")
     assert stopped.rounds["round"][-1] <= ist_mpi.open_run(log).rounds["round"][-1]
 
 
 def test_divergence_and_damage(others: Others) -> None:
-    assert others.run("method.step_size=1.0").wait(timeout=60) == 1
+    assert others.run("method.step_size=1.0").wait(timeout=PATIENCE) == 1
     code, out, err = ended(others.start(*WATCH, "run.h5"))
     assert code == 1
     assert "failed (diverged" in out
@@ -573,7 +599,7 @@ def test_nobody_listens_any_more(others: Others) -> None:
     assert watch.stdout.readline()
     watch.stdout.close()
     (others.folder / "run.ckpt" / f"{5:012d}").mkdir(parents=True)  # news
-    assert watch.wait(timeout=60) == 128 + signal.SIGPIPE
+    assert watch.wait(timeout=PATIENCE) == 128 + signal.SIGPIPE
     assert watch.stderr is not None
     assert watch.stderr.read() == ""
 
@@ -581,7 +607,7 @@ def test_nobody_listens_any_more(others: Others) -> None:
 def test_on_a_terminal(others: Others) -> None:
     """A view with a bar and a plot, and the cursor back at the end."""
     log = others.folder / "run.h5"
-    others.run("run.rounds=3000", "log.every=10").wait(timeout=60)
+    others.run("run.rounds=3000", "log.every=10").wait(timeout=PATIENCE)
     status = ist_mpi.open_run(log)
     assert status.status == "finished"
     main, side = pty.openpty()
@@ -595,7 +621,7 @@ def test_on_a_terminal(others: Others) -> None:
         while piece := os.read(main, 65536):
             shown += piece
     os.close(main)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     text = shown.decode()
     assert "3000/3000 rounds" in text
     assert "1e-01 |" in text

@@ -22,7 +22,7 @@ import tomli_w
 import ist_mpi
 from ist_mpi import cli
 
-SECONDS = 120
+SECONDS = 300
 
 
 def job(method: dict[str, Any] | None = None, **problem: Any) -> dict[str, Any]:

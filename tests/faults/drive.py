@@ -8,15 +8,19 @@ largest_file : int
     Bytes, from the main loop on; with `pause`.
 start_seconds, setup_factor : float
     Of the watchdog.
+same_seconds : float
+    Two SIGINTs closer than this are one.
 rank, where, action : int, str, str
     On that rank, do that (Python code) at that place, see `PLACES` and `LOOP`, and before it write
-    the time to the file `stamp`.
+    the time to the file `stamp`. With ``"lively": true`` the watchdog sees progress until then,
+    however long the machine takes.
 """
 
 import json
 import os
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -86,6 +90,9 @@ def main() -> None:
     watchdog.START_SECONDS = DRIVE.get("start_seconds", watchdog.START_SECONDS)
     watchdog.SETUP_FACTOR = DRIVE.get("setup_factor", watchdog.SETUP_FACTOR)
     watchdog.limit(watchdog.START_SECONDS)
+    signals.SAME_SECONDS = DRIVE.get("same_seconds", signals.SAME_SECONDS)
+    if DRIVE.get("lively"):
+        threading.Thread(target=be_lively, daemon=True).start()
     mine = "where" in DRIVE and DRIVE["rank"] == RANK
     if mine and DRIVE["where"] == "start":
         sys.meta_path.insert(0, Striking())
@@ -94,6 +101,16 @@ def main() -> None:
     if "hurry" in DRIVE or "pause" in DRIVE:
         hurry()
     command()
+
+
+def be_lively() -> None:
+    """Beat until the fault has struck, on whichever rank."""
+    from ist_mpi import watchdog
+
+    stamp = Path(DRIVE["stamp"])
+    while not stamp.exists():
+        watchdog.beat()
+        time.sleep(0.02)
 
 
 class Striking:

@@ -15,6 +15,10 @@ import psutil
 FULL = os.environ.get("IST_FAULTS") == "full"
 """Whether the complete form of the tests was asked for."""
 DRIVE = str(Path(__file__).with_name("drive.py"))
+SECONDS = 300.0
+"""What nothing here takes, also on a slow machine that has other work."""
+ORPHANED_SECONDS = 60.0
+"""Likewise from the end of mpiexec to that of the last rank."""
 _MARK = "IST_FAULTS_JOB"
 
 
@@ -74,6 +78,10 @@ class Job:
                 continue
         return found
 
+    def patience(self, seconds: float) -> float:
+        """So many seconds, or as long as the job has been there: who starts slowly ends slowly."""
+        return max(seconds, time.monotonic() - self.began)
+
     def signal(self, number: int, rank: int | None = None) -> None:
         """Send a signal to a rank, or to what was started: mpiexec, or the only process."""
         if rank is None:
@@ -81,11 +89,11 @@ class Job:
         elif (process := self.ranks().get(rank)) is not None:
             process.send_signal(number)
 
-    def wait(self, seconds: float = 120.0) -> int:
+    def wait(self, seconds: float = SECONDS) -> int:
         """Its exit code; a failure if it has none by then, or leaves processes behind."""
         try:
             code = self.process.wait(seconds)
-            deadline = time.monotonic() + 10.0
+            deadline = time.monotonic() + ORPHANED_SECONDS
             while self.members():
                 if time.monotonic() > deadline:
                     raise AssertionError(f"processes are left: {self.members()}")
@@ -109,7 +117,7 @@ class Job:
             time.sleep(0.02)
         self.process.wait()
 
-    def until(self, condition: Any, seconds: float = 60.0) -> bool:
+    def until(self, condition: Any, seconds: float = SECONDS) -> bool:
         """Wait for a condition; false if the command ended before."""
         deadline = time.monotonic() + seconds
         while not condition():

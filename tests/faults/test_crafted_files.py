@@ -24,8 +24,9 @@ from ist_mpi.errors import DamagedError, InputError
 from ist_mpi.files import LOG_BYTES, Limit
 from ist_mpi.hdf5 import child, probe, seal
 
-SECONDS = 15.0
-"""A refusal takes half of one on an idle machine, two where HDF5 itself does not end."""
+SECONDS = 60.0
+"""A refusal takes half of one on an idle machine, two where HDF5 itself does not end: then its one
+second of processor time, which is many seconds on a machine that has other work."""
 N, D = 2, 3
 
 Make = Callable[[Path], None]

@@ -84,7 +84,7 @@ def test_killed_again_and_again(start: Start, tmp_path: Path, case: str) -> None
         p = dice.choice([1, 2, 3])
         before = newest_round(log)
         arguments = ["run", "c.toml", "--out", "r.h5", "--resume"]
-        job = start(p, *arguments, hurry=0.0, pause=0.004)
+        job = start(p, *arguments, hurry=0.0, pause=0.01)
 
         def under_way(old: int = before) -> bool:
             reader.look()
@@ -93,16 +93,16 @@ def test_killed_again_and_again(start: Start, tmp_path: Path, case: str) -> None
         if kills < KILLS:
             if dice.random() < 0.25:  # anywhere in the start
                 reader.until(time.monotonic() + dice.uniform(0.0, 2.0))
-            elif not job.until(under_way):
-                pytest.fail(f"ended before the kill: {job.errors}")
+            else:
+                job.until(under_way)  # or over: what was left of it took no time
             reader.until(time.monotonic() + dice.uniform(0.0, 0.15))
             if job.process.poll() is None:
                 kill(job, dice)
                 kills += 1
-                job.wait(60)
+                job.wait()
                 reader.look()
                 continue
-        code = job.wait(240)
+        code = job.wait()
         assert code == 0, job.errors
         same(runlog.open_run(log), expected)
         if kills >= KILLS:

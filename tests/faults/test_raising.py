@@ -56,7 +56,8 @@ if FULL:
         *HANGING,
     ]
 SECONDS = 10.0
-"""From the fault to the end of everything; much less on an idle machine."""
+"""From the fault to the end of everything; much less on an idle machine. As long as the start took
+is allowed too, on a machine that is slow or has other work."""
 
 
 def not_finished(log: Path) -> bool:
@@ -66,24 +67,26 @@ def not_finished(log: Path) -> bool:
 
 def struck(
     start: Start, small: Path, place: str, action: str, rank: int, *more: str, **drive: float
-) -> tuple[Job, int, float]:
-    """The job with the fault, its exit code, and the seconds from the fault to the end."""
+) -> tuple[Job, int, float, float]:
+    """The job with the fault, its code, seconds from the fault to the end, and those allowed."""
     stamp = small.parent / "stamp"
     arguments = ["run", "small.toml", "--out", "r.h5", "--set", "run.rounds=60", *more]
     arguments += ["--set", "run.checkpoint_every=0.2"]
     fault = {"where": place, "action": action, "rank": rank, "stamp": str(stamp)}
     # which loads MPI; and a run long enough for checkpoints, however fast the machine
     hurry = {} if place == "start" else {"hurry": 0.0, "pause": 0.05}
+    began = time.time()
     job = start(3, *arguments, **hurry, **fault, **drive)
-    code = job.wait(120)
-    assert stamp.exists(), "the fault did not strike"
-    return job, code, time.time() - float(stamp.read_text())
+    code = job.wait()
+    assert stamp.exists(), f"the fault did not strike\n{job.errors}"
+    at = float(stamp.read_text())
+    return job, code, time.time() - at, max(SECONDS, at - began)
 
 
 @pytest.mark.parametrize(("place", "action", "rank"), ENDING)
 def test_the_job_ends(start: Start, small: Path, place: str, action: str, rank: int) -> None:
-    job, code, seconds = struck(start, small, place, action, rank)
-    assert seconds < SECONDS
+    job, code, seconds, allowed = struck(start, small, place, action, rank)
+    assert seconds < allowed
     log = small.parent / "r.h5"
     if place == "finish":  # the log is complete
         assert code != 0 or runlog.open_run(log).status == "finished"
@@ -101,12 +104,14 @@ def test_the_job_ends(start: Start, small: Path, place: str, action: str, rank: 
 def test_a_hang_ends(start: Start, small: Path, place: str, action: str, rank: int) -> None:
     """Within the watchdog's seconds, and with the stacks of all ranks that still run."""
     patience = ["--set", "run.watchdog_seconds=2"]
-    job, code, seconds = struck(
-        start, small, place, action, rank, *patience, start_seconds=15, setup_factor=3.0
-    )
+    if place == "start":  # alone under the limit of a start
+        drive: dict[str, float] = {"start_seconds": 15}
+    else:
+        drive = {"setup_factor": 3.0, "lively": True}
+    job, code, seconds, allowed = struck(start, small, place, action, rank, *patience, **drive)
     assert code != 0
     assert not_finished(small.parent / "r.h5") or place == "finish"
-    assert seconds < SECONDS + 15
+    assert seconds < allowed + 15
     stacks = job.errors.count("no progress for") + job.errors.count("Timeout (")
     expected = {STOP: 2, VANISH: 1}.get(action, 3)
     if place == "start":  # each alone: the first to end ends the others

@@ -25,7 +25,7 @@ def test_a_run_goes_on_where_nobody_hears_it(small: Path) -> None:
     command = [sys.executable, "-c", TALKING, "run", "small.toml", "--out", "r.h5"]
     with FULL.open("wb") as full:
         done = subprocess.run(
-            command, cwd=small.parent, stdout=subprocess.PIPE, stderr=full, timeout=120, check=False
+            command, cwd=small.parent, stdout=subprocess.PIPE, stderr=full, timeout=600, check=False
         )
     assert done.returncode == 0
     assert b"finished" in done.stdout
@@ -42,11 +42,12 @@ def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
     assert done.returncode == 74, done.stderr
     last = "ist-mpi: standard output cannot be written: No space left on device"
-    assert done.stderr.splitlines() == [last]
+    said = [line for line in done.stderr.splitlines() if " rounds/s " not in line]
+    assert said == [last]  # besides progress, on a slow machine
     if command[0] == "run":
         assert runlog.open_run(small.parent / "results" / "small.h5").status == "finished"

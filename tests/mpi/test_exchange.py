@@ -9,7 +9,7 @@ from ist_mpi.errors import Fault, InputError, LauncherError
 from ist_mpi.exchange import ranks, rounds, workers
 from ist_mpi.sketches import Sketch
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
 
 WORLD = MPI.COMM_WORLD
 

@@ -17,7 +17,7 @@ from ist_mpi.errors import InputError
 from ist_mpi.exchange import rounds
 from ist_mpi.problems import samples
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(900)]
 
 WORLD = MPI.COMM_WORLD
 

@@ -8,7 +8,7 @@ from mpi4py import MPI
 
 from ist_mpi.exchange import raw, teams
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
 
 WORLD = MPI.COMM_WORLD
 SECONDS = 0.5
@@ -26,12 +26,16 @@ def test_teams_are_the_first_ranks() -> None:
 
 def test_who_waits_for_its_turn_sleeps() -> None:
     WORLD.Barrier()
-    began, busy = time.perf_counter(), time.process_time()
+    began, busy = time.monotonic(), time.process_time()
+    over = 0.0
     with teams.turn(WORLD):
         if WORLD.rank == 0:
             time.sleep(SECONDS)
-    assert time.perf_counter() - began > 0.9 * SECONDS
-    assert time.process_time() - busy < 0.3 * SECONDS
+            over = time.monotonic()  # of the host, so the same for all ranks
+    ended, busy = time.monotonic(), time.process_time() - busy
+    assert ended >= WORLD.bcast(over)
+    # What looking costs is a share of the time that it took, which grows with other work.
+    assert busy < 0.3 * max(SECONDS, ended - began)
 
 
 @pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])

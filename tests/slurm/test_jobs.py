@@ -15,7 +15,7 @@ import ist_mpi
 
 Serial = Callable[[int], Any]
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 LAUNCHERS = {
     "srun": {"IST_LAUNCHER": "srun", "IST_MPI": "pmi2"},

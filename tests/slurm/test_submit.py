@@ -12,7 +12,7 @@ from submitted import CONFIG, SHORT, Job, same_run
 import ist_mpi
 from ist_mpi import slurm
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 IST_MPI = [sys.executable, "-m", "ist_mpi"]
 

@@ -11,7 +11,7 @@ from cluster import Cluster
 
 import ist_mpi
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 IST_MPI = [sys.executable, "-m", "ist_mpi"]
 BASE = """
