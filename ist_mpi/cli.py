@@ -30,7 +30,7 @@ from ist_mpi.cli_options import (
     SignalSeconds,
     Time,
 )
-from ist_mpi.errors import Fault, InputError, ISTError
+from ist_mpi.errors import Fault, InputError, ISTError, printable
 from ist_mpi.files import as_word
 from ist_mpi.streams import guarded, unheard
 from ist_mpi.telling import code_of, progress, say, say_done, show, warn
@@ -208,7 +208,7 @@ def submit(
         raise InputError(faults)
     warn(ranks.world_if_any(), job.config.cautions())
     for path, status in job.done:
-        say(f"{path}: {status} already")
+        say(f"{path}: {status} already, nothing to submit")
     if not job.outs:
         return
     settings = [word for text in override or () for word in ("--set", text)]
@@ -320,7 +320,7 @@ def theory(
         elif table is None:
             report.show_foresight(found)
         else:
-            print(f"expected trajectory: {table}")
+            print(printable(f"expected trajectory: {table}"))
 
 
 @app.command()
@@ -471,7 +471,7 @@ def main() -> None:
         code, message = _outcome()
     if message and first:
         with unheard():
-            print(message, file=sys.stderr, flush=True)
+            print("\n".join(map(printable, message.split("\n"))), file=sys.stderr, flush=True)
     sys.exit(code)
 
 

@@ -7,19 +7,34 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from ist_mpi.errors import printable
 
 
 def console() -> Console:
     """Standard output; where it is no terminal nothing is folded, so that paths stay whole."""
-    screen = Console(highlight=False)
+    screen = Console(highlight=False, markup=False, emoji=False)
     if not screen.is_terminal:
         screen.width = 4096
     return screen
 
 
-def facts_table() -> Table:
-    """A borderless table of names and values."""
-    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+class Sheet(Table):
+    """A borderless table that shows names as they are: no markup, no control characters."""
+
+    def __init__(self, *, headed: bool = True) -> None:
+        super().__init__(show_header=headed, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+    def row(self, *cells: str | Text) -> None:
+        """Add a row."""
+        texts = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
+        self.add_row(*(Text(printable(text.plain), style=text.style) for text in texts))
+
+
+def facts_table() -> Sheet:
+    """A table of names and values."""
+    table = Sheet(headed=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     return table
@@ -41,6 +56,11 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         return "undefined" if math.isnan(value) else f"{value:.6g}"
     return str(value)
+
+
+def rate(value: float) -> str:
+    """Something per second for people, to three digits and without an exponent."""
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def to_json(document: Mapping[str, Any]) -> str:
