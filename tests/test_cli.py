@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import ist_mpi
 from ist_mpi.progress import Progress
 from ist_mpi.report import ProgressReport
-from ist_mpi.report.text import rate
+from ist_mpi.report.text import facts_table, rate
 
 SMALL = """
 [problem]
@@ -260,3 +261,11 @@ def test_rates_have_no_exponents() -> None:
         "100",
         "4137",
     ]
+
+
+def test_a_narrow_terminal_shows_values_too() -> None:
+    table = facts_table()
+    table.row("distance to the predicted fixed point", "1.33289")
+    screen = Console(width=20, file=io.StringIO())
+    screen.print(table)
+    assert "1.33289" in screen.file.getvalue()  # type: ignore[attr-defined]  # StringIO's

@@ -35,8 +35,8 @@ class Sheet(Table):
 def facts_table() -> Sheet:
     """A table of names and values."""
     table = Sheet(headed=False)
-    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_column(overflow="fold", min_width=10)  # what a narrow terminal leaves no room for
     return table
 
 
