@@ -32,7 +32,7 @@ def standing(run: Run) -> str:
     age = ""
     if run.path is not None:
         age = f"; last written {duration(max(0.0, time.time() - run.path.stat().st_mtime))} ago"
-    return f"running, or ended without a word{age}"
+    return f"running, or killed{age}"
 
 
 def summary(run: Run) -> Sheet:
@@ -105,8 +105,8 @@ def show_outcome(run: Run) -> None:
     elif run.rounds["relative_gap"][-1] > 1.0:
         limit = number(run.theory["mean_step_size_limit"])
         print(
-            "ist-mpi: caution: the gap grew: the run diverges; the mean iterate of one local step "
-            f"is stable only at step sizes below {limit}",
+            "ist-mpi: caution: the gap grew: the run diverges. With one local step the mean "
+            f"iterate is stable only at step sizes below {limit}",
             file=sys.stderr,
         )
 
