@@ -67,8 +67,8 @@ def by_problem(curves: Sequence[Curve]) -> list[list[Curve]]:
 def names_of(curves: Sequence[Curve]) -> list[str]:
     """What tells each curve from the others: the settings in which they differ.
 
-    Different kinds of problems are named as wholes, as most of their settings differ. How a run is
-    logged is said only where nothing else tells curves apart.
+    Different kinds of problems are named as wholes, as most of their settings differ. What is
+    logged of a run is said only where nothing else tells curves apart.
     """
     kinds = {curve.settings["problem.kind"] for curve in curves}
     keys = sorted({key for curve in curves for key in curve.settings})
@@ -78,7 +78,7 @@ def names_of(curves: Sequence[Curve]) -> list[str]:
         if len({repr(curve.settings.get(key)) for curve in curves}) > 1
         and not (len(kinds) > 1 and key.startswith("problem."))
     ]
-    telling = [key for key in differing if not key.startswith("log.")]
+    telling = [key for key in differing if not key.startswith("log.") and key != "run.theory"]
     for wanted in (telling, differing):
         names = [_name_of(curve, wanted, len(kinds) > 1) for curve in curves]
         if len(set(names)) == len(names):

@@ -375,6 +375,26 @@ def test_wrong_input_is_one_line(
     assert Path("data.csv").read_text() == "precious,data\n1,2\n"
 
 
+def test_only_what_follows_the_lines_is_said_to(
+    scripts: dict[str, ModuleType],
+    logs: dict[str, list[Path]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fixed_point, figure = scripts["fixed_point"], str(tmp_path / "figure.pdf")
+    assert fixed_point.main([str(logs["fixed_point"][0]), "-o", figure]) == 0
+    assert "without oscillation" in capsys.readouterr().out
+    noisy = make(
+        tmp_path / "noisy.h5",
+        problem=synthetic(4, 4),
+        method={"scaling": "preconditioned", "step_size": 0.9},
+    )
+    assert fixed_point.main([str(noisy[0]), "-o", figure]) == 0
+    assert "without oscillation" not in capsys.readouterr().out
+    assert fixed_point.main([str(logs["communication"][0]), "-o", figure]) == 2
+    assert "expected runs where M = I" in capsys.readouterr().err
+
+
 def test_the_command_line_of_the_quickstart(logs: dict[str, list[Path]], tmp_path: Path) -> None:
     figure = tmp_path / "figure.pdf"
     command = [sys.executable, str(ROOT / "analysis" / "convergence.py"), str(logs["bias"][0])]
