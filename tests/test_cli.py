@@ -56,6 +56,7 @@ def test_run_then_info(launch: Launch, config: Path) -> None:
     shown = launch(0, "-m", "ist_mpi", "info", str(log))
     assert shown.returncode == 0
     assert "[method]" in shown.stdout
+    assert " \n" not in done.stdout + shown.stdout  # tables are not padded
     assert run.attributes["run_id"] in shown.stdout
     document = json.loads(launch(0, "-m", "ist_mpi", "info", str(log), "--json").stdout)
     assert document["status"] == "finished"

@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -12,11 +13,26 @@ from rich.text import Text
 from ist_mpi.errors import printable
 
 
+class _Unpadded:
+    """A text stream that takes no blanks at the ends of lines; rich pads tables with them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(r" +(?=\n)", "", text))
+        return len(text)
+
+
 def console() -> Console:
-    """Standard output; where it is no terminal nothing is folded, so that paths stay whole."""
+    """Standard output; where it is no terminal nothing is folded or padded: for other programs."""
     screen = Console(highlight=False, markup=False, emoji=False)
     if not screen.is_terminal:
         screen.width = 4096
+        screen.file = cast("IO[str]", _Unpadded(screen.file))
     return screen
 
 
