@@ -337,8 +337,11 @@ def test_a_killed_run_is_not_running(write: Any) -> None:
     log = plan_of(path).points[1].log
     process = _begin(path, "--index", "1")
     _until(lambda: attempts.path_of(log).exists())
+    process.send_signal(signal.SIGSTOP)  # else it may have finished before it is looked at
     assert states(path)[1] == "running"  # also before there is a log
+    process.send_signal(signal.SIGCONT)
     _until(log.exists)
+    process.send_signal(signal.SIGSTOP)
     found = status(path)[1]
     assert found["state"] == "running"
     assert f"process {process.pid} on " in found["reason"]
