@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ist_mpi
+from ist_mpi.streams import guarded
 
 
 def parser_of(
@@ -40,9 +41,16 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
     except (ist_mpi.ISTError, OSError, ValueError) as error:
         print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    print(f"figure: {output}")
-    if finding:
-        print(finding)
+    try:
+        with guarded():
+            print(f"figure: {output}")
+            if finding:
+                print(finding)
+    except BrokenPipeError:  # whoever reads has seen enough
+        return 1
+    except ist_mpi.ISTError as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

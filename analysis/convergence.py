@@ -62,10 +62,12 @@ def draw_predictions(panel: Panel, curves: Sequence[Curve], y: str) -> None:
     if defined and np.allclose(defined, defined[0], rtol=1e-6):
         panel.across(name, y=defined[0], label=name, zorder=3, **PREDICTED_LEVEL)
         return
+    label: str | None = f"{name}, each curve's"
     for place, level in enumerate(levels):
         if level > 0:
             colour = COLOURS[place % len(COLOURS)]
-            panel.across(name, y=level, color=colour, dashes=(6, 4), linewidth=0.8)
+            panel.across(name, y=level, label=label, color=colour, dashes=(6, 4), linewidth=0.8)
+            label = None
 
 
 def draw_expectation(panel: Panel, curve: Curve, x: str, y: str, name: str, label: bool) -> None:

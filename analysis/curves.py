@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from drawing import shown
+from drawing import plain_text, shown
 from numpy.typing import NDArray
 
 import ist_mpi
@@ -65,21 +65,36 @@ def by_problem(curves: Sequence[Curve]) -> list[list[Curve]]:
 
 
 def names_of(curves: Sequence[Curve]) -> list[str]:
-    """What tells each curve from the others: the settings in which they differ."""
+    """What tells each curve from the others: the settings in which they differ.
+
+    Different kinds of problems are named as wholes, as most of their settings differ. What is
+    logged of a run is said only where nothing else tells curves apart.
+    """
+    kinds = {curve.settings["problem.kind"] for curve in curves}
     keys = sorted({key for curve in curves for key in curve.settings})
     differing = [
-        key for key in keys if len({repr(curve.settings.get(key)) for curve in curves}) > 1
+        key
+        for key in keys
+        if len({repr(curve.settings.get(key)) for curve in curves}) > 1
+        and not (len(kinds) > 1 and key.startswith("problem."))
     ]
+    telling = [key for key in differing if not key.startswith("log.") and key != "run.theory"]
+    for wanted in (telling, differing):
+        names = [_name_of(curve, wanted, len(kinds) > 1) for curve in curves]
+        if len(set(names)) == len(names):
+            break
+    return [with_remarks(name, curve) for name, curve in zip(names, curves, strict=True)]
+
+
+def _name_of(curve: Curve, keys: Sequence[str], by_kind: bool) -> str:
     words = {"method.step_size": "$\\gamma$"}
-    names = []
-    for curve in curves:
-        parts = [
-            f"{words.get(key, key.partition('.')[2])} = {shown(curve.settings[key])}"
-            for key in differing
-            if key in curve.settings
-        ]
-        names.append(with_remarks(", ".join(parts) or str(curve.settings["method.name"]), curve))
-    return names
+    parts = [problem_name(curve)] if by_kind else []
+    for key in keys:
+        if key in curve.settings:
+            value = shown(curve.settings[key])
+            value = plain_text(Path(value).name) if key == "problem.path" else value
+            parts.append(f"{words.get(key, key.partition('.')[2])} = {value}")
+    return ", ".join(parts) or str(curve.settings["method.name"])
 
 
 def with_remarks(name: str, curve: Curve, seeds: bool = True) -> str:
@@ -149,7 +164,7 @@ def problem_name(curve: Curve) -> str:
     kind = curve.settings["problem.kind"]
     if kind == "ridge":
         data = curve.settings.get("problem.dataset") or Path(curve.settings["problem.path"]).name
-        return f"ridge regression on {data}, n = {curve.settings['problem.n']}"
+        return f"ridge regression on {plain_text(data)}, n = {curve.settings['problem.n']}"
     if kind == "arrays":
         return "quadratic from arrays"
     sort = "heterogeneous" if curve.settings["problem.heterogeneous"] else "homogeneous"

@@ -7,6 +7,8 @@ and NAME.png show.
 import csv
 import io
 import math
+import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +28,8 @@ HATCHES = ["", "///", "...", "xxx", "---"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SMALLEST, LARGEST = 1e-200, 1e200
 """What a logarithmic axis shows: with values to 1e±308 its margins and ticks would overflow."""
+LEGEND_WIDTH, LEGEND_LINES, LEGEND_COLUMN = 46, 14, 40
+"""Characters of a line in a legend, lines of one on a panel, and lines of a column beside it."""
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.6)), "linewidth": 1.1}
 """The look of what is computed, not measured: drawn on top of what it predicts."""
 PREDICTED_LEVEL: dict[str, Any] = {"color": "0.15", "dashes": (6, 4), "linewidth": 1.0}
@@ -204,8 +208,23 @@ class Panel:
         self._record(series, kind, [x], [y], [math.nan], [math.nan])
 
     def legend(self, **where: Any) -> None:
-        """Name what is drawn."""
-        self.axes.legend(**{"fontsize": "small", "framealpha": 0.9, **where})
+        """Name what is drawn; where that is more than fits on the panel, beside it."""
+        handles, labels = self.axes.get_legend_handles_labels()
+        folded = [_folded(label) for label in labels]
+        lines = sum(label.count("\n") + 1 for label in folded)
+        if lines > LEGEND_LINES:
+            where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "ncols": _columns(lines)}
+        legend = self.axes.legend(
+            handles, folded, **{"fontsize": "small", "framealpha": 0.9, **where}
+        )
+        if lines > LEGEND_LINES:
+            figure = self.axes.figure
+            width, height = figure.get_size_inches()
+            extent = legend.get_window_extent(figure.canvas.get_renderer())
+            across, down = extent.width / figure.dpi, extent.height / figure.dpi
+            figure.set_size_inches(width + across, max(height, down + 0.8))
+        else:
+            legend.set_in_layout(False)  # it lies on the panel, and takes no room from it
 
     def _drawable(self, values: ArrayLike) -> NDArray[np.float64]:
         """A log axis shows what is positive, and no axis shows what is not finite."""
@@ -301,6 +320,12 @@ def shown(value: Any) -> str:
     return f"{digits}e{int(exponent)}" if e else digits
 
 
+def plain_text(text: str) -> str:
+    """A name from elsewhere, as a label shows it: on one line, and no formula."""
+    printable = (sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    return "".join(printable).replace("$", "\\$")
+
+
 def rounded(value: float, digits: int = 2) -> str:
     """A measured number in a sentence, to so many significant digits."""
     return shown(float(f"{value:.{digits - 1}e}"))
@@ -309,6 +334,18 @@ def rounded(value: float, digits: int = 2) -> str:
 def listed(items: Sequence[str]) -> str:
     """Words in a sentence: a, b and c."""
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def _folded(label: str) -> str:
+    """A label in lines that fit on a panel; formulas and settings stay whole."""
+    whole = re.sub(r"(?<!\\)\$.*?(?<!\\)\$", lambda found: found[0].replace(" ", "\xa0"), label)
+    whole = whole.replace(" = ", "\xa0=\xa0")
+    lines = textwrap.wrap(whole, LEGEND_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\xa0", " ")
+
+
+def _columns(lines: int) -> int:
+    return math.ceil(lines / LEGEND_COLUMN)
 
 
 def _plain_number(value: float, _: int) -> str:

@@ -18,6 +18,8 @@ from drawing import EXACT, Figure, listed, look, rounded, shown
 
 ROUNDING = 1e-13
 """Distances below this, relative to the start, are rounding errors."""
+SAME = 1e-6
+"""Factors per round that differ by more are not the same."""
 
 
 def measured_factor(curve: Curve) -> float:
@@ -29,6 +31,12 @@ def measured_factor(curve: Curve) -> float:
     return float(relative[last] ** (1.0 / rounds[last])) if last else 0.0
 
 
+def oscillates(curve: Curve) -> bool:
+    """Whether the distance ever grows, as far as it is not rounding."""
+    distance = np.median(stacked(curve, "distance_to_fixed_point"), axis=0)
+    return bool((np.diff(distance[distance > ROUNDING * distance[0]]) > 0).any())
+
+
 def draw(runs: Sequence[Path], title: str, output: Path) -> str:
     """Both panels; returns what they show."""
     curves = open_curves(runs)
@@ -36,6 +44,11 @@ def draw(runs: Sequence[Path], title: str, output: Path) -> str:
     for curve in curves:
         if not np.isfinite(stacked(curve, "distance_to_fixed_point")).all():
             raise ValueError(f"{curve.runs[0].path}: the fixed point is not known")
+        gamma = float(curve.settings["method.step_size"])
+        radius = curve.theory("spectral_radius")  # nan, and let pass, where it was not computed
+        if abs(radius - abs(1.0 - gamma)) > SAME:
+            got = f"a round multiplies the mean's distance by {radius:.6g}, not by |1 − γ|"
+            raise ValueError(f"{curve.runs[0].path}: {got}; expected runs where M = I")
     names = names_of(curves)
     figure = Figure(1, 2, (4.6, 3.9))
     left, right = figure.panels[0]
@@ -73,10 +86,11 @@ def draw(runs: Sequence[Path], title: str, output: Path) -> str:
     figure.legend_below(right, columns=4)
     figure.save(output)
     last = float(to_solution[-1])
+    steadily = "" if any(map(oscillates, curves)) else ", without oscillation"
     return (
         f"Per round the distance to the fixed point is multiplied by {listed(words)}; that is "
-        f"|1 − γ| to within {rounded(worst, 1)}, without oscillation, down to rounding. The "
-        f"solution is {rounded(last, 3)} away in the end."
+        f"|1 − γ| to within {rounded(worst, 1)}{steadily}, down to rounding. The solution is "
+        f"{rounded(last, 3)} away in the end."
     )
 
 

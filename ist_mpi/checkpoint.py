@@ -71,7 +71,7 @@ def folder_of(log: Path) -> Path:
 
     Any other suffix stays, so that two logs do not share them, and none is its own folder.
     """
-    return log.with_suffix(".ckpt") if log.suffix == ".h5" else log.with_name(log.name + ".ckpt")
+    return log.with_suffix(".ckpt") if log.suffix == ".h5" else log.parent / f"{log.name}.ckpt"
 
 
 def save(

@@ -30,7 +30,7 @@ from ist_mpi.cli_options import (
     SignalSeconds,
     Time,
 )
-from ist_mpi.errors import Fault, InputError, ISTError, collecting
+from ist_mpi.errors import Fault, InputError, ISTError, collecting, printable
 from ist_mpi.files import as_word
 from ist_mpi.streams import guarded, unheard
 from ist_mpi.telling import code_of, progress, say, say_done, show, warn
@@ -60,7 +60,8 @@ def _print_version(wanted: bool) -> None:
 def _options(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
@@ -85,33 +86,33 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing log.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print what would run and its needs, run nothing."),
+        typer.Option("--dry-run", help="Print what would run and what it needs; run nothing."),
     ] = False,
     seeds: Annotated[
         str | None,
         typer.Option(
             metavar="A:B",
-            help="Run the run seeds A, …, B-1, one log each (name-seedA.h5, …), on one problem.",
+            help="Run with seeds A, …, B-1 on one problem, one log each (name-seedA.h5, …).",
         ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Go on with logs that exist and are not finished; leave the finished alone.",
+            help="Continue logs that exist and are not finished; leave finished ones alone.",
         ),
     ] = False,
     only_compile: Annotated[
         bool,
         typer.Option(
             "--compile",
-            help="Run nothing: fill numba's cache with what the run needs, in one process.",
+            help="Run nothing; fill numba's cache with what the run needs, in one process.",
         ),
     ] = False,
 ) -> None:
-    """Train, on all ranks that were started: mpiexec -n 4 ist-mpi run CONFIG.toml
+    """Train on all ranks that were started: mpiexec -n 4 ist-mpi run CONFIG.toml
 
-    The log never replaces a file unless --force is given. SIGTERM, SIGUSR1 and Ctrl-C stop the run
+    An existing file is never replaced without --force. SIGTERM, SIGUSR1 and Ctrl-C stop the run
     with a checkpoint. Exit codes: 0 finished, also by tolerance; 1 diverged, or a bug; 2 wrong
     input, nothing was run; 65 a log or checkpoint that is damaged or of another run; 73 another
     run is writing the log; 74 the disk failed; 75 stopped with a checkpoint: run with --resume.
@@ -164,13 +165,13 @@ def submit(
     time: Time = "",
     account: Account = "",
     partition: Partition = "",
-    name: Annotated[str, typer.Option("--job-name", help="Of the job.")] = "ist-mpi",
+    name: Annotated[str, typer.Option("--job-name", help="The job's name.")] = "ist-mpi",
     job_launcher: JobLauncher = "srun",
     mpi: MpiType = "",
     signal_seconds: SignalSeconds = 120,
     sbatch: SbatchOptions = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the job, check all, submit nothing.")
+        bool, typer.Option("--dry-run", help="Check everything and print the job; submit nothing.")
     ] = False,
 ) -> None:
     """Put a run into SLURM's queue: ist-mpi submit CONFIG.toml --nodes 2 --ntasks-per-node 4
@@ -208,7 +209,7 @@ def submit(
         raise InputError(faults)
     warn(ranks.world_if_any(), job.config.cautions())
     for path, status in job.done:
-        say(f"{path}: {status} already")
+        say(f"{path}: {status} already, nothing to submit")
     if not job.outs:
         return
     settings = [word for text in override or () for word in ("--set", text)]
@@ -235,9 +236,10 @@ def _compile(config: Path, overrides: Sequence[str]) -> None:
 
 @app.command()
 def resume(log: Annotated[Path, typer.Argument(help="The log of a run that stopped.")]) -> None:
-    """Go on with a run that was stopped or killed, on any number of ranks.
+    """Continue a run that was stopped or killed, on any number of ranks.
 
-    From its newest whole checkpoint, with the configuration in the log. Exit codes as for run.
+    It starts from the newest whole checkpoint, with the configuration in the log. Exit codes as
+    for run.
     """
     _go_on(log, None)
 
@@ -246,10 +248,10 @@ def resume(log: Annotated[Path, typer.Argument(help="The log of a run that stopp
 def extend(
     log: Annotated[Path, typer.Argument(help="The log of a finished run.")],
     rounds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="The new number of rounds, in all.")
+        int, typer.Option(min=1, metavar="N", help="The new total number of rounds.")
     ],
 ) -> None:
-    """Go on with a finished run beyond its end, up to N rounds in all. Exit codes as for run."""
+    """Continue a finished run beyond its end, to N rounds in all. Exit codes as for run."""
     _go_on(log, rounds)
 
 
@@ -283,21 +285,21 @@ def theory(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="As for run. Repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     rounds: Annotated[
-        int | None, typer.Option(min=0, metavar="K", help="With --csv: rows for rounds 0 to K.")
+        int | None, typer.Option(min=0, metavar="K", help="With --csv: write rounds 0 to K.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Write the exact expected trajectory there.")
+        Path | None, typer.Option("--csv", help="Write the exact expected trajectory to this file.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Also what takes minutes: nothing is left out.")
+        bool, typer.Option("--full", help="Leave nothing out, even what takes minutes.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing CSV.")] = False,
 ) -> None:
-    """Say what theory knows: constants, the limit, step sizes to try, and a verdict.
+    """Show what theory predicts: constants, the limit, step sizes to try, and a verdict.
 
-    Needs no MPI; with it, mpiexec -n 2 ist-mpi theory CONFIG.toml shares the work.
+    MPI is optional: mpiexec -n 2 ist-mpi theory CONFIG.toml shares the work.
     """
     from ist_mpi.exchange import ranks
 
@@ -320,20 +322,21 @@ def theory(
         elif table is None:
             report.show_foresight(found)
         else:
-            print(f"expected trajectory: {table}")
+            print(printable(f"expected trajectory: {table}"))
 
 
 @app.command()
 def bench(
     table: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write all figures there.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Also write all figures to this file."),
     ] = None,
     cases: Annotated[
         list[str] | None,
-        typer.Option(metavar="d,n[,q]…", help="Sizes; with q Rand-q blocks. Repeatable."),
+        typer.Option(metavar="d,n[,q]…", help="Sizes; with q, Rand-q blocks. Repeatable."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Seconds in place of minutes: small sizes, few laps.")
+        bool, typer.Option("--quick", help="Take seconds, not minutes: small sizes, few laps.")
     ] = False,
     exchange: Annotated[
         list[str] | None,
@@ -363,9 +366,9 @@ def bench(
 @app.command()
 def info(
     log: Annotated[Path, typer.Argument(help="A run log.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what ran, where, how it ended, and the last metrics."""
+    """Show what ran, where, how it ended, and the last metrics."""
     launcher.stay_alone()
     from ist_mpi import report, runlog
 
@@ -386,13 +389,13 @@ def watch(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", help="When the run stops, or is killed, wait for it to be taken up again."
+            "--follow", help="When the run stops or is killed, wait for it to be resumed."
         ),
     ] = False,
 ) -> None:
-    """Follow a run of another process, here or on a shared file system, until it ends.
+    """Follow another process's run, here or on a shared file system, until it ends.
 
-    Only ever reads. Exit codes: as the run's, 0 finished, 1 failed, 75 stopped or killed; 0 also
+    It only reads. Exit codes are the run's: 0 finished, 1 failed, 75 stopped or killed; 0 also
     for a run that goes on, with --once; 65 a damaged log; 130 after Ctrl-C.
     """
     launcher.stay_alone()
@@ -420,7 +423,7 @@ def verify(
         bool,
         typer.Option(
             "--replay/--no-replay",
-            help="Make the runs again from their blocks or seeds, and compare.",
+            help="Repeat the runs from their blocks or seeds, and compare.",
         ),
     ] = True,
     seconds: Annotated[
@@ -443,7 +446,7 @@ def verify(
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation: MPI, ranks and hosts, threads against cores, libraries.
 
@@ -471,7 +474,7 @@ def main() -> None:
         code, message = _outcome()
     if message and first:
         with unheard():
-            print(message, file=sys.stderr, flush=True)
+            print("\n".join(map(printable, message.split("\n"))), file=sys.stderr, flush=True)
     sys.exit(code)
 
 

@@ -31,7 +31,7 @@ LOCKED = 73
 """Exit code where another process is at work on what was asked for."""
 
 app = typer.Typer(
-    help="Many runs of one configuration, each of them made once: SWEEP.toml has a base and a grid."
+    help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
 )
 
 File = Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="The sweep.")]
@@ -39,8 +39,10 @@ Folder = Annotated[
     Path, typer.Option(help="Where the logs are; sweeps that share it share their runs.")
 ]
 Jobs = Annotated[int, typer.Option(min=1, metavar="J", help="Runs at a time.")]
-Ranks = Annotated[int, typer.Option(min=1, metavar="P", help="Ranks of each run, by mpiexec.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every point in the table.")]
+Ranks = Annotated[
+    int, typer.Option(min=1, metavar="P", help="Ranks of each run, started by mpiexec.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Show every point in the table.")]
 RUNS = Path("results/runs")
 """Where the logs of all sweeps are, unless another folder is named."""
 
@@ -53,9 +55,9 @@ def plan(
     ranks: Ranks = 1,
     everything: Everything = False,
 ) -> None:
-    """List the runs, what there is of them already, and the time, memory and disk to expect.
+    """List the runs, how far they are, and the time, memory and disk to expect.
 
-    Problems are opened and everything is checked as before a run; nothing is run or written.
+    Everything is checked as before a run, data included; nothing is run or written.
     """
     launcher.stay_alone()
     from ist_mpi import report
@@ -74,11 +76,11 @@ def status(
     sweep: File,
     folder: Folder = RUNS,
     everything: Everything = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what is finished, running, stopped, failed and missing, and why.
+    """Show what is finished, running, stopped, failed and missing, and why.
 
-    Whether a run is running its lock tells, which a process that is gone does not hold.
+    A run counts as running while a process holds its lock; one that is gone holds none.
     """
     launcher.stay_alone()
     from ist_mpi import report
@@ -99,20 +101,20 @@ def run(
     index: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="I", help="Only this point, on the ranks that were started, as run does."
+            min=0, metavar="I", help="Run only this point, on the ranks that were started."
         ),
     ] = None,
     jobs: Jobs = 1,
     ranks: Ranks = 1,
     missing: Annotated[
         bool,
-        typer.Option("--missing", help="Say nothing of what is over, nor count it as a failure."),
+        typer.Option("--missing", help="Neither mention what is over nor count it as a failure."),
     ] = False,
     offset: Annotated[int, typer.Option(min=0, hidden=True)] = 0,
     expected: Annotated[str, typer.Option("--expect", hidden=True)] = "",
     only_compile: Annotated[bool, typer.Option("--compile", hidden=True)] = False,
 ) -> None:
-    """Make the runs that are not over: missing, stopped, killed or failed; a few at a time.
+    """Run what is not over yet (missing, stopped, killed or failed), a few at a time.
 
     What is finished or has diverged is never made again. A run that fails does not stop the
     others. SIGTERM, SIGUSR1 and Ctrl-C stop all of them with checkpoints. Exit codes: 0 all are
@@ -214,7 +216,7 @@ def submit(
     sweep: File,
     folder: Folder = RUNS,
     jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="J", help="At most so many tasks at a time.")
+        int | None, typer.Option(min=1, metavar="J", help="At most this many tasks at a time.")
     ] = None,
     nodes: Nodes = 1,
     ntasks_per_node: RanksPerNode = 1,
@@ -223,14 +225,15 @@ def submit(
     account: Account = "",
     partition: Partition = "",
     name: Annotated[
-        str, typer.Option("--job-name", help="Of the array; default: the sweep's.")
+        str, typer.Option("--job-name", help="The array's name; default: the sweep's.")
     ] = "",
     job_launcher: JobLauncher = "srun",
     mpi: MpiType = "",
     signal_seconds: SignalSeconds = 120,
     sbatch: SbatchOptions = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the array, check all, submit nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check everything and print the array; submit nothing."),
     ] = False,
 ) -> None:
     """Put what is missing, stopped, killed or failed into SLURM's queue: an array, a task a run.

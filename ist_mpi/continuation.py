@@ -39,9 +39,9 @@ def resume(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
 
     def look() -> Found:
         kept, complaints = checkpoint.newest(checkpoint.folder_of(log), config.run_id())
-        notes = [f"a checkpoint is passed over: {text}" for text in complaints]
+        notes = [f"skipping a checkpoint: {text}" for text in complaints]
         if kept is None:
-            notes.append("there is no checkpoint to go on from: from the beginning")
+            notes.append("there is no checkpoint to go on from: starting over")
             return Found(None, notes)
         run = runlog.read_image(kept.log, log)
         notes += _check_belongs(config, experiment, run, log)

@@ -20,11 +20,11 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.where}: got {self.got}; expected {self.expected}"
-        return _printable(f"{text} ({self.remedy})" if self.remedy else text)
+        return printable(f"{text} ({self.remedy})" if self.remedy else text)
 
 
-def _printable(text: str) -> str:
-    """One line, whatever is in the names and values that a text quotes."""
+def printable(text: str) -> str:
+    """One line, whatever is in the names and values that a text quotes: no control characters."""
     if text.isprintable():
         return text
     return "".join(

@@ -102,6 +102,7 @@ def foresee(
             faults = _trajectory_faults(job, rounds) if rounds is not None else []
             if comm.rank == 0:
                 faults += outputs.output_faults([table], force, "--csv")
+                faults += outputs.input_faults([table], source, job.config, "--csv")
             if faults:
                 raise InputError(faults)
         experiment = prepare(comm, job.config, job.facts, problem, job.effort)

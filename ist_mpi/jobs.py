@@ -15,7 +15,7 @@ from ist_mpi.errors import Fault, InputError, collecting
 from ist_mpi.exchange import ranks
 from ist_mpi.experiment import facts_of
 from ist_mpi.files import followed
-from ist_mpi.outputs import companion_faults, logs_of, output_faults, seed_range
+from ist_mpi.outputs import companion_faults, input_faults, logs_of, output_faults, seed_range
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.runlog import open_run
 
@@ -110,6 +110,7 @@ def checked(
     outs = logs_of(Path(out) if out is not None else None, run_seed, chosen)
     faults += output_faults(outs.values(), force or going_on != "no")
     faults += companion_faults(outs.values())
+    faults += input_faults(outs.values(), source, config)
     facts = None
     if config is not None:
         with collecting(faults):

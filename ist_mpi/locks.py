@@ -35,7 +35,7 @@ class Lock(NamedTuple):
 
 def path_of(log: Path) -> Path:
     """The lock file of a log."""
-    return log.with_name(log.name + ".lock")
+    return log.parent / f"{log.name}.lock"  # also of ".", which has no name
 
 
 @contextmanager

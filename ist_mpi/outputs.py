@@ -3,8 +3,10 @@
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ist_mpi import budget, checkpoint
+from ist_mpi.config import Config
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.files import followed
 from ist_mpi.locks import path_of
@@ -34,7 +36,7 @@ def logs_of(path: Path | None, run_seed: int, seeds: range | None) -> dict[int, 
     """The log of every seed: the path itself, or with --seeds ``name-seed3.h5`` and so on."""
     if path is None:
         return dict.fromkeys(seeds if seeds is not None else [run_seed])
-    if seeds is None:
+    if seeds is None or not path.name:  # "." is refused as the directory that it is
         return {run_seed: followed(path)}
     return {
         seed: followed(path.with_name(f"{path.stem}-seed{seed}{path.suffix}")) for seed in seeds
@@ -54,6 +56,28 @@ def output_faults(paths: Iterable[Path | None], force: bool, option: str = "--ou
             if found is not None:
                 faults[found] = None
     return list(faults)
+
+
+def input_faults(
+    paths: Iterable[Path | None], source: Any, config: Config | None, option: str = "--out"
+) -> list[Fault]:
+    """Whether a file that --force would replace is what the run is made of."""
+    inputs = {"the configuration": source if isinstance(source, str | Path) else None}
+    if config is not None:
+        inputs["the data"] = getattr(config.problem, "path", None)
+    return [
+        Fault(f"{option} {path}", f"{name} of the run itself", "another file")
+        for path in paths
+        for name, other in inputs.items()
+        if path is not None and other is not None and _is_same(path, Path(other))
+    ]
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one of them is not there, or cannot be
+        return False
 
 
 def _output_fault(path: Path, force: bool, option: str) -> Fault | None:

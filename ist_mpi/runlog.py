@@ -267,6 +267,14 @@ class Run:
     problem: dict[str, Float64]
     """L (n, d, d), b (n, d) and constant (n,); empty if not logged."""
 
+    def __repr__(self) -> str:
+        """One line: a notebook shows what a cell ends with, and the arrays fill pages."""
+        last = int(self.rounds["round"][-1])
+        gap = float(self.rounds["relative_gap"][-1])
+        reason = f" ({self.stop_reason})" if self.stop_reason else ""
+        where = f"{str(self.path)!r}, " if self.path is not None else ""
+        return f"<Run {where}{self.status}{reason}, round {last}, relative gap {gap:.3e}>"
+
     @property
     def x(self) -> Float64:
         """The latest model, shape (d,)."""

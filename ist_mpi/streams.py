@@ -23,9 +23,13 @@ class _Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """As of any text stream."""
+        """As of any text stream; a γ that its encoding does not have is written as ``\\u03b3``."""
         try:
-            return int(self._stream.write(text))
+            try:
+                return int(self._stream.write(text))
+            except UnicodeEncodeError as error:
+                known = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+                return int(self._stream.write(known))
         except OSError as error:
             self._failed(error)
             return len(text)

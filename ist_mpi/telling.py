@@ -6,13 +6,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from ist_mpi.errors import printable
+
 STOPPED = 75
 """Exit code of a run that was stopped and can go on."""
 
 
 def say(text: str) -> None:
     """A line for people, beside what the command prints."""
-    print(f"ist-mpi: {text}", file=sys.stderr, flush=True)
+    print(printable(f"ist-mpi: {text}"), file=sys.stderr, flush=True)
 
 
 def warn(comm: Any, cautions: list[str]) -> None:

@@ -128,7 +128,7 @@ def judge(sight: Sight) -> Moment:
 def _without_log(sight: Sight) -> Moment:
     lock, newest = sight.lock, sight.checkpoint
     if lock.state == "held":
-        return Moment("setting up", sight.log, note=f"{lock.holder} is at it, no log yet")
+        return Moment("setting up", sight.log, note=f"{lock.holder} is at work, no log yet")
     note = "nothing there yet"
     if newest is not None:
         note = f"only a checkpoint, of round {newest}: ist-mpi resume {sight.log} goes on from it"
@@ -140,7 +140,7 @@ def _with_end(moment: Moment, end: State, lock: Lock) -> Moment:
     if lock.state == "held" and moment.age < ENDING_SECONDS:
         return moment
     if lock.state == "held":
-        note = f"{end} before; {lock.holder} is going on with it, or beginning anew"
+        note = f"{end} before; {lock.holder} is continuing it, or starting over"
         return moment._replace(state="setting up", note=note)
     note = f"ist-mpi resume {moment.log} goes on" if end == "stopped" else ""
     return moment._replace(state=end, note=note)

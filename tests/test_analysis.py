@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -374,6 +375,26 @@ def test_wrong_input_is_one_line(
     assert Path("data.csv").read_text() == "precious,data\n1,2\n"
 
 
+def test_only_what_follows_the_lines_is_said_to(
+    scripts: dict[str, ModuleType],
+    logs: dict[str, list[Path]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fixed_point, figure = scripts["fixed_point"], str(tmp_path / "figure.pdf")
+    assert fixed_point.main([str(logs["fixed_point"][0]), "-o", figure]) == 0
+    assert "without oscillation" in capsys.readouterr().out
+    noisy = make(
+        tmp_path / "noisy.h5",
+        problem=synthetic(4, 4),
+        method={"scaling": "preconditioned", "step_size": 0.9},
+    )
+    assert fixed_point.main([str(noisy[0]), "-o", figure]) == 0
+    assert "without oscillation" not in capsys.readouterr().out
+    assert fixed_point.main([str(logs["communication"][0]), "-o", figure]) == 2
+    assert "expected runs where M = I" in capsys.readouterr().err
+
+
 def test_the_command_line_of_the_quickstart(logs: dict[str, list[Path]], tmp_path: Path) -> None:
     figure = tmp_path / "figure.pdf"
     command = [sys.executable, str(ROOT / "analysis" / "convergence.py"), str(logs["bias"][0])]
@@ -385,6 +406,42 @@ def test_the_command_line_of_the_quickstart(logs: dict[str, list[Path]], tmp_pat
     )
     assert done.stdout == f"figure: {figure}\n"
     assert done.stderr == ""
+
+
+def test_logs_of_all_kinds_and_any_number_leave_room_for_the_curves(
+    scripts: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "no $formula^\x1b.svm"
+    data.write_text("".join(f"{i} 1:{i} 2:{i * i} 3:{5 - i}\n" for i in range(1, 7)))
+    ridge = {"kind": "ridge", "path": str(data), "n": 2}
+    logs = make(tmp_path / "ridge.h5", problem=ridge, run={"rounds": 3}, log={"every": 3})
+    logs += make(tmp_path / "first.h5", problem=synthetic(6, 3), run={"rounds": 4})
+    for place in range(20):
+        method = {"step_size": 1e-3 * (1 + place)}
+        logs += make(tmp_path / f"{place}.h5", method=method, run={"rounds": 4})
+    drawing = scripts["drawing"]
+    widths: list[float] = []
+
+    class Seen(drawing.Figure):  # type: ignore[misc, name-defined]  # a module made at run time
+        def save(self, output: Path) -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of a layout that finds no room
+                super().save(output)
+            figure, panel = self._figure, self.panels[0][0].axes
+            inside = panel.get_window_extent().width / figure.dpi
+            legend = panel.get_legend().get_window_extent()
+            assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+            assert 0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+            widths.append(inside)
+
+    monkeypatch.setattr(scripts["convergence"], "Figure", Seen)
+    for few in (logs[:2], logs):
+        figure = tmp_path / "figure.pdf"
+        assert scripts["convergence"].main([*map(str, few), "-o", str(figure)]) == 0
+    assert min(widths) > 4.0  # inches, of 5.6 for a panel with its labels
+    names = {row["series"] for row in table_of(figure)}
+    assert "every" not in "".join(names)
+    assert any("ridge regression on no \\$formula^\ufffd.svm" in name for name in names)
 
 
 def test_jobs_that_are_done_are_not_repeated(logs: dict[str, list[Path]], tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 """The commands as a user types them."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import ist_mpi
 from ist_mpi.progress import Progress
 from ist_mpi.report import ProgressReport
+from ist_mpi.report.text import facts_table, rate
 
 SMALL = """
 [problem]
@@ -52,6 +56,7 @@ def test_run_then_info(launch: Launch, config: Path) -> None:
     shown = launch(0, "-m", "ist_mpi", "info", str(log))
     assert shown.returncode == 0
     assert "[method]" in shown.stdout
+    assert " \n" not in done.stdout + shown.stdout  # tables are not padded
     assert run.attributes["run_id"] in shown.stdout
     document = json.loads(launch(0, "-m", "ist_mpi", "info", str(log), "--json").stdout)
     assert document["status"] == "finished"
@@ -211,3 +216,57 @@ def test_progress_is_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixt
         "small seed 3: round 300/1000  50 rounds/s  relative gap 5.000e-01  14 s left" in lines[0]
     )
     assert "\x1b" not in "".join(lines)
+
+
+AWKWARD = "a[/b]:dog:[red]\x1b[31m\nend"
+"""The name of a file that would be markup, a picture, a colour, and two lines."""
+SHOWN = "a[/b]:dog:[red]\\x1b[31m\\nend"
+
+
+def test_names_are_shown_as_they_are_and_steer_no_terminal(launch: Launch, config: Path) -> None:
+    log = f"{AWKWARD}.h5"
+    Path(f"{AWKWARD}.toml").parent.mkdir()
+    Path(f"{AWKWARD}.toml").write_text(
+        'base = "../small.toml"\n[grid]\nmethod.step_size = [1e-3]\n'
+    )
+    commands = [
+        ["run", "small.toml", "--out", log],
+        ["run", "small.toml", "--out", log, "--resume"],
+        ["run", "small.toml", "--out", f"other-{log}", "--dry-run"],
+        ["info", log],
+        ["watch", log],
+        ["verify", log],
+        ["theory", "small.toml", "--rounds", "3", "--csv", f"{AWKWARD}.csv"],
+        ["sweep", "run", f"{AWKWARD}.toml", "--folder", AWKWARD],
+        ["sweep", "plan", f"{AWKWARD}.toml", "--folder", AWKWARD],
+    ]
+    for command in commands:
+        done = launch(0, "-m", "ist_mpi", *command)
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        assert SHOWN in done.stdout + done.stderr, command
+
+
+def test_a_bar_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    heard = io.StringIO()
+    with redirect_stderr(heard), ProgressReport("a[/b][red]\x1b[31m", rounds=10) as show:
+        show(Progress(seed=0, round=1, rounds=10, seconds=1.0, row={"relative_gap": 0.5}))
+    assert "a[/b][red]\\x1b[31m" in heard.getvalue()
+
+
+def test_rates_have_no_exponents() -> None:
+    assert [rate(value) for value in (0.01234, 5.0, 99.96, 4137.2)] == [
+        "0.0123",
+        "5",
+        "100",
+        "4137",
+    ]
+
+
+def test_a_narrow_terminal_shows_values_too() -> None:
+    table = facts_table()
+    table.row("distance to the predicted fixed point", "1.33289")
+    screen = Console(width=20, file=io.StringIO())
+    screen.print(table)
+    assert "1.33289" in screen.file.getvalue()  # type: ignore[attr-defined]  # StringIO's

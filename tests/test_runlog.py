@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,11 @@ def test_truncated_log_is_refused(log: Path) -> None:
     log.write_bytes(log.read_bytes()[:-500])
     with pytest.raises(ist_mpi.InputError, match=r"run\.h5"):
         ist_mpi.open_run(log)
+
+
+def test_a_run_at_the_end_of_a_notebooks_cell_is_one_line(log: Path) -> None:
+    run = ist_mpi.open_run(log)
+    gap = f"{run.rounds['relative_gap'][-1]:.3e}"
+    last = f"finished (rounds), round {run.rounds['round'][-1]}, relative gap {gap}>"
+    assert repr(run) == f"<Run {str(log)!r}, {last}"
+    assert repr(replace(run, path=None)) == f"<Run {last}"

@@ -737,3 +737,38 @@ def test_a_diverging_command_exits_1_and_keeps_its_log(ranks: int, tmp_path: Pat
         assert not np.isfinite(file["model/x"][:]).all()
     assert_diverged(status, reason, rounds[-1], limit_of(L))
     assert reason in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--out", "--csv"])
+def test_force_does_not_replace_what_the_run_is_made_of(
+    option: str, main: Callable[..., str], tmp_path: Path
+) -> None:
+    data = tmp_path / "data.svm"
+    data.write_text("".join(f"{i} 1:{i} 2:{i * i}\n" for i in range(1, 7)))
+    config = written(tmp_path, job(kind="ridge", path="data.svm", n=2))
+    (tmp_path / "link").symlink_to("job.toml")
+    words = ["run"] if option == "--out" else ["theory", "--rounds", "3"]
+    for target, name in (("job.toml", "configuration"), ("link", "configuration"), (data, "data")):
+        message = main(*words, str(config), "--force", option, str(target))
+        assert f"the {name} of the run itself" in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "job.toml", "--out", "."],
+        ["run", "job.toml", "--out", "", "--seeds", "0:2"],
+        ["run", "job.toml", "--out", "/", "--resume"],
+        ["resume", "."],
+        ["extend", "/", "--rounds", "9"],
+        ["watch", "."],
+        ["watch", "/", "--once"],
+        ["info", "."],
+        ["verify", "."],
+    ],
+)
+def test_a_path_without_a_name_is_a_directory(
+    words: list[str], main: Callable[..., str], tmp_path: Path
+) -> None:
+    written(tmp_path, job())
+    assert "got a directory" in main(*words)

@@ -3,27 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from ist_mpi.report.text import facts_table
+from ist_mpi.report.text import Sheet, facts_table
 
 
-def health(findings: Mapping[str, Any]) -> Table:
+def health(findings: Mapping[str, Any]) -> Sheet:
     """What `doctor` found."""
     table = facts_table()
-    table.add_row("MPI library", findings["mpi_library"] or "none")
+    table.row("MPI library", findings["mpi_library"] or "none")
     if findings["mpi_library"]:
-        table.add_row("ranks", str(findings["ranks"]))
+        table.row("ranks", str(findings["ranks"]))
         for host, count in findings["hosts"].items():
             cores = findings["cores"][host]
-            table.add_row("host", f"{host}: {count} rank(s), {cores} usable core(s)")
+            table.row("host", f"{host}: {count} rank(s), {cores} usable core(s)")
         settings = ", ".join(f"{k}={v}" for k, v in findings["threads"].items()) or "none set"
-        table.add_row("threads per rank", f"1 (pinned by the program; environment: {settings})")
+        table.row("threads per rank", f"1 (pinned by the program; environment: {settings})")
     for name, version in findings["versions"].items():
-        table.add_row(name, version or "unknown")
+        table.row(name, version or "unknown")
     for problem in findings["problems"]:
-        table.add_row(Text("problem", style="bold red"), problem)
+        table.row(Text("problem", style="bold red"), problem)
     if not findings["problems"]:
-        table.add_row("problems", "none")
+        table.row("problems", "none")
     return table

@@ -2,16 +2,15 @@
 
 from collections import Counter
 
-from rich.table import Table
 from rich.text import Text
 
-from ist_mpi.report.text import console
+from ist_mpi.report.text import Sheet, console
 from ist_mpi.verify import Report
 
 
 def show_findings(found: Report) -> None:
     """What failed and what was not judged, each in a row; of what is in order the count."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Sheet()
     for heading in ("verdict", "check", "log", "seen", "allowed, or why not judged"):
         table.add_column(heading, overflow="fold")
     alike: dict[tuple[str, ...], list[str]] = {}
@@ -21,8 +20,8 @@ def show_findings(found: Report) -> None:
             alike.setdefault(key, []).append(row.subject)
     for (judged, check, seen, allowed), logs in alike.items():
         style = "bold red" if judged == "failed" else ""
-        subject = logs[0] if len(logs) == 1 else f"{logs[0]} and {len(logs) - 1} more"
-        table.add_row(Text(judged, style=style), *map(Text, (check, subject, seen, allowed)))
+        subject = logs[0] if len(logs) == 1 else f"{logs[0]} (and {len(logs) - 1} more like it)"
+        table.row(Text(judged, style=style), *map(Text, (check, subject, seen, allowed)))
     screen = console()
     if table.row_count:
         screen.print(table)

@@ -10,9 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ist_mpi.errors import printable
 from ist_mpi.report.plot import curve
 from ist_mpi.report.runs import last_row, show_outcome
-from ist_mpi.report.text import duration, facts_table, number
+from ist_mpi.report.text import Sheet, duration, facts_table, number, rate
 from ist_mpi.runlog import Run
 from ist_mpi.watching import EXIT_CODES, Moment, Watch, limits
 
@@ -48,7 +49,7 @@ class LiveReport:
             return
         what = (moment.state, moment.silent, moment.note, _version(moment.run))
         if what != self._shown:
-            print(line(moment), flush=True)
+            print(printable(line(moment)), flush=True)
         self._shown = what
 
 
@@ -109,7 +110,7 @@ def _note(moment: Moment) -> str:
 
 def _pace(moment: Moment) -> list[str]:
     """Rate and time left, as far as there is something to say, or how it ended."""
-    words = [] if math.isnan(moment.rate) else [f"{moment.rate:.3g} rounds/s"]
+    words = [] if math.isnan(moment.rate) else [f"{rate(moment.rate)} rounds/s"]
     if moment.state != "running":
         return [*words, moment.state]
     if math.isnan(moment.left) or moment.silent:
@@ -119,9 +120,9 @@ def _pace(moment: Moment) -> list[str]:
 
 def view(moment: Moment, screen: Console) -> RenderableType:
     """A moment as it is shown on a terminal."""
-    run, note = moment.run, _note(moment)
+    run, note = moment.run, printable(_note(moment))
     if run is None:
-        return Text(f"{moment.log}: {moment.state}: {note}")
+        return Text(f"{printable(str(moment.log))}: {moment.state}: {note}")
     parts: list[RenderableType] = [_bar(moment, run, screen.width), _metrics(moment, run)]
     size = (min(WIDEST, screen.width), min(TALLEST, screen.height - AROUND))
     if screen.encoding.startswith("utf"):
@@ -137,7 +138,7 @@ def _bar(moment: Moment, run: Run, columns: int) -> Table:
     """How far the run is: a bar, rounds, rate, time left."""
     done = int(run.rounds["round"][-1])
     table = Table.grid(padding=(0, 2, 0, 0))
-    named = Text(label(moment, run), no_wrap=True)
+    named = Text(printable(label(moment, run)), no_wrap=True)
     facts = Text("  ".join([f"{done}/{moment.rounds} rounds", *_pace(moment)]), no_wrap=True)
     width = min(24, columns - len(named) - len(facts) - 4)
     bar = ProgressBar(total=max(moment.rounds, 1), completed=done, width=max(1, width))
@@ -145,13 +146,13 @@ def _bar(moment: Moment, run: Run, columns: int) -> Table:
     return table
 
 
-def _metrics(moment: Moment, run: Run) -> Table:
+def _metrics(moment: Moment, run: Run) -> Sheet:
     """The last metrics, and where theory sees them in the end."""
     row = last_row(run)
     known = ", ".join(f"{name} {number(value)}" for name, value in limits(run).items())
     table = facts_table()
-    table.add_row("relative gap", number(row["relative_gap"]) + (f"  ({known})" if known else ""))
-    table.add_row("distance to the fixed point", number(row["distance_to_fixed_point"]))
-    table.add_row("distance to the solution", number(row["distance_to_solution"]))
-    table.add_row("log", f"{moment.log}, {duration(round(moment.age))} old")
+    table.row("relative gap", number(row["relative_gap"]) + (f"  ({known})" if known else ""))
+    table.row("distance to the fixed point", number(row["distance_to_fixed_point"]))
+    table.row("distance to the solution", number(row["distance_to_solution"]))
+    table.row("log", f"{moment.log}, {duration(round(moment.age))} old")
     return table

@@ -16,20 +16,20 @@ def show_plan(
     """What a run would be and need; `checked`: whether the workers' matrices were looked at."""
     seconds = seconds_per_round(config, facts, ranks)
     table = facts_table()
-    table.add_row("ranks", str(ranks))
+    table.row("ranks", str(ranks))
     kept = {"matrix": "L_i", "dense": "samples, dense", "sparse": "samples, sparse"}
-    table.add_row("workers keep", f"{kept[facts.stored.kind]}, {facts.stored.precision}")
-    table.add_row("memory per rank", size_text(needs.memory))
-    table.add_row("memory of rank 0", size_text(needs.memory_root))
+    table.row("workers keep", f"{kept[facts.stored.kind]}, {facts.stored.precision}")
+    table.row("memory per rank", size_text(needs.memory))
+    table.row("memory of rank 0", size_text(needs.memory_root))
     if needs.theory:
-        table.add_row("memory for constants, per rank", size_text(needs.theory))
-    table.add_row("floats per worker", f"{needs.floats_up:.0f} up, {needs.floats_down:.0f} down")
+        table.row("memory for constants, per rank", size_text(needs.theory))
+    table.row("floats per worker", f"{needs.floats_up:.0f} up, {needs.floats_down:.0f} down")
     total = seconds * config.run.rounds * len(logs)
-    table.add_row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")
+    table.row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")
     for log in logs:
-        table.add_row("log", f"{log}, {size_text(needs.log)}")
+        table.row("log", f"{log}, {size_text(needs.log)}")
     matrices = "checked" if checked else "not checked: large; the run itself will check them"
-    table.add_row("the workers' matrices", matrices)
+    table.row("the workers' matrices", matrices)
     screen = console()
     screen.print(Text(config.to_toml()))
     screen.print(table)

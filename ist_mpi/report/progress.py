@@ -7,8 +7,10 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ist_mpi.errors import printable
 from ist_mpi.progress import Progress as Standing
 from ist_mpi.report.text import duration
+from ist_mpi.report.text import rate as shown
 
 LINE_SECONDS = 5.0
 
@@ -17,7 +19,7 @@ class ProgressReport:
     """Shows where a run stands: a bar on a terminal, else a line every few seconds (stderr)."""
 
     def __init__(self, label: str, rounds: int) -> None:
-        self._label = label
+        self._label = printable(label)
         self._next_line = LINE_SECONDS
         self._last_round = 0
         self._bar: Progress | None = None
@@ -25,14 +27,14 @@ class ProgressReport:
         screen = Console(stderr=True)
         if screen.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total} rounds"),
                 TextColumn("{task.fields[facts]}"),
                 TimeRemainingColumn(),
                 console=screen,
             )
-            self._task = self._bar.add_task(label, total=rounds, facts="")
+            self._task = self._bar.add_task(self._label, total=rounds, facts="")
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -49,7 +51,7 @@ class ProgressReport:
             self._next_line = LINE_SECONDS
         self._last_round = standing.round
         rate = standing.round / standing.seconds if standing.seconds > 0 else math.nan
-        facts = f"{rate:.0f} rounds/s  relative gap {standing.row['relative_gap']:.3e}"
+        facts = f"{shown(rate)} rounds/s  relative gap {standing.row['relative_gap']:.3e}"
         label = f"{self._label} seed {standing.seed}"
         if self._bar is not None:
             self._bar.update(self._task, description=label, completed=standing.round, facts=facts)

@@ -7,10 +7,10 @@ import time
 import tomllib
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from ist_mpi.report.text import console, duration, facts_table, number, to_json
+from ist_mpi.errors import printable
+from ist_mpi.report.text import Sheet, console, duration, facts_table, number, to_json
 from ist_mpi.runlog import Run
 
 
@@ -32,52 +32,52 @@ def standing(run: Run) -> str:
     age = ""
     if run.path is not None:
         age = f"; last written {duration(max(0.0, time.time() - run.path.stat().st_mtime))} ago"
-    return f"running, or ended without a word{age}"
+    return f"running, or killed{age}"
 
 
-def summary(run: Run) -> Table:
+def summary(run: Run) -> Sheet:
     """How a run ended."""
     row = last_row(run)
     table = facts_table()
-    table.add_row("status", standing(run))
-    table.add_row("rounds", f"{row['round']} in {duration(row['seconds'])}")
-    table.add_row("rounds per second", f"{rounds_per_second(run):.0f}")
+    table.row("status", standing(run))
+    table.row("rounds", f"{row['round']} in {duration(row['seconds'])}")
+    table.row("rounds per second", f"{rounds_per_second(run):.0f}")
     measuring = run.attributes.get("seconds_measuring")
     if measuring is not None and row["seconds"] > 0:
-        table.add_row("share of time measuring", f"{100 * measuring / row['seconds']:.1f} %")
-    table.add_row("final relative gap", number(row["relative_gap"]))
-    table.add_row(
+        table.row("share of time measuring", f"{100 * measuring / row['seconds']:.1f} %")
+    table.row("final relative gap", number(row["relative_gap"]))
+    table.row(
         "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
     )
     limit = run.theory.get("limit_relative_gap", math.nan)
     if not math.isnan(limit):
-        table.add_row("predicted limit of the expected relative gap", number(limit))
-    table.add_row("distance to the predicted fixed point", number(row["distance_to_fixed_point"]))
-    table.add_row("distance to the solution", number(row["distance_to_solution"]))
+        table.row("predicted limit of the expected relative gap", number(limit))
+    table.row("distance to the predicted fixed point", number(row["distance_to_fixed_point"]))
+    table.row("distance to the solution", number(row["distance_to_solution"]))
     floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
-    table.add_row("floats sent per worker", floats)
+    table.row("floats sent per worker", floats)
     if run.path is not None:
-        table.add_row("log", str(run.path))
+        table.row("log", str(run.path))
     return table
 
 
-def info(run: Run) -> Table:
+def info(run: Run) -> Sheet:
     """What ran, where, and how it ended."""
     table = summary(run)
     attributes = run.attributes
     config = tomllib.loads(attributes["config"])
     for section, settings in config.items():
         words = ", ".join(f"{key} = {_toml(value)}" for key, value in settings.items())
-        table.add_row(Text(f"[{section}]"), Text(words))
-    table.add_row("created", str(attributes["created"]))
-    table.add_row("run id", str(attributes["run_id"]))
-    table.add_row("rows", str(attributes["committed"]))
+        table.row(Text(f"[{section}]"), Text(words))
+    table.row("created", str(attributes["created"]))
+    table.row("run id", str(attributes["run_id"]))
+    table.row("rows", str(attributes["committed"]))
     hosts = sorted(set(json.loads(attributes["hosts"])))
-    table.add_row("ranks", f"{attributes['ranks']} on {', '.join(hosts)}")
-    table.add_row("MPI library", str(attributes["mpi_library"]))
-    table.add_row("versions", ", ".join(f"{k} {v}" for k, v in attributes["versions"].items() if v))
+    table.row("ranks", f"{attributes['ranks']} on {', '.join(hosts)}")
+    table.row("MPI library", str(attributes["mpi_library"]))
+    table.row("versions", ", ".join(f"{k} {v}" for k, v in attributes["versions"].items() if v))
     if attributes["slurm_job_id"]:
-        table.add_row("SLURM job", str(attributes["slurm_job_id"]))
+        table.row("SLURM job", str(attributes["slurm_job_id"]))
     return table
 
 
@@ -101,12 +101,12 @@ def show_outcome(run: Run) -> None:
     """How a run ended: a table, and what is remarkable about it (stderr)."""
     console().print(summary(run))
     if run.status == "failed":
-        print(f"ist-mpi: {run.stop_reason}", file=sys.stderr)
+        print(printable(f"ist-mpi: {run.stop_reason}"), file=sys.stderr)
     elif run.rounds["relative_gap"][-1] > 1.0:
         limit = number(run.theory["mean_step_size_limit"])
         print(
-            "ist-mpi: caution: the gap grew: the run diverges; the mean iterate of one local step "
-            f"is stable only at step sizes below {limit}",
+            "ist-mpi: caution: the gap grew: the run diverges. With one local step the mean "
+            f"iterate is stable only at step sizes below {limit}",
             file=sys.stderr,
         )
 

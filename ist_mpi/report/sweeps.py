@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from ist_mpi.budget import size_text
 from ist_mpi.config import described, ranges
-from ist_mpi.report.text import console, duration, facts_table, number
+from ist_mpi.errors import printable
+from ist_mpi.report.text import Sheet, console, duration, facts_table, number
 from ist_mpi.sweep import OVER, WORDS, Plan, Point, Prediction, Standing
 
 ROWS = 40
@@ -30,7 +30,7 @@ def show_sweep_plan(
     shown = plan.points if everything else plan.points[:ROWS]
     for point in shown:
         cost = prediction.costs[point.index]
-        table.add_row(
+        table.row(
             str(point.index),
             Text(described(point.settings)),
             standings[point.index].word,
@@ -45,10 +45,10 @@ def show_sweep_plan(
     _say_merged(plan)
 
 
-def _totals(plan: Plan, standings: Standings, prediction: Prediction, jobs: int) -> Table:
+def _totals(plan: Plan, standings: Standings, prediction: Prediction, jobs: int) -> Sheet:
     """The costs of what is not over."""
     facts = facts_table()
-    facts.add_row("runs", _counts(plan, standings))
+    facts.row("runs", _counts(plan, standings))
     left = [prediction.costs[p.index] for p in plan.points if standings[p.index].word not in OVER]
     if left:
         seconds = sum(cost.seconds for cost in left)
@@ -56,12 +56,12 @@ def _totals(plan: Plan, standings: Standings, prediction: Prediction, jobs: int)
         time = f"{duration(seconds)} of runs"
         if jobs > 1:
             time += f", {duration(max(longest, seconds / jobs))} with {jobs} at a time"
-        facts.add_row("time left, roughly", time)
-        facts.add_row("based on", prediction.basis)
+        facts.row("time left, roughly", time)
+        facts.row("based on", prediction.basis)
         memory = sum(sorted((cost.memory for cost in left), reverse=True)[:jobs])
-        facts.add_row("memory at a time", f"{size_text(memory)}, beyond the programs themselves")
-        facts.add_row("disk left", size_text(sum(cost.disk for cost in left)))
-    facts.add_row("logs", str(plan.points[0].log.parent))
+        facts.row("memory at a time", f"{size_text(memory)}, beyond the programs themselves")
+        facts.row("disk left", size_text(sum(cost.disk for cost in left)))
+    facts.row("logs", str(plan.points[0].log.parent))
     return facts
 
 
@@ -71,7 +71,7 @@ def show_sweep_status(plan: Plan, standings: Standings, everything: bool) -> Non
     for point in plan.points:
         standing = standings[point.index]
         if everything or standing.word not in ("finished", "missing"):
-            table.add_row(*_status_row(point, standing))
+            table.row(*_status_row(point, standing))
     screen = console()
     if table.row_count:
         screen.print(table)
@@ -81,8 +81,8 @@ def show_sweep_status(plan: Plan, standings: Standings, everything: bool) -> Non
         if which:
             points = "point" if len(which) == 1 else "points"
             points = f"{points} {ranges(which)}" if len(which) < len(plan.points) else "all"
-            facts.add_row(word, f"{len(which)} ({meaning}): {points}")
-    facts.add_row("runs", str(len(plan.points)))
+            facts.row(word, f"{len(which)} ({meaning}): {points}")
+    facts.row("runs", str(len(plan.points)))
     screen.print(facts)
     _say_merged(plan)
 
@@ -132,11 +132,11 @@ def show_sweep_end(point: Point, standing: Standing, place: int, count: int) -> 
     reason = " ".join(standing.reason.split()) if standing.word not in OVER else ""
     reason = f": {reason[:LONGEST]}" if reason else ""
     line = f"[{place}/{count}] {point.title}: {standing.word}{facts}{reason}"
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
-def _points_table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _points_table(*headings: str) -> Sheet:
+    table = Sheet()
     table.add_column("point", justify="right")
     for heading in ("settings", *headings):
         table.add_column(heading, overflow="fold")

@@ -27,21 +27,21 @@ def show_foresight(foresight: Foresight) -> None:
     """The constants with their equations, what to expect, and what to try."""
     constants = foresight.constants
     table = facts_table()
-    table.add_row("γ, the step size", number(foresight.method.gamma))
+    table.row("γ, the step size", number(foresight.method.gamma))
     for name, value in constants.values().items():
         shown = number(math.nan if value is None else value)
         shown += " (an estimate)" if name in constants.estimated else ""
         if name in constants.not_computed:
             shown = f"not computed ({constants.not_computed[name]})"
-        table.add_row(SYMBOLS[name], shown)
-    table.add_row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
+        table.row(SYMBOLS[name], shown)
+    table.row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
     needed = rounds_to(foresight.tolerance, constants)
     shown = "undefined" if needed is None else f"{needed:.0f}"
-    table.add_row(f"rounds for {foresight.tolerance:g} of E x's distance²", shown)
+    table.row(f"rounds for {foresight.tolerance:g} of E x's distance²", shown)
     floats = f"{foresight.floats_up:g} up, {foresight.floats_down:g} down"
-    table.add_row("floats per round per worker", floats)
+    table.row("floats per round per worker", floats)
     for why, step in step_sizes(constants).items():
-        table.add_row("worth trying", f"γ = {step:.4g} ({why})")
+        table.row("worth trying", f"γ = {step:.4g} ({why})")
     screen = console()
     screen.print(table)
     screen.print(Text(verdict(foresight.method, constants)))

@@ -12,10 +12,10 @@ from ist_mpi.sweep.points import Point
 WORDS = {
     "finished": "all rounds made, or the tolerance reached",
     "diverged": "a result too: it would diverge again, bit for bit",
-    "running": "a process has its lock",
+    "running": "a process holds its lock",
     "stopped": "can go on",
-    "killed": "its process ended without a word",
-    "failed": "by a fault that was told",
+    "killed": "its process ended without saying why",
+    "failed": "with an error",
     "missing": "nothing is there",
 }
 """The states of a run."""
@@ -72,7 +72,7 @@ def _look(point: Point) -> Standing:
     if trouble:
         return seen._replace(word="failed", reason=trouble)
     if attempt is not None:
-        return seen._replace(word="killed", reason=f"{attempt.who} ended without a word")
+        return seen._replace(word="killed", reason=f"{attempt.who} ended without saying why")
     if run is not None and run.status == "running":
-        return seen._replace(word="killed", reason="its process ended without a word")
+        return seen._replace(word="killed", reason="its process ended without saying why")
     return seen if status == "absent" else seen._replace(word="stopped")

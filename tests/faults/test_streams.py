@@ -1,11 +1,13 @@
 """Standard output and error on a full disk, as a batch system's may be."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import ist_mpi
 from ist_mpi import runlog
 
 FULL = Path("/dev/full")
@@ -51,3 +53,38 @@ def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -
     assert said == [last]  # besides progress, on a slow machine
     if command[0] == "run":
         assert runlog.open_run(small.parent / "results" / "small.h5").status == "finished"
+
+
+def test_what_an_encoding_does_not_have_is_spelt(small: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ist_mpi", "theory", "small.toml"],
+        cwd=small.parent,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    assert b"\\u03b3, the step size" in done.stdout
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(("output", "code"), [("full", 74), ("closed", 1)])
+def test_a_figure_is_drawn_where_nobody_hears_of_it(small: Path, output: str, code: int) -> None:
+    ist_mpi.run(small, out=small.parent / "r.h5")
+    script = Path(__file__).parents[2] / "analysis" / "convergence.py"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(script), "r.h5", "-o", "figure.pdf"],
+            cwd=small.parent,
+            stdout=full if output == "full" else writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    os.close(writing)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert (small.parent / "figure.pdf").exists()

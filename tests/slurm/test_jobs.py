@@ -104,7 +104,7 @@ def test_a_rank_is_killed(
     run = ist_mpi.open_run(job.log)
     assert run.status == "running"  # nobody was left to say otherwise
     told = cluster.do(sys.executable, "-m", "ist_mpi", "info", str(job.log)).stdout
-    assert "running, or ended without a word" in told
+    assert "running, or killed" in told
     job.by_hand(long, 1, 1, **LAUNCHERS[launcher])
     assert job.over()["JobState"] == "COMPLETED", job.output
     assert "going on after round" in job.output

@@ -83,7 +83,7 @@ def test_three_of_twenty_four_fail(cluster: Cluster, tmp_path: Path) -> None:
     shown = cluster.do(*IST_MPI, "sweep", "status", "sweep.toml", folder=tmp_path).stdout
     for k in failed:
         assert f"run.seed = {k}," in shown
-    assert "failed    3 (by a fault that was told): points 7,12,23" in shown
+    assert "failed    3 (with an error): points 7,12,23" in shown
 
     logs[7].rmdir()
     logs[12].unlink()
