@@ -336,7 +336,7 @@ def _until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
 
 def test_a_killed_run_is_not_running(write: Any) -> None:
     """Its lock says so at once; and it can be gone on with."""
-    path, held = write(LONG), Held(Path("held"))
+    path, held = write(LONG), Held(Path("held"), seeds=range(3), round=1000)
     log = plan_of(path).points[1].log
     process = _begin(path, held, "--index", "1")
     _until(lambda: attempts.path_of(log).exists())
@@ -358,7 +358,7 @@ def test_a_killed_run_is_not_running(write: Any) -> None:
 
 def test_stopping_all(write: Any) -> None:
     """SIGTERM: every run writes its checkpoint, none is begun, and the code is 75."""
-    path, held = write(LONG), Held(Path("held"))
+    path, held = write(LONG), Held(Path("held"), seeds=range(3), round=1000)
     process = _begin(path, held, "--jobs", "2")
     _until(lambda: held.there(0) and held.there(1))
     process.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ touched, a SLURM that the machine belongs to included.
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,7 +27,8 @@ _MARK = "IST_TEST_CLUSTER"
 _PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 # proctrack/linuxproc: there may be no control groups to write to. cred_expire: a job that is queued
-# again waits for that long. Scheduling every second, since tests wait for it.
+# again waits for that long. MinJobAge: else a task of an array that takes more than five minutes
+# is forgotten before the last one is over. Scheduling every second, since tests wait for it.
 _CONFIGURATION = """
 ClusterName=ist
 SlurmctldHost={host}(127.0.0.1)
@@ -51,6 +53,7 @@ SlurmdParameters=config_overrides
 KillOnBadExit=1
 ReturnToService=2
 MessageTimeout=60
+MinJobAge=86400
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/jobs.txt
 SelectType=select/cons_tres
@@ -113,11 +116,11 @@ class Cluster:
         names |= {"log-file": "munged.log", "seed-file": "munged.seed"}
         options = [f"--{option}={folder / name}" for option, name in names.items()]
         self._daemon("munged", "--foreground", "--force", *options)
-        _until("munged", lambda: (folder / "munge.socket").exists(), 30)
+        until("munged", lambda: (folder / "munge.socket").exists(), 120)
         self._daemon("slurmctld", "-D", "-c")
         for i in every:
             self._daemon("slurmd", "-D", "-N", f"node{i}")
-        _until("the nodes", lambda: self.nodes() == {f"node{i} idle" for i in every}, 60)
+        until("the nodes", lambda: self.nodes() == {f"node{i} idle" for i in every}, 240)
 
     def _daemon(self, *words: str) -> None:
         with (self.folder / f"{words[0]}.out").open("ab") as out:
@@ -203,24 +206,34 @@ class Cluster:
         words = self.do("scontrol", "-o", "show", "job", job).stdout.split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def wait(self, job: str, seconds: float = 180) -> dict[str, str]:
+    def wait(self, job: str, seconds: float = 600) -> dict[str, str]:
         """What SLURM says of a job once it is over."""
-        _until(f"job {job}", lambda: self.show(job)["JobState"] in OVER, seconds)
+        until(f"job {job}", lambda: self.show(job)["JobState"] in OVER, seconds)
         return self.show(job)
 
 
-def _until(what: str, condition: Callable[[], bool], seconds: float) -> None:
+def until(what: str, condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition; a failure if it does not come true within so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what} in vain"
         time.sleep(0.1)
 
 
+def _bind(each: socket.socket) -> None:
+    """To a port that no connection out of this machine is given: those have the higher numbers."""
+    while True:
+        try:
+            return each.bind(("127.0.0.1", random.randrange(15000, 32000)))
+        except OSError:
+            continue
+
+
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            _bind(each)
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

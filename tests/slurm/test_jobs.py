@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cluster import Cluster
+from cluster import Cluster, until
 from submitted import SHORT, Job, same_run
 
 import ist_mpi
@@ -43,15 +43,16 @@ def test_preempted_twice(
     job: Job, serial: Serial, long: int, cluster: Cluster, launcher: str
 ) -> None:
     """Told to stop by a signal; then its nodes are taken away, with a time of grace."""
+    job.holds(times=2)
     job.by_hand(long, 2, 1, **LAUNCHERS[launcher])
-    job.until_under_way()
+    job.until_held()
     cluster.do("scancel", "--batch", "--signal=USR1", job.number)
     first = job.until_resumed(times=1)
-    job.until_under_way(restarts=1)
+    job.until_held(restarts=1)
     urgent = ["--parsable", "--partition=urgent", "--nodes=4", "--exclusive", "--output=/dev/null"]
     other = cluster.do("sbatch", *urgent, "--wrap=true").stdout.strip()
     second = job.until_resumed(times=2)
-    assert cluster.show(other)["JobState"] == "COMPLETED"
+    assert cluster.wait(other)["JobState"] == "COMPLETED"
     over = job.over()
     assert (over["JobState"], over["Restarts"]) == ("COMPLETED", "2"), job.output
     assert 0 < first <= second < long
@@ -61,15 +62,16 @@ def test_preempted_twice(
 
 
 def test_cancelled_stays_cancelled(job: Job, serial: Serial, long: int, cluster: Cluster) -> None:
+    job.holds()
     job.by_hand(long, 2, 1, **LAUNCHERS["srun"])
-    job.until_under_way()
+    job.until_held()
     cluster.do("scancel", job.number)
     over = job.over()
     assert over["JobState"] == "CANCELLED"
     time.sleep(8)  # longer than a job that is queued again has to wait
+    until("the end of the job's processes", lambda: cluster.queue() == [], 120)
     over = cluster.show(job.number)
     assert (over["JobState"], over["Restarts"]) == ("CANCELLED", "0")
-    assert cluster.queue() == []
     run = ist_mpi.open_run(job.log)
     assert (run.status, run.stop_reason) == ("stopped", "SIGTERM")
     job.by_hand(long, 1, 1, **LAUNCHERS["srun"])  # on other resources
@@ -80,8 +82,9 @@ def test_cancelled_stays_cancelled(job: Job, serial: Serial, long: int, cluster:
 
 def test_a_node_fails(job: Job, serial: Serial, long: int, cluster: Cluster) -> None:
     """SLURM queues the job again by itself."""
+    job.holds()
     job.by_hand(long, 2, 1, **LAUNCHERS["srun"])
-    job.until_under_way()
+    job.until_held()
     cluster.do("scontrol", "update", "nodename=node2", "state=down", "reason=test")
     assert job.until_resumed(times=1) < long
     over = job.over()

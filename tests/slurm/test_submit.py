@@ -89,11 +89,13 @@ def test_one_task_of_an_array_is_queued_again(cluster: Cluster, long: int, tmp_p
     command = ["run", "small.toml", "--set", "run.checkpoint_every=0.2"]
     text = slurm.render(request, [*command, "--resume", "--out", slurm.TASK])
     (tmp_path / "array.sbatch").write_text(text)
-    done = cluster.do("sbatch", "--parsable", "array.sbatch", folder=tmp_path)
-    number = done.stdout.strip()
     last = Job(cluster, tmp_path)
-    last.log, last.number = tmp_path / "1", f"{number}_1"
-    last.until_under_way()
+    last.holds(task="1")
+    path = last.held.environment["PYTHONPATH"]
+    done = cluster.do("sbatch", "--parsable", "array.sbatch", folder=tmp_path, PYTHONPATH=path)
+    number = done.stdout.strip()
+    last.number = f"{number}_1"
+    last.until_held()
     cluster.do("scancel", "--batch", "--signal=USR1", last.number)
     states = [cluster.wait(f"{number}_{task}")["JobState"] for task in (0, 1)]
     outputs = [(tmp_path / f"ist-mpi-{number}_{task}.out").read_text() for task in (0, 1)]

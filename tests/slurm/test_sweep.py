@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Cluster
+from cluster import Cluster, until
+from held import Held
 
 import ist_mpi
 
@@ -36,7 +37,7 @@ def _status(cluster: Cluster, folder: Path) -> dict[int, Any]:
 
 def _tasks(cluster: Cluster, number: str) -> dict[int, str]:
     """The states of an array's tasks, once all of them are over."""
-    deadline = time.monotonic() + 480
+    deadline = time.monotonic() + 1500
     while cluster.do("squeue", "-ho", "%i", "-j", number, check=False).stdout.strip():
         assert time.monotonic() < deadline, cluster.do("squeue").stdout
         time.sleep(0.5)
@@ -134,17 +135,17 @@ def test_by_hand(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_a_task_is_queued_again(cluster: Cluster, tmp_path: Path) -> None:
     """Told to stop, it writes its checkpoint, and goes on with it when its turn comes again."""
-    (tmp_path / "base.toml").write_text(BASE.replace("200", "1000000\ncheckpoint_every = 0.2"))
+    (tmp_path / "base.toml").write_text(BASE.replace("200", "20000\ncheckpoint_every = 0.01"))
     (tmp_path / "usual.svm").write_text(DATA)
     sweep = 'base = "base.toml"\nset.problem.path = "usual.svm"\nset.log.every = 5000\n'
     (tmp_path / "sweep.toml").write_text(sweep + "grid.run.seed = [0, 3]\n")
-    done = cluster.do(*IST_MPI, "sweep", "submit", "sweep.toml", "--mpi=pmi2", folder=tmp_path)
+    held = Held(tmp_path / "held", seeds=[3])
+    words = ["sweep", "submit", "sweep.toml", "--mpi=pmi2"]
+    path = held.environment["PYTHONPATH"]
+    done = cluster.do(*IST_MPI, *words, folder=tmp_path, PYTHONPATH=path)
     number = done.stdout.split()[3].rstrip(":")
     log = tmp_path / _status(cluster, tmp_path)[1]["log"]
-    deadline = time.monotonic() + 240
-    while not any(path.name.isdecimal() for path in log.with_suffix(".ckpt").glob("*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until("the task to be told to stop", lambda: held.there(seed=3), 400)
     cluster.do("scancel", "--batch", "--signal=USR1", f"{number}_1")
     assert _tasks(cluster, number) == {0: "COMPLETED", 1: "COMPLETED"}
     outputs = [(tmp_path / f"sweep-{number}_{k}.out").read_text() for k in (0, 1)]
