@@ -35,6 +35,8 @@ def resume(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
     ------
     MismatchError
         On every rank: the log there is of another configuration, or of other data.
+    CheckpointError
+        On every rank, if a checkpoint cannot be read now.
     """
 
     def look() -> Found:
@@ -186,6 +188,8 @@ def config_of(log: Path) -> Config:
         If there is no log and no checkpoint, or the log is damaged and there is no checkpoint.
     MismatchError
         If its problem was arrays in memory, which no file has.
+    CheckpointError
+        If a checkpoint cannot be read now.
     """
     begun = _begun(log)
     run = begun[0] if begun is not None else runlog.open_run(log)  # says that there is none
@@ -213,6 +217,8 @@ def standing(config: Config, log: Path) -> str:
     MismatchError
         If the log is of another configuration, or, where it is missing or damaged, the newest
         checkpoint is.
+    CheckpointError
+        If a checkpoint cannot be read now.
     """
     return examine(config, log)[0]
 
@@ -241,6 +247,8 @@ def _begun(log: Path) -> tuple[Run, bool] | None:
     ------
     InputError
         If the log is damaged and there is no checkpoint.
+    CheckpointError
+        If a checkpoint cannot be read now.
     """
     try:
         if log.exists():

@@ -99,6 +99,8 @@ def checked(
         With every fault found.
     MismatchError
         If a log that is to be gone on with is of another configuration.
+    CheckpointError
+        If a checkpoint cannot be read now.
     """
     faults: list[Fault] = []
     config, chosen, opened = None, None, None
@@ -170,7 +172,7 @@ def reopen(comm: Any, log: Path, rounds: int | None = None) -> tuple[Job, Source
 
     Raises
     ------
-    InputError, MismatchError
+    InputError, MismatchError, CheckpointError
         On every rank.
     """
 
