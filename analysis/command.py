@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ist_mpi
-from ist_mpi.streams import guarded
+from ist_mpi.cli.streams import guarded
 
 
 def parser_of(

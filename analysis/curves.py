@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ist_mpi
 from ist_mpi.config import OPERATION
-from ist_mpi.runlog import Run
+from ist_mpi.store.log import Run
 
 Float64 = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from drawing import COLOURS, Figure, listed, rounded
 from numpy.typing import NDArray
 
 import ist_mpi
-from ist_mpi.runlog import Run
+from ist_mpi.store.log import Run
 
 
 def sums(run: Run) -> Float64:

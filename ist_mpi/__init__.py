@@ -73,7 +73,7 @@ from ist_mpi._version import __version__
 from ist_mpi.errors import InputError, ISTError
 
 if TYPE_CHECKING:
-    from ist_mpi.runlog import Result, Run
+    from ist_mpi.store.log import Result, Run
 
 __all__ = ["ISTError", "InputError", "__version__", "open_run", "run"]
 
@@ -115,13 +115,13 @@ def run(
     >>> result.status
     'finished'
     """
-    from ist_mpi import api
+    from ist_mpi.training import api
 
     return api.run(config, comm, out=out, force=force)
 
 
 def open_run(path: str | Path) -> "Run":
     """Read a run log; raises InputError where it is none."""
-    from ist_mpi import runlog
+    from ist_mpi.store import log as runlog
 
     return runlog.open_run(path)

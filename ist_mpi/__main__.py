@@ -8,8 +8,8 @@ import os
 import sys
 import traceback
 
-from ist_mpi import signals, watchdog
-from ist_mpi.launcher import launched_size
+from ist_mpi.parallel import signals, watchdog
+from ist_mpi.parallel.launcher import launched_size
 
 TRAINING = (["run"], ["resume"], ["extend"], ["sweep", "run"])
 """Commands that stop in order when they are asked to; the others just end."""
@@ -23,7 +23,7 @@ def main() -> None:
         if words[0] != "sweep" or any(word.startswith("--index") for word in words):
             watchdog.limit(watchdog.START_SECONDS)  # a sweep waits for runs that have their own
     try:
-        from ist_mpi import cli
+        from ist_mpi.cli import commands as cli
     except BaseException:
         _end_all()
         raise
@@ -40,7 +40,7 @@ def _end_all() -> None:
         return
     traceback.print_exc()
     sys.stderr.flush()
-    from ist_mpi.exchange import mpi
+    from ist_mpi.parallel import mpi
 
     if mpi.MPI is not None:
         mpi.MPI.COMM_WORLD.Abort(1)

@@ -17,13 +17,14 @@ import time
 
 class Holding:
     def find_spec(self, name, *_):
-        if name == "ist_mpi.runner":
+        if name == "ist_mpi.training.loop":
             sys.meta_path.remove(self)
             hold()
 
 
 def hold():
-    from ist_mpi import record, signals
+    from ist_mpi.training import record
+    from ist_mpi.parallel import signals
 
     look, save, saved = record.Record.look, record.Record.save, []
 

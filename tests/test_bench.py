@@ -16,9 +16,9 @@ from ist_mpi.bench import cases, material, rounds, textbook, timing
 from ist_mpi.bench.blocks import Source
 from ist_mpi.bench.cases import Case, fitting, most_workers, parse, weak
 from ist_mpi.errors import InputError
-from ist_mpi.exchange import ranks, teams
-from ist_mpi.exchange.teams import Team
 from ist_mpi.kernels import laps
+from ist_mpi.parallel import ranks, teams
+from ist_mpi.parallel.teams import Team
 
 Launch = Callable[..., Any]
 SPEEDS = 20

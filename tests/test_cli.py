@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 import ist_mpi
-from ist_mpi.progress import Progress
-from ist_mpi.report import ProgressReport
-from ist_mpi.report.text import facts_table, rate
+from ist_mpi.cli.report import ProgressReport
+from ist_mpi.cli.report.text import facts_table, rate
+from ist_mpi.training.progress import Progress
 
 SMALL = """
 [problem]

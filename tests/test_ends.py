@@ -10,7 +10,7 @@ import pytest
 FAILING = """
 import sys
 import ist_mpi
-from ist_mpi.exchange import ranks
+from ist_mpi.parallel import ranks
 from ist_mpi.methods.ist import IndependentSubnetworkTraining as Method
 
 one_round, world = Method.round, ranks.world()
@@ -86,7 +86,7 @@ def test_the_log_of_a_failed_job_is_readable_and_not_finished(
 
 BROKEN = """
 import os, sys
-from ist_mpi.cli import main
+from ist_mpi.cli.commands import main
 
 if os.environ["PMI_RANK"] == "1":
     {action}
@@ -98,8 +98,8 @@ main()
 @pytest.mark.parametrize(
     ("action", "arguments"),
     [
-        ("sys.modules['ist_mpi.api'] = None", ["run", "missing.toml"]),
-        ("import ist_mpi.exchange.ranks as r; r.census = None", ["doctor"]),
+        ("sys.modules['ist_mpi.training.api'] = None", ["run", "missing.toml"]),
+        ("import ist_mpi.parallel.ranks as r; r.census = None", ["doctor"]),
     ],
     ids=["run", "doctor"],
 )

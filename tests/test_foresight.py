@@ -13,14 +13,16 @@ import reference
 from cases import VARIANTS, configuration
 
 import ist_mpi
-from ist_mpi import budget, constants, estimates, jobs
+from ist_mpi.cli.report import show_foresight, to_json
 from ist_mpi.config import load
-from ist_mpi.constants import SLOW, TOO_LARGE, Constants
-from ist_mpi.exchange.mpi import Solo
-from ist_mpi.foresight import COLUMNS, foresee, to_document
+from ist_mpi.exact_theory import constants, estimates
+from ist_mpi.exact_theory.constants import SLOW, TOO_LARGE, Constants
+from ist_mpi.exact_theory.verdict import verdict
+from ist_mpi.parallel.mpi import Solo
 from ist_mpi.problems.quadratic import Facts
-from ist_mpi.report import show_foresight, to_json
-from ist_mpi.verdict import verdict
+from ist_mpi.training import budget
+from ist_mpi.training import job as jobs
+from ist_mpi.training.foresight import COLUMNS, foresee, to_document
 from ist_mpi.verify import verify
 
 KEYS = {

@@ -9,9 +9,9 @@ from cases import GROUPED, GROUPS
 from test_methods import recorded_blocks, reference_round
 
 import ist_mpi
-from ist_mpi import constants
 from ist_mpi.config import load
 from ist_mpi.errors import InputError
+from ist_mpi.exact_theory import constants
 
 ONE_STEP = [name for name in GROUPED if "local steps" not in name]
 MERGES = ["preconditioned merge"]

@@ -14,63 +14,30 @@ import ist_mpi
 
 ROOT = Path(ist_mpi.__file__).parent
 
-# From the ground up; modules named together do not import each other, except inside a package.
+# From the ground up; rooms named together do not import each other, except inside a room.
 LAYERS = [
-    [
-        "_version",
-        "errors",
-        "partition",
-        "randomness",
-        "progress",
-        "pace",
-        "launcher",
-        "signals",
-        "watchdog",
-    ],
-    ["files", "streams"],
-    ["locks"],
+    ["_version", "errors", "partition", "randomness", "kernels"],
+    ["store"],
     ["config"],
-    ["kernels"],
-    ["hdf5"],
     ["sketches"],
     ["problems"],
-    ["exchange"],
-    ["operators", "krylov"],
-    ["diagonals"],
-    ["theory", "grouped"],
-    ["moments"],
-    ["recursions"],
-    ["matrix_free"],
-    ["objective"],
-    ["methods"],
-    ["estimates"],
-    ["constants"],
-    ["runlog", "provenance", "checkpoint"],
-    ["verify"],
-    ["budget", "experiment"],
-    ["choice", "opening", "record"],
-    ["runner", "continuation"],
-    ["outputs"],
-    ["jobs", "doctor", "verdict", "watching", "compiling", "slurm"],
-    ["api"],
-    ["foresight", "bench"],
-    ["sweep"],
-    ["report"],
-    ["telling", "cli_options"],
-    ["cli_sweep"],
+    ["parallel"],
+    ["methods", "exact_theory"],
+    ["training", "verify"],
+    ["batch", "bench"],
     ["cli"],
     ["__main__"],
 ]
 
 DOORS = {
-    "numba": {"kernels", "doctor"},  # doctor asks for its settings
-    "h5py": {"hdf5"},
-    "mpi4py": {"exchange"},
+    "numba": {"kernels", "cli"},  # doctor asks for its settings
+    "h5py": {"store"},
+    "mpi4py": {"parallel"},
     "sklearn": {"problems"},
     "pydantic": {"config"},
-    "typer": {"cli", "cli_options", "cli_sweep"},
-    "rich": {"report"},
-    "plotille": {"report"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "plotille": {"cli"},
 }
 
 

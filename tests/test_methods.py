@@ -8,7 +8,7 @@ import reference
 from cases import SHAPES, VARIANTS, configuration
 
 import ist_mpi
-from ist_mpi.runlog import Run
+from ist_mpi.store.log import Run
 
 
 def reference_round(x: np.ndarray, blocks: reference.Blocks, run: Run, method: Any) -> np.ndarray:

@@ -12,10 +12,10 @@ import reference
 from cases import GROUPED, GROUPS, VARIANTS
 from scipy import linalg
 
-from ist_mpi import grouped, moments, recursions
 from ist_mpi.config import Method
 from ist_mpi.errors import InputError
-from ist_mpi.moments import Quadratic, RoundMoments, round_moments
+from ist_mpi.exact_theory import grouped, moments, recursions
+from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, round_moments
 
 ONE_STEP = [name for name in VARIANTS if "local steps" not in name]
 MERGES = ["rand merge", "preconditioned merge"]

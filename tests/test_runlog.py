@@ -14,8 +14,9 @@ import xarray
 from cases import configuration
 
 import ist_mpi
-from ist_mpi import hdf5, runlog
 from ist_mpi.config import load
+from ist_mpi.store import hdf5
+from ist_mpi.store import log as runlog
 
 ROOT_ATTRIBUTES = {
     "format",

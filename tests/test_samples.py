@@ -10,9 +10,10 @@ from cases import GROUPED, GROUPS, VARIANTS, configuration
 from test_methods import recorded_blocks, reference_round
 
 import ist_mpi
-from ist_mpi import constants, objective, problems
+from ist_mpi import problems
 from ist_mpi.config import load
 from ist_mpi.errors import InputError
+from ist_mpi.exact_theory import constants, objective
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.problems.samples import Samples, cheapest, pack
@@ -332,7 +333,7 @@ def test_no_convergence_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     A, y = data("dense", 90, 23)
     config = job("merge", written(tmp_path, A, y), 3, storage="samples")
     monkeypatch.setattr(objective, "SLABS", 10)
-    monkeypatch.setattr("ist_mpi.krylov.MAX_PRODUCTS", 5)
+    monkeypatch.setattr("ist_mpi.exact_theory.krylov.MAX_PRODUCTS", 5)
     with pytest.raises(InputError, match="after 6 products"):
         ist_mpi.run(config)
 

@@ -19,11 +19,13 @@ import typer
 from held import Held
 
 import ist_mpi
-from ist_mpi import InputError, cli, locks
-from ist_mpi import sweep as sweeps
+from ist_mpi import InputError
+from ist_mpi import batch as sweeps
+from ist_mpi.batch import attempts, cost
+from ist_mpi.cli import commands as cli
 from ist_mpi.config import load
 from ist_mpi.errors import LockedError
-from ist_mpi.sweep import attempts, cost
+from ist_mpi.store import locks
 
 BASE = """
 [problem]
@@ -207,7 +209,8 @@ def test_a_step_size_of_theory(write: Any) -> None:
     point = plan_of(path).points[0]
     stopping = load(point.config, ["run.max_seconds=1e-9"])
     log = point.log
-    from ist_mpi import api, jobs
+    from ist_mpi.training import api
+    from ist_mpi.training import job as jobs
 
     job, problem = jobs.open_job(ist_mpi_world(), stopping, out=log, going_on="resume")
     assert [run.status for run in api.results(ist_mpi_world(), job, problem)] == ["stopped"]
@@ -225,7 +228,7 @@ def test_a_step_size_of_theory(write: Any) -> None:
 
 
 def ist_mpi_world() -> Any:
-    from ist_mpi.exchange import ranks
+    from ist_mpi.parallel import ranks
 
     return ranks.world()
 
@@ -480,7 +483,7 @@ def test_arrays() -> None:
 
 def test_submit_renders_what_is_missing(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the rendered command for its task makes the right run."""
-    monkeypatch.setattr("ist_mpi.slurm.max_array_size", lambda: 4)
+    monkeypatch.setattr("ist_mpi.batch.slurm.max_array_size", lambda: 4)
     path = write("[grid]\nrun.seed = '0:7'")
     for index in (1, 5):
         command("sweep", "run", str(path), "--index", str(index))

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ist_mpi import InputError
-from ist_mpi.config import load, ranges, read_sweep
-from ist_mpi.config.axes import values_of
+from ist_mpi.batch.axes import values_of
+from ist_mpi.batch.sweep_file import ranges, read_sweep
+from ist_mpi.config import load
 
 BASE = """
 [problem]

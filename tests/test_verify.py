@@ -16,12 +16,15 @@ from cases import GROUPED, GROUPS, SHAPES, VARIANTS, configuration
 from scipy import stats
 
 import ist_mpi
-from ist_mpi import api, jobs, recursions, runlog
 from ist_mpi.config import Method
-from ist_mpi.exchange import ranks
+from ist_mpi.exact_theory import recursions
 from ist_mpi.kernels import draws, philox
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
+from ist_mpi.parallel import ranks
 from ist_mpi.sketches import Factors
+from ist_mpi.store import log as runlog
+from ist_mpi.training import api
+from ist_mpi.training import job as jobs
 from ist_mpi.verify import Report, blocks, logs, means, rounds, together, verify
 from ist_mpi.verify.logs import Instance
 
@@ -311,7 +314,7 @@ def test_no_mpi_is_needed(honest: Path) -> None:
         "import sys; sys.modules['mpi4py'] = None\n"
         "from ist_mpi.verify import verify\n"
         f"assert not verify([{str(honest)!r}]).failed\n"
-        "assert not any(name.startswith('ist_mpi.exchange') for name in sys.modules)"
+        "assert not any(name.startswith('ist_mpi.parallel') for name in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 

@@ -20,11 +20,13 @@ import pytest
 from cases import configuration
 
 import ist_mpi
-from ist_mpi import checkpoint, locks, runlog, watching
-from ist_mpi.locks import Lock
-from ist_mpi.report import LiveReport
-from ist_mpi.report.plot import curve
-from ist_mpi.watching import Moment, Sight, Watch
+from ist_mpi.cli.report import LiveReport
+from ist_mpi.cli.report.plot import curve
+from ist_mpi.store import locks
+from ist_mpi.store import log as runlog
+from ist_mpi.store.locks import Lock
+from ist_mpi.training import checkpoint, watching
+from ist_mpi.training.watching import Moment, Sight, Watch
 
 LOG = Path("folder/name.h5")
 HERE = Lock("held", "process 7 on here")
@@ -288,7 +290,7 @@ def test_checkpoints_without_a_log(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ist_mpi.locks import locked
+from ist_mpi.store.locks import locked
 with locked(Path(sys.argv[1])):
     print("mine", flush=True)
     time.sleep(600)
@@ -364,7 +366,7 @@ def test_looking_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 def _line(moment: Moment) -> str:
-    from ist_mpi.report.live import line
+    from ist_mpi.cli.report.live import line
 
     return line(moment)
 

@@ -20,7 +20,7 @@ import pytest
 import tomli_w
 
 import ist_mpi
-from ist_mpi import cli
+from ist_mpi.cli import commands as cli
 
 SECONDS = 300
 

@@ -34,10 +34,10 @@ from ist_mpi.bench.rounds import candidates, exchanges_of
 from ist_mpi.bench.timing import Effort, Float64, measure, slowest
 from ist_mpi.bench.whole import whole_runs
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exchange import ranks
-from ist_mpi.exchange.rounds import KINDS
-from ist_mpi.exchange.teams import Team, disband, teams, turn
-from ist_mpi.outputs import output_faults
+from ist_mpi.parallel import ranks
+from ist_mpi.parallel.rounds import KINDS
+from ist_mpi.parallel.teams import Team, disband, teams, turn
+from ist_mpi.training.outputs import output_faults
 
 FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 1
 

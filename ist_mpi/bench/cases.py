@@ -8,7 +8,7 @@ import psutil
 
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exchange import ranks
+from ist_mpi.parallel import ranks
 from ist_mpi.partition import spans
 
 FLOAT = 8

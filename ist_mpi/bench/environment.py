@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
-from ist_mpi import provenance
-from ist_mpi.exchange import ranks
+from ist_mpi.parallel import ranks
+from ist_mpi.store import provenance
 
 
 def environment(comm: Any) -> dict[str, Any]:

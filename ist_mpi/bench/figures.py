@@ -6,7 +6,7 @@ import numpy as np
 
 from ist_mpi.bench.cases import Case
 from ist_mpi.bench.timing import Figure, Float64, Times, figure, slowest
-from ist_mpi.exchange.workers import layout
+from ist_mpi.parallel.workers import layout
 from ist_mpi.sketches import block_sizes
 
 Row = dict[str, Any]

@@ -5,8 +5,8 @@ from typing import Any
 from ist_mpi.bench.cases import FLOAT
 from ist_mpi.bench.figures import Row
 from ist_mpi.bench.timing import Candidate, Effort, figure, measure, slowest
-from ist_mpi.exchange.raw import OPERATIONS, STREAM, operation
-from ist_mpi.exchange.teams import Team
+from ist_mpi.parallel.raw import OPERATIONS, STREAM, operation
+from ist_mpi.parallel.teams import Team
 
 SIZES = (1, 64, 1024, 8192, 65536)
 """Numbers (float64) of a message."""

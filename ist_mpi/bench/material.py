@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ist_mpi import methods
 from ist_mpi.bench import textbook
 from ist_mpi.bench.cases import FLOAT, Case, most_workers
-from ist_mpi.exchange import rounds, workers
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.bench import Bench
+from ist_mpi.parallel import rounds, workers
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.randomness import Purpose, data_stream
 from ist_mpi.sketches import Factors, Sketch

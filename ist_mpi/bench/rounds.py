@@ -9,9 +9,9 @@ from ist_mpi.bench import blocks, textbook
 from ist_mpi.bench.cases import Case
 from ist_mpi.bench.material import SEED, Material, Tools, lay_out
 from ist_mpi.bench.timing import Candidate
-from ist_mpi.exchange.raw import raw_round
-from ist_mpi.exchange.rounds import Exchange
 from ist_mpi.kernels import laps, model, routes
+from ist_mpi.parallel.raw import raw_round
+from ist_mpi.parallel.rounds import Exchange
 from ist_mpi.sketches import Blocks, disjoint
 
 AT_ONCE = 100

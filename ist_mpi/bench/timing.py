@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exchange import ranks
-from ist_mpi.exchange.teams import Team, turn
+from ist_mpi.parallel import ranks
+from ist_mpi.parallel.teams import Team, turn
 
 Float64 = NDArray[np.float64]
 

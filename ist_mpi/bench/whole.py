@@ -4,16 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from ist_mpi import problems, runner, theory
+from ist_mpi import problems
 from ist_mpi.bench import textbook
 from ist_mpi.bench.figures import Row
 from ist_mpi.bench.material import as_matrices
 from ist_mpi.bench.timing import Candidate, Effort, figure, measure, slowest
 from ist_mpi.config import Config, load
-from ist_mpi.exchange import ranks
-from ist_mpi.exchange.teams import Team, turn
-from ist_mpi.experiment import Experiment, facts_of, prepare
-from ist_mpi.operators import Slabs
+from ist_mpi.exact_theory import first_moments as theory
+from ist_mpi.exact_theory.operators import Slabs
+from ist_mpi.parallel import ranks
+from ist_mpi.parallel.teams import Team, turn
+from ist_mpi.training import loop as runner
+from ist_mpi.training.setup import Experiment, facts_of, prepare
 
 D, N, EVERY = 1000, 10, 100
 

@@ -8,11 +8,8 @@ rules       what does not go together
 model       the tables
 faults      findings in words
 reading     files, dicts, overrides
-axes        the values that a sweep gives a setting
-sweep       a base and a grid of settings
 """
 
-from ist_mpi.config.axes import Value
 from ist_mpi.config.model import (
     OPERATION,
     ArraysProblem,
@@ -24,23 +21,16 @@ from ist_mpi.config.model import (
     default_form,
 )
 from ist_mpi.config.reading import load, read_toml
-from ist_mpi.config.sweep import Alike, Sweep, described, ranges, read_sweep
 
 __all__ = [
     "OPERATION",
-    "Alike",
     "ArraysProblem",
     "Config",
     "Method",
     "Problem",
     "RidgeProblem",
-    "Sweep",
     "SyntheticProblem",
-    "Value",
     "default_form",
-    "described",
     "load",
-    "ranges",
-    "read_sweep",
     "read_toml",
 ]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from ist_mpi import files
 from ist_mpi.config.faults import Labels, fault_of, is_rule
 from ist_mpi.config.model import ArraysProblem, Config
 from ist_mpi.config.rules import broken_rules
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.store import files
 
 MAX_DOTS = 100
 """Of a dotted key: reading one takes time quadratic in them, and no setting has more than one."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exchange.rounds import Exchange
-from ist_mpi.exchange.workers import Layout
+from ist_mpi.parallel.rounds import Exchange
+from ist_mpi.parallel.workers import Layout
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches import Blocks, Factors, Sketch
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi import hdf5
 from ist_mpi.config import ArraysProblem
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.files import ARRAYS_BYTES
 from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
+from ist_mpi.store import hdf5
+from ist_mpi.store.files import ARRAYS_BYTES
 
 Float64 = NDArray[np.float64]
 

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ist_mpi import files
 from ist_mpi.config import RidgeProblem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
@@ -30,6 +29,7 @@ from ist_mpi.problems import samples as kept
 from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
 from ist_mpi.problems.samples import Samples
 from ist_mpi.randomness import Purpose, data_stream
+from ist_mpi.store import files
 
 Float64 = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi import recursions
-from ist_mpi.moments import RoundMoments
+from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.verify import means
 from ist_mpi.verify.findings import Finding, Options, not_judged
 from ist_mpi.verify.groups import Group, Statistic

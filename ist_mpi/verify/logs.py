@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi import config, problems, runlog
+from ist_mpi import config, problems
 from ist_mpi.config import Method
 from ist_mpi.errors import DamagedError, Fault, InputError
-from ist_mpi.moments import Quadratic, RoundMoments, round_moments
+from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, round_moments
+from ist_mpi.store import log as runlog
 
 Float64 = NDArray[np.float64]
 

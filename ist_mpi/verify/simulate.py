@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi import recursions
+from ist_mpi.exact_theory import recursions
 from ist_mpi.verify.logs import Instance
 from ist_mpi.verify.rounds import advance, drawn, entries_per_run, seconds_per_round
 

@@ -15,8 +15,9 @@ import numpy as np
 from test_commit import One
 
 import ist_mpi
-from ist_mpi import checkpoint, record, runlog
-from ist_mpi.exchange import workers
+from ist_mpi.parallel import workers
+from ist_mpi.store import log as runlog
+from ist_mpi.training import checkpoint, record
 
 
 def share_of_a_run(rounds: int, folder: Path) -> None:

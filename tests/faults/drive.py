@@ -29,17 +29,17 @@ DRIVE: dict[str, Any] = json.loads(os.environ.get("IST_DRIVE", "{}"))
 RANK = int(os.environ.get("PMI_RANK", "0"))
 
 PLACES = {
-    "reading": ("ist_mpi.jobs", "load"),
-    "set-up": ("ist_mpi.experiment", "means"),
-    "opening": ("ist_mpi.runner", "open_log"),
-    "before": ("ist_mpi.exchange.rounds", "Server.broadcast"),
-    "inside": ("ist_mpi.exchange.rounds", "Server.gather"),
-    "after": ("ist_mpi.record", "Record.look"),
-    "checkpoint": ("ist_mpi.checkpoint", "_write_shard"),
-    "publish": ("ist_mpi.checkpoint", "_publish"),
-    "commit": ("ist_mpi.runlog", "RunLog.commit"),
-    "finish": ("ist_mpi.runner", "_shared_result"),
-    "loaded": ("ist_mpi.cli", "main"),
+    "reading": ("ist_mpi.training.job", "load"),
+    "set-up": ("ist_mpi.training.setup", "means"),
+    "opening": ("ist_mpi.training.loop", "open_log"),
+    "before": ("ist_mpi.parallel.rounds", "Server.broadcast"),
+    "inside": ("ist_mpi.parallel.rounds", "Server.gather"),
+    "after": ("ist_mpi.training.record", "Record.look"),
+    "checkpoint": ("ist_mpi.training.checkpoint", "_write_shard"),
+    "publish": ("ist_mpi.training.checkpoint", "_publish"),
+    "commit": ("ist_mpi.store.log", "RunLog.commit"),
+    "finish": ("ist_mpi.training.loop", "_shared_result"),
+    "loaded": ("ist_mpi.cli.commands", "main"),
 }
 """Functions before which the fault strikes; ``start`` is before MPI, among the imports."""
 LOOP = {"before": 20, "inside": 20, "after": 5}
@@ -83,8 +83,8 @@ def build_in(place: str) -> None:
 
 def main() -> None:
     """Build the fault in, hurry the clocks, and run the command."""
-    from ist_mpi import signals, watchdog
     from ist_mpi.__main__ import main as command
+    from ist_mpi.parallel import signals, watchdog
 
     signals.install()
     watchdog.START_SECONDS = DRIVE.get("start_seconds", watchdog.START_SECONDS)
@@ -105,7 +105,7 @@ def main() -> None:
 
 def be_lively() -> None:
     """Beat until the fault has struck, on whichever rank."""
-    from ist_mpi import watchdog
+    from ist_mpi.parallel import watchdog
 
     stamp = Path(DRIVE["stamp"])
     while not stamp.exists():
@@ -118,13 +118,14 @@ class Striking:
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Called for every import."""
-        if name == "ist_mpi.cli":
+        if name == "ist_mpi.cli.commands":
             strike()
 
 
 def hurry() -> None:
     """Set the clocks; loads MPI."""
-    from ist_mpi import record, runlog
+    from ist_mpi.store import log as runlog
+    from ist_mpi.training import record
 
     if "hurry" in DRIVE:
         record.CHECKPOINT_SHARE = runlog.COMMIT_SHARE = 1e9

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ist_mpi import checkpoint, hdf5
-from ist_mpi.exchange import workers
+from ist_mpi.parallel import workers
+from ist_mpi.store import hdf5
+from ist_mpi.training import checkpoint
 
 STEPS = (
     "open",

@@ -18,11 +18,14 @@ import pytest
 from cases import configuration
 
 import ist_mpi
-from ist_mpi import cli, hdf5, problems, runlog
+from ist_mpi import problems
+from ist_mpi.cli import commands as cli
 from ist_mpi.config import ArraysProblem, RidgeProblem, load
 from ist_mpi.errors import DamagedError, InputError
-from ist_mpi.files import LOG_BYTES, Limit
-from ist_mpi.hdf5 import child, probe, seal
+from ist_mpi.store import hdf5
+from ist_mpi.store import log as runlog
+from ist_mpi.store.files import LOG_BYTES, Limit
+from ist_mpi.store.hdf5 import child, probe, seal
 
 SECONDS = 60.0
 """A refusal takes half of one on an idle machine, two where HDF5 itself does not end: then its one

@@ -9,9 +9,11 @@ import pytest
 from cases import configuration
 from test_commit import One, save, state, whole
 
-from ist_mpi import checkpoint, continuation, record, runlog
-from ist_mpi.exchange import workers
-from ist_mpi.record import Record
+from ist_mpi.parallel import workers
+from ist_mpi.store import log as runlog
+from ist_mpi.training import checkpoint, record
+from ist_mpi.training import resume as continuation
+from ist_mpi.training.record import Record
 
 
 @pytest.fixture
@@ -133,7 +135,8 @@ def test_a_manifest_that_was_edited(folder: Path) -> None:
 def test_other_versions_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run goes on under other versions, and says that bits are not promised."""
     import ist_mpi
-    from ist_mpi import api, jobs
+    from ist_mpi.training import api
+    from ist_mpi.training import job as jobs
 
     log = tmp_path / "run.h5"
     monkeypatch.setattr(record, "CHECKPOINT_SHARE", 1e9)

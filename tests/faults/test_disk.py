@@ -12,8 +12,9 @@ from launched import Job
 from test_kills import same
 
 import ist_mpi
-from ist_mpi import checkpoint, runlog
 from ist_mpi.config import load
+from ist_mpi.store import log as runlog
+from ist_mpi.training import checkpoint
 
 FAILED = 74
 

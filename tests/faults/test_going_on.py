@@ -16,10 +16,14 @@ from conftest import CONFIG
 from test_kills import same
 
 import ist_mpi
-from ist_mpi import api, checkpoint, cli, files, jobs, locks, runlog, signals
+from ist_mpi.cli import commands as cli
 from ist_mpi.config import load
-from ist_mpi.exchange import ranks
-from ist_mpi.record import Record
+from ist_mpi.parallel import ranks, signals
+from ist_mpi.store import files, locks
+from ist_mpi.store import log as runlog
+from ist_mpi.training import api, checkpoint
+from ist_mpi.training import job as jobs
+from ist_mpi.training.record import Record
 
 FINISHED, WRONG, DAMAGED, LOCKED, STOPPED = 0, 2, 65, 73, 75
 

@@ -7,7 +7,7 @@ import pytest
 from conftest import Start
 from launched import FULL, Job
 
-from ist_mpi import runlog
+from ist_mpi.store import log as runlog
 
 RAISE = 'raise RuntimeError("made to fail")'
 LEAVE = "sys.exit(0)"

@@ -9,10 +9,14 @@ from cases import VARIANTS, configuration
 from test_kills import same
 
 import ist_mpi
-from ist_mpi import api, experiment, jobs, methods, signals
+from ist_mpi import methods
 from ist_mpi.config import load
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
-from ist_mpi.record import Record
+from ist_mpi.parallel import signals
+from ist_mpi.training import api
+from ist_mpi.training import job as jobs
+from ist_mpi.training import setup as experiment
+from ist_mpi.training.record import Record
 
 ROUNDS = 6
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import ist_mpi
-from ist_mpi import runlog
+from ist_mpi.store import log as runlog
 
 FULL = Path("/dev/full")
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 
 TALKING = """
-from ist_mpi import report
+from ist_mpi.cli import report
 report.progress.LINE_SECONDS = 0.0
 from ist_mpi.__main__ import main
 main()

@@ -6,7 +6,7 @@ from mpi4py import MPI
 
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError, LauncherError
-from ist_mpi.exchange import ranks, rounds, workers
+from ist_mpi.parallel import ranks, rounds, workers
 from ist_mpi.sketches import Sketch
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]

@@ -12,10 +12,11 @@ from cases import GROUPS, VARIANTS, configuration
 from mpi4py import MPI
 
 import ist_mpi
-from ist_mpi import constants, jobs, objective
 from ist_mpi.errors import InputError
-from ist_mpi.exchange import rounds
+from ist_mpi.exact_theory import constants, objective
+from ist_mpi.parallel import rounds
 from ist_mpi.problems import samples
+from ist_mpi.training import job as jobs
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(900)]
 

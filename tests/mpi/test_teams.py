@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from ist_mpi.exchange import raw, teams
+from ist_mpi.parallel import raw, teams
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ from cluster import Cluster
 from submitted import CONFIG, SHORT, Job, same_run
 
 import ist_mpi
-from ist_mpi import slurm
+from ist_mpi.batch import slurm
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -1,0 +1,51 @@
+"""The health of an installation: MPI, ranks, threads, cores, libraries."""
+
+from collections import Counter
+from typing import Any
+
+import numba
+
+from ist_mpi.errors import LauncherError
+from ist_mpi.parallel import ranks
+from ist_mpi.parallel.launcher import launched_size
+from ist_mpi.store import provenance
+
+
+def examine() -> dict[str, Any]:
+    """What is installed and how the ranks were started; collective over all ranks.
+
+    Returns
+    -------
+    dict
+        Plain values: versions, mpi_library, ranks, hosts, …, and `problems`, a list of sentences.
+    """
+    findings: dict[str, Any] = {"versions": provenance.versions(), "problems": []}
+    problems: list[str] = findings["problems"]
+    try:
+        comm = ranks.world()
+    except LauncherError as error:
+        findings["mpi_library"] = None
+        problems.append(str(error))
+        return findings
+    with ranks.abort_on_error(comm):
+        census = ranks.census(comm)
+    findings |= {
+        "mpi_library": ranks.mpi_version(),
+        "ranks": comm.size,
+        "launched": launched_size(),
+        "hosts": dict(Counter(rank.host for rank in census)),
+        "cores": ranks.cores(census),
+        "threads": census[0].threads,
+        "threads_per_rank": 1,
+        "numba_cache": numba.config.CACHE_DIR or "beside the package",
+    }
+    try:
+        ranks.check_launcher(comm)
+    except LauncherError as error:
+        problems.append(f"the ranks are singletons: {error}")
+    problems += ranks.crowded(census)
+    wide = {name: value for name, value in census[0].threads.items() if value != "1"}
+    if comm.size > 1 and wide:
+        settings = ", ".join(f"{name}={value}" for name, value in wide.items())
+        problems.append(f"{settings}: set to 1 under MPI (the program pins its own threads anyway)")
+    return findings

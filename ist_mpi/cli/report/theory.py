@@ -1,0 +1,47 @@
+"""The constants of theory, for people."""
+
+import math
+
+from rich.text import Text
+
+from ist_mpi.cli.report.text import console, facts_table, number
+from ist_mpi.exact_theory.verdict import rounds_to, step_sizes, verdict
+from ist_mpi.training.foresight import Foresight
+
+SYMBOLS = {
+    "theta": "θ (14)",
+    "step_size_limit": "1/θ, largest step size of Theorem 1",
+    "w_min_eigenvalue": "λ_min(W̄) (14)",
+    "contraction": "contraction factor (16)",
+    "spectral_radius": "spectral radius of I − γM",
+    "stable_step_size_limit": "γ_max, second moment stable below",
+    "fixed_point_relative_gap": "relative gap of x∞ = M⁻¹m",
+    "limit_relative_gap": "relative gap in the limit, lim E f",
+    "limit_gap": "gap in the limit, lim E f − f*",
+    "bias_norm_squared": "bias ‖x* − x∞‖² in L̄ (27)",
+    "sigma_squared": "σ² (30)",
+}
+
+
+def show_foresight(foresight: Foresight) -> None:
+    """The constants with their equations, what to expect, and what to try."""
+    constants = foresight.constants
+    table = facts_table()
+    table.row("γ, the step size", number(foresight.method.gamma))
+    for name, value in constants.values().items():
+        shown = number(math.nan if value is None else value)
+        shown += " (an estimate)" if name in constants.estimated else ""
+        if name in constants.not_computed:
+            shown = f"not computed ({constants.not_computed[name]})"
+        table.row(SYMBOLS[name], shown)
+    table.row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
+    needed = rounds_to(foresight.tolerance, constants)
+    shown = "undefined" if needed is None else f"{needed:.0f}"
+    table.row(f"rounds for {foresight.tolerance:g} of E x's distance²", shown)
+    floats = f"{foresight.floats_up:g} up, {foresight.floats_down:g} down"
+    table.row("floats per round per worker", floats)
+    for why, step in step_sizes(constants).items():
+        table.row("worth trying", f"γ = {step:.4g} ({why})")
+    screen = console()
+    screen.print(table)
+    screen.print(Text(verdict(foresight.method, constants)))

@@ -1,0 +1,328 @@
+"""The commands of a sweep: ``ist-mpi sweep plan``, ``run``, ``status`` and ``submit``."""
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
+from ist_mpi.cli.options import (
+    Account,
+    CpusPerTask,
+    JobLauncher,
+    MpiType,
+    Nodes,
+    Partition,
+    RanksPerNode,
+    SbatchOptions,
+    SignalSeconds,
+    Time,
+)
+from ist_mpi.errors import Fault, InputError, collecting
+from ist_mpi.parallel import launcher
+from ist_mpi.store.files import as_word
+
+LOCKED = 73
+"""Exit code where another process is at work on what was asked for."""
+
+app = typer.Typer(
+    help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
+)
+
+File = Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="The sweep.")]
+Folder = Annotated[
+    Path, typer.Option(help="Where the logs are; sweeps that share it share their runs.")
+]
+Jobs = Annotated[int, typer.Option(min=1, metavar="J", help="Runs at a time.")]
+Ranks = Annotated[
+    int, typer.Option(min=1, metavar="P", help="Ranks of each run, started by mpiexec.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Show every point in the table.")]
+RUNS = Path("results/runs")
+"""Where the logs of all sweeps are, unless another folder is named."""
+
+
+@app.command()
+def plan(
+    sweep: File,
+    folder: Folder = RUNS,
+    jobs: Jobs = 1,
+    ranks: Ranks = 1,
+    everything: Everything = False,
+) -> None:
+    """List the runs, how far they are, and the time, memory and disk to expect.
+
+    Everything is checked as before a run, data included; nothing is run or written.
+    """
+    launcher.stay_alone()
+    from ist_mpi import batch as sweeps
+    from ist_mpi.cli import report
+
+    found = sweeps.plan(sweep, folder)
+    facts = sweeps.check(found)
+    standings = _standings(found)
+    prediction = sweeps.predict(found, facts, standings, ranks)
+    _caution(found)
+    report.show_sweep_plan(found, standings, prediction, jobs, everything)
+
+
+@app.command()
+def status(
+    sweep: File,
+    folder: Folder = RUNS,
+    everything: Everything = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is finished, running, stopped, failed and missing, and why.
+
+    A run counts as running while a process holds its lock; one that is gone holds none.
+    """
+    launcher.stay_alone()
+    from ist_mpi import batch as sweeps
+    from ist_mpi.cli import report
+
+    found = sweeps.plan(sweep, folder)
+    standings = _standings(found)
+    if as_json:
+        print(report.to_json(report.sweep_document(found, standings)))
+    else:
+        report.show_sweep_status(found, standings, everything)
+
+
+@app.command()
+def run(
+    sweep: File,
+    folder: Folder = RUNS,
+    index: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="I", help="Run only this point, on the ranks that were started."
+        ),
+    ] = None,
+    jobs: Jobs = 1,
+    ranks: Ranks = 1,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Neither mention what is over nor count it as a failure."),
+    ] = False,
+    offset: Annotated[int, typer.Option(min=0, hidden=True)] = 0,
+    expected: Annotated[str, typer.Option("--expect", hidden=True)] = "",
+    only_compile: Annotated[bool, typer.Option("--compile", hidden=True)] = False,
+) -> None:
+    """Run what is not over yet (missing, stopped, killed or failed), a few at a time.
+
+    What is finished or has diverged is never made again. A run that fails does not stop the
+    others. SIGTERM, SIGUSR1 and Ctrl-C stop all of them with checkpoints. Exit codes: 0 all are
+    finished; 1 some failed or diverged; 2 wrong input, nothing was run; 73 others are at work on
+    some; 75 stopped: run again. With --index those of run.
+    """
+    if index is not None:
+        if jobs > 1 or ranks > 1 or missing:
+            raise typer.BadParameter("--index does not go with --jobs, --ranks or --missing")
+        if only_compile:
+            _compile(sweep, folder, index + offset)
+            return
+        raise typer.Exit(_run_one(sweep, folder, index + offset, expected))
+    if (launcher.launched_size() or 1) > 1:
+        got, remedy = "no --index under a launcher", "or without the launcher, and with --ranks"
+        raise InputError(Fault("sweep run", got, "--index I: one run on all ranks", remedy))
+    raise typer.Exit(_run_all(sweep, folder, jobs, ranks, missing))
+
+
+def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
+    """Make one run on all ranks, or go on with it; the exit code; collective."""
+    from ist_mpi.parallel import ranks
+
+    comm = ranks.world()
+    with ranks.abort_on_error(comm):
+        from ist_mpi import batch as sweeps
+        from ist_mpi.training import api
+        from ist_mpi.training import job as checks
+
+        ranks.check_launcher(comm)
+        point = ranks.on_root(comm, lambda: sweeps.point(sweep, index, folder, expected))
+        with sweeps.attempting(comm, point):
+            job, problem = checks.open_job(comm, point.config, out=point.log, going_on="resume")
+            warn(comm, job.config.cautions())
+            with progress(comm, f"{sweep.stem} {index}", job) as watch:
+                runs = api.results(comm, job, problem, False, watch, "resume", say, held=True)
+                del problem
+                return show(comm, job, runs)
+
+
+def _compile(sweep: Path, folder: Path, index: int) -> None:
+    """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
+    launcher.stay_alone()
+    from ist_mpi.store.files import own_cache
+
+    own_cache()
+    from ist_mpi import batch as sweeps
+    from ist_mpi.training import compiling  # it loads what is in the cache
+
+    with suppress(InputError):
+        compiling.compile_for(sweeps.point(sweep, index, folder).config)
+
+
+def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) -> int:
+    """Make all runs that are to be made, some at a time; the exit code."""
+    launcher.stay_alone()  # the runs have MPI, each its own
+    from ist_mpi import batch as sweeps
+    from ist_mpi.cli import report
+
+    found = _checked(sweep, folder)
+    _caution(found)
+    before = _standings(found)
+    indices = set(_to_be_made(before))
+    wanted = [point for point in found.points if point.index in indices]
+    words = [standing.word for index, standing in before.items() if index not in indices]
+    if not missing and words:
+        over = [f"{words.count(word)} {word}" for word in sweeps.WORDS if word in words]
+        say(f"{sweep}: already {', '.join(over)}")
+    cores = len(os.sched_getaffinity(0))
+    if (count := min(jobs, len(wanted)) * ranks) > cores:
+        say(f"caution: {count} ranks at a time on {cores} usable core(s)")
+    ended = 0
+
+    def tell(point: Any, standing: Any) -> None:
+        nonlocal ended
+        ended += 1
+        report.show_sweep_end(point, standing, ended, len(wanted))
+
+    after = sweeps.run_points(wanted, _words(found, folder), jobs, ranks, tell)
+    words = [standing.word for standing in after] + ([] if missing else words)
+    say(f"{sweep}: " + ", ".join(f"{words.count(w)} {w}" for w in sweeps.WORDS if w in words))
+    return _exit_code(words)
+
+
+def _exit_code(words: list[str]) -> int:
+    from ist_mpi.parallel import signals
+
+    if signals.requested() and {"stopped", "missing"} & set(words):
+        return STOPPED
+    if {"failed", "killed", "diverged", "missing"} & set(words):
+        return 1
+    if "stopped" in words:
+        return STOPPED
+    return LOCKED if "running" in words else 0
+
+
+@app.command()
+def submit(
+    sweep: File,
+    folder: Folder = RUNS,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="J", help="At most this many tasks at a time.")
+    ] = None,
+    nodes: Nodes = 1,
+    ntasks_per_node: RanksPerNode = 1,
+    cpus_per_task: CpusPerTask = 1,
+    time: Time = "",
+    account: Account = "",
+    partition: Partition = "",
+    name: Annotated[
+        str, typer.Option("--job-name", help="The array's name; default: the sweep's.")
+    ] = "",
+    job_launcher: JobLauncher = "srun",
+    mpi: MpiType = "",
+    signal_seconds: SignalSeconds = 120,
+    sbatch: SbatchOptions = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything and print the array; submit nothing."),
+    ] = False,
+) -> None:
+    """Put what is missing, stopped, killed or failed into SLURM's queue: an array, a task a run.
+
+    The resources are those of one task. A task's number is its point's; where SLURM's MaxArraySize
+    is too small for that there are several arrays. Everything that can be checked here is checked
+    before it queues.
+    """
+    launcher.stay_alone()
+    from ist_mpi import batch as sweeps
+    from ist_mpi.batch import slurm
+
+    faults: list[Fault] = []
+    request, found = None, None
+    with collecting(faults):
+        request = slurm.Request(
+            nodes=nodes,
+            ntasks_per_node=ntasks_per_node,
+            cpus_per_task=cpus_per_task,
+            time=time,
+            account=account,
+            partition=partition,
+            name=name or re.sub(r"\W", "-", sweep.stem, flags=re.ASCII),
+            launcher=job_launcher,
+            mpi=mpi,
+            signal_seconds=signal_seconds,
+            options=tuple(sbatch or ()),
+        )
+    with collecting(faults):
+        found = _checked(sweep, folder)
+    if request is None or found is None or faults:
+        raise InputError(faults)
+    _caution(found)
+    wanted = _to_be_made(_standings(found))
+    if not wanted:
+        say(f"{sweep}: nothing to submit, every run is over or running")
+        return
+    for tasks in sweeps.arrays(wanted, slurm.max_array_size(), jobs):
+        words = _words(found, folder, slurm.TASK)
+        words += ["--offset", str(tasks.offset)] if tasks.offset else []
+        text = slurm.render(replace(request, array=tasks.text), words)
+        if dry_run:
+            print(text, end="")
+        else:
+            number = slurm.submit(text)
+            print(f"Submitted batch job {number}: {tasks.size} runs, tasks {tasks.text}")
+
+
+def _checked(sweep: Path, folder: Path) -> Any:
+    """The runs of a sweep whose problems can be opened, and whose logs can be put there.
+
+    Raises
+    ------
+    InputError
+        With every fault of every point, or else of the folder.
+    """
+    from ist_mpi import batch as sweeps
+    from ist_mpi.training import outputs
+
+    found = sweeps.plan(sweep, folder)
+    sweeps.check(found)
+    if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
+        raise InputError(faults)
+    return found
+
+
+def _words(found: Any, folder: Path, index: str = "") -> list[str]:
+    """The command that makes one run of a sweep, without or with its index."""
+    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
+    words += ["--expect", found.sweep.digest]
+    return [*words, "--index", index] if index else words
+
+
+def _to_be_made(standings: Mapping[int, Any]) -> list[int]:
+    """The indices of the runs that are neither over nor running."""
+    from ist_mpi import batch as sweeps
+
+    passed = (*sweeps.OVER, "running")
+    return [index for index, standing in standings.items() if standing.word not in passed]
+
+
+def _standings(found: Any) -> Mapping[int, Any]:
+    """What there is of each run."""
+    from ist_mpi import batch as sweeps
+
+    return {point.index: sweeps.standing_of(point) for point in found.points}
+
+
+def _caution(found: Any) -> None:
+    """Say what is allowed but seldom meant, once for all points."""
+    for caution in dict.fromkeys(text for p in found.points for text in p.config.cautions()):
+        say(f"caution: {caution}")

@@ -1,0 +1,1 @@
+"""What is known of a run without making it: laws, moments, recursions, constants."""

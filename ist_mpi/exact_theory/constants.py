@@ -1,0 +1,399 @@
+"""The constants of theory for a run: which can be had, at what cost, and their values.
+
+Everything here is collective. The sums over workers are made in worker order, so that the
+constants, and the step size that is made from them, are the same on any number of ranks.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Config, Method
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory.estimates import MAX_RESTARTS, estimate, few_restarts
+from ist_mpi.exact_theory.first_moments import first_moments
+from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, is_certain, round_moments
+from ist_mpi.exact_theory.objective import Objective
+from ist_mpi.parallel import workers
+from ist_mpi.parallel.workers import Layout
+from ist_mpi.problems.quadratic import Facts, LocalQuadratics
+
+Float64 = NDArray[np.float64]
+Effort = Literal["none", "cheap", "dense", "full"]
+"""How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;
+everything. Beyond d = `DENSE` all but "none" are estimates, and "full" tries longest."""
+
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+"""From the least to the most, each with all that those before it have."""
+
+AUTO_DENSE = 300
+"""Largest d for which a run computes second moments unasked."""
+AUTO_CHEAP = 1500
+"""Largest d for which a run computes eigenvalues unasked."""
+AUTO_SECONDS = 5.0
+"""Longest that a run waits, unasked, for the constants that take many applications of T."""
+DENSE = 6000
+"""Largest d for which d × d eigenvalues are computed at all."""
+PATIENCE = 150.0
+"""Seconds, estimated, beyond which a constant is left out unless all are asked for."""
+FLOPS = 2e10
+"""Of a core's matrix products, for that estimate."""
+APPLICATIONS = 30
+"""Of T, in an iteration for γ_max or for the limit."""
+EIGENVALUES = 14
+"""Of d³ operations, at that speed, for the eigenvalue problems: 7e-10 d³ s were measured."""
+
+SLOW = "--full"
+"""Why a constant was left out: it takes longer than was allowed."""
+NO_MEMORY = "does not fit into free memory"
+TOO_LARGE = "too large for d × d matrices"
+AT_THE_LIMIT = "the step size is γ_max, to rounding"
+INDEFINITE = "conjugate gradients do not find x∞: the mean step is indefinite or singular"
+NOT_FOUND = "Lanczos' method did not converge"
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Constants of SPEC §4 at the configured step size; None: undefined, or not computed."""
+
+    theta: float | None = None
+    """The smallest θ of (14)."""
+    step_size_limit: float | None = None
+    """1/θ: Theorem 1 holds for step sizes up to this."""
+    w_min_eigenvalue: float | None = None
+    """λ_min(W̄); where it is negative no θ exists."""
+    contraction: float | None = None
+    """The factor of (16) at the step size."""
+    spectral_radius: float | None = None
+    """Of I − γM: the mean iterate's rate."""
+    stable_step_size_limit: float | None = None
+    """γ_max: the second moment stays bounded below."""
+    fixed_point_relative_gap: float | None = None
+    """(f(x∞) − f*) / (f(x⁰) − f*)."""
+    limit_relative_gap: float | None = None
+    """lim E f(x^k) − f*, relative likewise."""
+    limit_gap: float | None = None
+    """The same, not relative."""
+    bias_norm_squared: float | None = None
+    """‖x* − x∞‖²_L̄."""
+    sigma_squared: float | None = None
+    """σ² of (30), where it does not depend on x."""
+    not_computed: Mapping[str, str] = field(default_factory=dict)
+    """What was left out, though defined, and why (`SLOW`: more effort helps)."""
+    estimated: tuple[str, ...] = field(default=())
+    """What is an estimate, because d is too large for d × d matrices; all else is exact."""
+
+    from_solution: bool = False
+    """Whether x⁰ is the solution, to rounding: what is relative to its gap is then undefined."""
+
+    @classmethod
+    def of(
+        cls,
+        found: dict[str, float | None],
+        left_out: Mapping[str, str],
+        estimated: tuple[str, ...] = (),
+    ) -> "Constants":
+        """Those found, by name; those left out, with why; the names of estimates."""
+        numbers: dict[str, Any] = dict(found)
+        return cls(**numbers, not_computed=left_out, estimated=estimated)
+
+    def values(self) -> dict[str, float | None]:
+        """The constants by name."""
+        notes = ("not_computed", "estimated", "from_solution")
+        names = [item.name for item in fields(self) if item.name not in notes]
+        return {name: getattr(self, name) for name in names}
+
+
+def over_workers(
+    comm: Any, where: Layout, local: LocalQuadratics
+) -> Callable[[Callable[[Quadratic], Float64]], Float64]:
+    """The sum over all workers, for `round_moments`."""
+    n = int(where.workers[-1])
+    mine = [Quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
+
+    def total(term: Callable[[Quadratic], Float64]) -> Float64:
+        if local.homogeneous:  # one term, the same on every rank that has a worker
+            one = term(mine[0]) if comm.rank == 0 else None
+            return n * np.asarray(comm.bcast(one))
+        if comm.size == 1:
+            result = np.zeros(())
+            for quadratic in mine:
+                result = result + term(quadratic)
+            return result
+        terms = [term(quadratic) for quadratic in mine]
+        shape = comm.bcast(terms[0].shape if comm.rank == 0 else None)
+        return workers.sum_everywhere(comm, where, terms, shape)
+
+    return total
+
+
+def moments_of(
+    comm: Any, where: Layout, local: LocalQuadratics, method: Method, d: int
+) -> RoundMoments:
+    """The moments of one round, on every rank."""
+    n = int(where.workers[-1])
+    return round_moments(method, n, d, over_workers(comm, where, local))
+
+
+def theory_step_size(
+    comm: Any, where: Layout, local: LocalQuadratics, method: Method, d: int
+) -> float:
+    """1/θ, the largest step size of Theorem 1.
+
+    Raises
+    ------
+    InputError
+        On every rank, where no θ exists, or d is too large to find it.
+    """
+    expected = "a number, or a problem for which θ of (14) exists"
+    if d > DENSE:
+        raise _agreed(Fault("method.step_size", f'"theory" at d = {d}', f"d ≤ {DENSE}"))
+    found = recursions.theorem_one(moments_of(comm, where, local, method, d))
+    if found is None or not found.theta:
+        reason = "Theorem 1 does not apply"
+        if found is not None:
+            reason = f"no θ exists: W̄ has eigenvalue {found.w_min_eigenvalue:.4g}"
+        raise _agreed(Fault("method.step_size", f'"theory", but {reason}', expected))
+    return 1.0 / found.theta
+
+
+def _agreed(fault: Fault) -> InputError:
+    """An error that every rank raises, since all came to the same numbers."""
+    error = InputError(fault)
+    error.agreed = True
+    return error
+
+
+class Wish(NamedTuple):
+    """How much theory is wanted, and how much cannot be done without."""
+
+    wanted: Effort
+    least: Effort
+    """Refused where it does not fit into memory; what is wanted beyond is left out."""
+
+
+def wish_of_run(config: Config, facts: Facts) -> Wish:
+    """What a run computes, on any number of ranks."""
+    wanted = _effort_of_run(config, facts)
+    least: Effort = "dense" if config.method.step_size == "theory" else "none"
+    return Wish(wanted, wanted if config.run.theory is True else least)
+
+
+def _effort_of_run(config: Config, facts: Facts) -> Effort:
+    """`run.theory`, or what costs next to nothing."""
+    asked = config.run.theory
+    if asked != "auto":
+        return "full" if asked else "none"
+    if facts.d <= AUTO_DENSE:
+        quick = _iteration_seconds(_distinct(facts), facts.d) <= AUTO_SECONDS
+        return "full" if quick else "cheap"
+    return "cheap" if facts.d <= AUTO_CHEAP else "none"
+
+
+def patient_effort(facts: Facts) -> Effort:
+    """As much as `PATIENCE` allows, for who wants the constants but did not ask for all."""
+    distinct, d = _distinct(facts), facts.d
+    if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
+        return "cheap"
+    return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
+
+
+def effort_seconds(effort: Effort, facts: Facts) -> float:
+    """A rough time of the constants of this effort, on one core."""
+    if effort == "none":
+        return 0.0
+    distinct, d = _distinct(facts), facts.d
+    seconds = EIGENVALUES * float(d) ** 3 / FLOPS
+    if effort != "cheap":
+        seconds += _theta_seconds(distinct, d)
+    return seconds + (_iteration_seconds(distinct, d) if effort == "full" else 0.0)
+
+
+def _distinct(facts: Facts) -> int:
+    """The number of distinct quadratics."""
+    return 1 if facts.homogeneous else facts.n
+
+
+def _iteration_seconds(distinct: int, d: int) -> float:
+    """A rough time of an iteration with T for so many distinct quadratics, on one core."""
+    return APPLICATIONS * _application(distinct, d) / FLOPS
+
+
+def _theta_seconds(distinct: int, d: int) -> float:
+    """A rough time of θ likewise: T once, and the eigenvalues."""
+    return (_application(distinct, d) + EIGENVALUES * float(d) ** 3) / FLOPS
+
+
+def _application(distinct: int, d: int) -> float:
+    """Operations of T: two products of matrices for each quadratic, and for their mean."""
+    return (2 * distinct + 2) * 2.0 * float(d) ** 3
+
+
+THEOREM = ("theta", "step_size_limit")
+LIMIT = ("limit_relative_gap", "limit_gap")
+OF_FIXED_POINT = ("fixed_point_relative_gap", "bias_norm_squared")
+RELATIVE = ("limit_relative_gap", "fixed_point_relative_gap")
+
+
+def compute(
+    comm: Any,
+    where: Layout,
+    local: LocalQuadratics,
+    objective: Objective,
+    method: Method,
+    x0: Float64,
+    effort: Effort,
+) -> Constants:
+    """The constants that the effort allows; collective, the same on every rank."""
+    first_gap = objective.gap(x0)
+    found = _compute(comm, where, local, objective, method, first_gap, effort)
+    if objective.prediction.unknown:
+        left_out = {**dict.fromkeys(OF_FIXED_POINT, INDEFINITE), **found.not_computed}
+        found = replace(found, not_computed=left_out)
+    if first_gap > 0:
+        return found
+    left_out = {name: why for name, why in found.not_computed.items() if name not in RELATIVE}
+    return replace(found, not_computed=left_out, from_solution=True)
+
+
+def _compute(
+    comm: Any,
+    where: Layout,
+    local: LocalQuadratics,
+    objective: Objective,
+    method: Method,
+    first_gap: float,
+    effort: Effort,
+) -> Constants:
+    d, n = len(objective.mean.b), int(where.workers[-1])
+    values = _of_fixed_point(objective, first_gap)
+    if method.local_steps > 1:
+        return Constants.of(values, {})  # nothing else is defined
+    if d > DENSE:
+        return _without_matrices(objective, method, d, n, effort, values)
+    if effort == "none":
+        return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
+    moments = moments_of(comm, where, local, method, d)
+    values["sigma_squared"] = moments.sigma_squared()
+    values["spectral_radius"] = recursions.mean_spectral_radius(moments, method.gamma)
+    if not method.multiplies_model:
+        values |= _of_theorem_one(moments, method.gamma, effort)
+    if effort != "full":
+        return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
+    largest = recursions.step_size_limit(moments)
+    values["stable_step_size_limit"] = largest
+    stable = method.gamma < largest if largest else recursions.is_stable(moments, method.gamma)
+    limits = recursions.limits(moments, method.gamma, stable=stable)
+    if limits is None and stable:  # so close to γ_max that the equation cannot be solved
+        return Constants.of(values, dict.fromkeys(LIMIT, AT_THE_LIMIT))
+    if limits is not None:
+        gap = max(0.0, limits.gap)
+        if first_gap == 0.0 and gap <= _resolution(objective):
+            gap = 0.0
+        values["limit_gap"] = gap
+        values["limit_relative_gap"] = gap / first_gap if first_gap > 0 else None
+    return Constants.of(values, {})
+
+
+def _resolution(objective: Objective) -> float:
+    """What two values of f between f(0) and f* differ by at least, if they do."""
+    scale = 0.5 * abs(float(objective.mean.b @ objective.prediction.x_star))  # f(0) − f*
+    return float(np.finfo(float).eps) * scale
+
+
+def _defined(method: Method, n: int, d: int) -> list[str]:
+    """The constants, of those that cost something, that are defined as far as can be told."""
+    names = ["spectral_radius", *LIMIT]
+    if not method.multiplies_model:
+        names += ["w_min_eigenvalue", "contraction", *THEOREM, "stable_step_size_limit"]
+    if is_certain(method, n, d):
+        names.append("sigma_squared")
+    return names
+
+
+def _left_out(names: Iterable[str], values: Mapping[str, float | None], why: str) -> dict[str, str]:
+    """Those not among the values: what is there and None is undefined."""
+    return {name: why for name in names if name not in values}
+
+
+def _of_fixed_point(objective: Objective, first_gap: float) -> dict[str, float | None]:
+    """What is known once x∞ is; collective."""
+    fixed_point = objective.prediction.fixed_point
+    if fixed_point is None:
+        return {}
+    gap = objective.gap(fixed_point)
+    relative = gap / first_gap if first_gap > 0 else None
+    return {"bias_norm_squared": 2.0 * gap, "fixed_point_relative_gap": relative}
+
+
+def _of_theorem_one(moments: RoundMoments, gamma: float, effort: Effort) -> dict[str, float | None]:
+    """The constants of Theorem 1; without θ at effort "cheap", unless it does not exist."""
+    if effort == "cheap":
+        spectrum = recursions.w_spectrum(moments)
+        w_min = spectrum.w_min_eigenvalue
+        if spectrum.indefinite:
+            return _no_theta(w_min)
+        contraction = 1.0 - gamma * float(spectrum.eigenvalues[0])
+        return {"w_min_eigenvalue": w_min, "contraction": contraction}
+    theorem = recursions.theorem_one(moments)
+    if theorem is None or theorem.theta is None:
+        return _no_theta(None if theorem is None else theorem.w_min_eigenvalue)
+    covered = theorem.theta > 0 and gamma * theorem.theta <= 1.0 + 1e-12
+    return {
+        "w_min_eigenvalue": theorem.w_min_eigenvalue,
+        "theta": theorem.theta,
+        "step_size_limit": 1.0 / theorem.theta if theorem.theta else None,
+        "contraction": theorem.contraction(gamma) if covered else None,
+    }
+
+
+def _no_theta(w_min_eigenvalue: float | None) -> dict[str, float | None]:
+    """Where W̄ is not positive semidefinite the theorem has no constants."""
+    undefined = dict.fromkeys((*THEOREM, "contraction"))
+    return {"w_min_eigenvalue": w_min_eigenvalue, **undefined}
+
+
+def _without_matrices(
+    objective: Objective,
+    method: Method,
+    d: int,
+    n: int,
+    effort: Effort,
+    values: dict[str, float | None],
+) -> Constants:
+    """Estimates by Lanczos' method, where d × d matrices are too large; collective."""
+    defined = _defined(method, n, d)
+    lanczos = ("spectral_radius", "w_min_eigenvalue")
+    found: dict[str, float | None] = {}
+    why = SLOW
+    if method.multiplies_model:
+        why = TOO_LARGE  # E C̄ is no multiple of I
+    elif effort != "none":
+        restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
+        why = SLOW if restarts < MAX_RESTARTS else NOT_FOUND
+        estimates = estimate(objective, first_moments(method, n, d), method.gamma, d, restarts)
+        found |= estimates.found
+        if estimates.indefinite:
+            values = values | _no_theta(None)
+    left_out = _left_out(lanczos, found, why)
+    others = [name for name in defined if name not in lanczos]
+    left_out |= _left_out(others, values, TOO_LARGE)
+    left_out = {name: left_out[name] for name in defined if name in left_out}
+    return Constants.of(values | found, left_out, tuple(found))
+
+
+def as_attributes(constants: Constants) -> dict[str, Any]:
+    """What the log keeps: numbers, NaN for what is undefined or was left out, and the latter."""
+    numbers = {
+        name: math.nan if value is None else value for name, value in constants.values().items()
+    }
+    return {
+        **numbers,
+        "not_computed": " ".join(constants.not_computed),
+        "estimated": " ".join(constants.estimated),
+    }

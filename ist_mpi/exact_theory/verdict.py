@@ -1,0 +1,84 @@
+"""Theory in plain words: what a run at this step size will do."""
+
+import math
+
+from ist_mpi.config import Method
+from ist_mpi.exact_theory.constants import Constants
+
+SOLVED = 1e-14
+"""Relative gap below which a limit is the solution itself, to rounding."""
+
+
+def verdict(method: Method, constants: Constants) -> str:
+    """Where the iterates go, and what Theorem 1 says of the step size: a sentence or two."""
+    start = "x⁰ is the solution. " if constants.from_solution else ""
+    if method.local_steps > 1:
+        return (
+            f"{start}No closed form is known for {method.local_steps} local steps; the constants "
+            "of one local step tell which step sizes to try."
+        )
+    return f"{start}{_destination(method.gamma, constants)} {_theorem(method, constants)}".strip()
+
+
+def _destination(gamma: float, constants: Constants) -> str:
+    stable, radius = constants.stable_step_size_limit, constants.spectral_radius
+    if radius is not None and radius > 1.0:
+        return f"Diverges: even the mean iterate grows (spectral radius {radius:.6g})."
+    if stable is not None and gamma >= stable:
+        return f"Diverges: the second moment is stable for γ below {stable:.4g}."
+    limit, relative = constants.limit_gap, constants.limit_relative_gap
+    if limit is not None:
+        if limit == 0.0 or (relative is not None and relative <= SOLVED):
+            return "Converges to the solution."
+        if relative is None:
+            return f"Goes from the solution to a neighbourhood of gap {limit:.3g}."
+        return f"Converges to a neighbourhood of relative gap {relative:.3g}."
+    computed = "limit_gap" not in constants.not_computed
+    if computed and radius is not None:
+        return "Diverges: the second moment grows."
+    place, bias = constants.fixed_point_relative_gap, constants.bias_norm_squared
+    if radius is None or bias is None:
+        return "Convergence was not examined."
+    if bias == 0.0 or (place is not None and place <= SOLVED):
+        where = "the solution"
+    elif place is None:
+        where = f"a point of gap {bias / 2:.3g}"
+    else:
+        where = f"a point of relative gap {place:.3g}"
+    return f"The mean iterate converges to {where}; the noise around it was not computed."
+
+
+def _theorem(method: Method, constants: Constants) -> str:
+    if method.multiplies_model:
+        return "Theorem 1 does not apply to merges that multiply the model."
+    smallest, limit = constants.w_min_eigenvalue, constants.step_size_limit
+    if smallest is not None and limit is None and "theta" not in constants.not_computed:
+        stable = constants.stable_step_size_limit
+        tail = "" if stable is None else f"; the second moment is stable for γ below {stable:.4g}"
+        return f"Theorem 1 covers no step size: W̄ has eigenvalue {smallest:.4g}{tail}."
+    if limit is None:
+        return ""
+    if method.gamma <= limit * (1 + 1e-12):
+        return f"Theorem 1 covers this step size: γ ≤ 1/θ = {limit:.4g}."
+    return f"Theorem 1 covers γ ≤ 1/θ = {limit:.4g}, not this step size."
+
+
+def rounds_to(tolerance: float, constants: Constants) -> float | None:
+    """Rounds in which the mean iterate's distance² to x∞ falls by the factor `tolerance`."""
+    radius = constants.spectral_radius
+    if radius is None or radius >= 1.0:
+        return None
+    if radius == 0.0:
+        return 1.0
+    return max(0.0, math.ceil(math.log(tolerance) / (2.0 * math.log(radius))))
+
+
+def step_sizes(constants: Constants) -> dict[str, float]:
+    """The step sizes worth trying, with why."""
+    found = {}
+    if constants.step_size_limit is not None:
+        found["1/θ, the largest of Theorem 1"] = constants.step_size_limit
+    if constants.stable_step_size_limit is not None:
+        found["γ_max/2, about the fastest"] = constants.stable_step_size_limit / 2
+        found["γ_max/20, a smaller neighbourhood"] = constants.stable_step_size_limit / 20
+    return found

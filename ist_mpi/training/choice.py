@@ -1,0 +1,52 @@
+"""Which exchange a run uses: as configured, or whichever is fastest here; and a warm-up."""
+
+import time
+
+from ist_mpi.config import Config
+from ist_mpi.kernels import model as kernels
+from ist_mpi.parallel import ranks, rounds
+from ist_mpi.sketches import disjoint
+from ist_mpi.training.setup import Experiment, method_of
+
+SAMPLE_SECONDS = 0.05
+"""About how long each exchange is tried."""
+SAMPLE_ROUNDS = 200
+"""At most."""
+
+
+def choose_exchange(config: Config, experiment: Experiment) -> str:
+    """The name of the exchange to use, the same on every rank; collective.
+
+    Everything that the main loop calls is compiled on the way, by rounds whose results are thrown
+    away.
+    """
+    names: list[str] = [config.run.exchange]
+    if names == ["auto"]:
+        names = list(rounds.KINDS)
+        if not disjoint(experiment.method, experiment.n, experiment.d):
+            names.remove("serverless")
+    if experiment.comm.size == 1:
+        names = names[:1]
+    times = [_time(config, experiment, name, tried=len(names) > 1) for name in names]
+    best = min(range(len(names)), key=times.__getitem__)
+    return names[ranks.from_root(experiment.comm, best)]
+
+
+def _time(config: Config, experiment: Experiment, name: str, tried: bool) -> float:
+    """Seconds a round, on this rank; after a first round that compiles."""
+    method, bench = method_of(config, experiment, name)
+    method.rounds(0, 1)
+    bench.exchange.share(method.x)
+    kernels.all_finite(method.x)
+    experiment.objective.measure(method.x)
+    k, seconds = 1, 0.0
+    while tried and k < SAMPLE_ROUNDS:
+        began = time.perf_counter()
+        method.rounds(k, 2 * k)
+        experiment.comm.Barrier()
+        seconds = (time.perf_counter() - began) / k
+        k *= 2
+        if ranks.from_root(experiment.comm, int(seconds * k > SAMPLE_SECONDS)):
+            break
+    bench.exchange.close()
+    return seconds

@@ -1,0 +1,227 @@
+"""The `theory` command: the constants of a configuration and its exact expected trajectory."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ist_mpi.config import Config, Method
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory.constants import (
+    AUTO_DENSE,
+    DENSE,
+    EFFORTS,
+    NO_MEMORY,
+    Constants,
+    Effort,
+    Wish,
+    moments_of,
+    patient_effort,
+)
+from ist_mpi.parallel import ranks
+from ist_mpi.problems.quadratic import Facts
+from ist_mpi.training import job as jobs
+from ist_mpi.training import outputs
+from ist_mpi.training.setup import Experiment, prepare
+
+Float64 = NDArray[np.float64]
+
+COLUMNS = (
+    "round",
+    "expected_gap",
+    "expected_relative_gap",
+    "expected_distance_to_solution_squared",
+    "expected_distance_to_fixed_point_squared",
+    "mean_iterate_gap",
+    "mean_iterate_relative_gap",
+)
+"""Of the trajectory's table: E f(x^k) − f* and so on, and f(E x^k) − f*."""
+
+
+MAX_NUMBERS = 2**28
+"""Of a trajectory in memory: 2 GiB."""
+
+
+class Foresight(NamedTuple):
+    """What theory says of a configuration."""
+
+    method: Method
+    constants: Constants
+    f_star: float
+    mean_step_size_limit: float
+    floats_down: float
+    floats_up: float
+    tolerance: float
+    """The configured one, or 1e-6."""
+    trajectory: Float64 | None
+    """Shape (K + 1, len(COLUMNS)), if asked for; NaN where left out for its cost."""
+
+
+def foresee(
+    comm: Any,
+    source: Any,
+    overrides: Sequence[str] = (),
+    rounds: int | None = None,
+    full: bool = False,
+    table: Path | None = None,
+    force: bool = False,
+    constants: bool = True,
+) -> Foresight:
+    """Everything theory knows of a configuration; collective.
+
+    Parameters
+    ----------
+    rounds : int, optional
+        K, for the trajectory of rounds 0 … K.
+    full : bool
+        Compute what is left out for its cost otherwise: constants, and second moments of the
+        trajectory beyond d = 300.
+    table : path, optional
+        Where the trajectory will be written: refused now, if it cannot be.
+    force : bool
+        Whether a file already there may be replaced.
+    constants : bool
+        Whether the constants are wanted too, which may take longer than the trajectory.
+
+    Raises
+    ------
+    InputError
+        On every rank.
+    """
+    with ranks.abort_on_error(comm) if comm.size > 1 else nullcontext():
+        wish_of = _wishes(constants, rounds is not None, full)
+        job, problem = jobs.open_job(comm, source, overrides, wish_of=wish_of)
+        with ranks.agreeing(comm):
+            faults = _trajectory_faults(job, rounds) if rounds is not None else []
+            if comm.rank == 0:
+                faults += outputs.output_faults([table], force, "--csv")
+                faults += outputs.input_faults([table], source, job.config, "--csv")
+            if faults:
+                raise InputError(faults)
+        experiment = prepare(comm, job.config, job.facts, problem, job.effort)
+        found = experiment.constants
+        if job.effort != wish_of(job.config, job.facts).wanted:
+            found = replace(found, not_computed=dict.fromkeys(found.not_computed, NO_MEMORY))
+        del problem
+        total = job.config.run.rounds
+        expected = None
+        if rounds is not None:
+            with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+                expected = trajectory(experiment, rounds, _second_moments(full, job.facts.d))
+        return Foresight(
+            method=experiment.method,
+            constants=found,
+            f_star=experiment.objective.prediction.f_star,
+            mean_step_size_limit=experiment.objective.prediction.mean_step_size_limit,
+            floats_down=job.budget.floats_down / total,
+            floats_up=job.budget.floats_up / total,
+            tolerance=job.config.run.tolerance or 1e-6,
+            trajectory=expected,
+        )
+
+
+def _second_moments(full: bool, d: int) -> bool:
+    """Whether a trajectory has them."""
+    return full or d <= AUTO_DENSE
+
+
+def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, Facts], Wish]:
+    """How much theory: constants as patience allows, whatever is asked for at any rate."""
+
+    def wish_of(config: Config, facts: Facts) -> Wish:
+        wanted: Effort = "full" if full else patient_effort(facts)
+        least: list[Effort] = ["full" if full else "none"]
+        if config.method.step_size == "theory":
+            least.append("dense")
+        if trajectory:
+            least.append("full" if _second_moments(full, facts.d) else "cheap")
+        return Wish(wanted if constants else "none", max(least, key=EFFORTS.index))
+
+    return wish_of
+
+
+def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
+    """Whether the expectations of rounds 0 … K can be had."""
+    faults = []
+    if job.config.method.local_steps > 1:
+        got = f"method.local_steps = {job.config.method.local_steps}"
+        faults.append(Fault("--rounds", got, "one local step"))
+    if job.facts.d > DENSE:
+        faults.append(Fault("--rounds", f"d = {job.facts.d}", f"d ≤ {DENSE}"))
+    most = MAX_NUMBERS // (job.facts.d + len(COLUMNS))
+    if rounds >= most:
+        faults.append(Fault("--rounds", str(rounds), f"fewer than {most}"))
+    return faults
+
+
+def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Float64:
+    """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
+    comm, x0, gamma = experiment.comm, experiment.x0, experiment.method.gamma
+    moments = moments_of(
+        comm, experiment.where, experiment.problem, experiment.method, experiment.d
+    )
+    x_star = experiment.objective.prediction.x_star
+    table = np.full((rounds + 1, len(COLUMNS)), np.nan)
+    table[:, 0] = np.arange(rounds + 1)
+    if second_moments:
+        exact = recursions.trajectory(moments, gamma, x0, rounds)
+        table[:, 1], table[:, 3], table[:, 4] = exact.gap, exact.to_solution, exact.to_fixed_point
+    step = recursions.step(moments, gamma)
+    mean = x0.copy()
+    for k in range(rounds + 1):
+        error = mean - x_star
+        table[k, 5] = 0.5 * error @ (moments.L_mean @ error)
+        mean = mean - step.mean @ mean + step.offset
+    if table[0, 5] > 0:
+        table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
+    return table
+
+
+def write_csv(table: Float64, path: Path) -> None:
+    """Write a trajectory; empty cells for what was left out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in table:
+        cells = ["" if np.isnan(value) else repr(float(value)) for value in row[1:]]
+        writer.writerow([int(row[0]), *cells])
+    temporary = path.with_name(f".ist-mpi-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text.getvalue())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(Fault(f"--csv {path}", str(error.strerror), "a writable path")) from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def to_document(foresight: Foresight) -> dict[str, Any]:
+    """The constants for programs: null where undefined or left out."""
+    constants = foresight.constants
+    return {
+        **constants.values(),
+        "step_size": foresight.method.gamma,
+        "mean_step_size_limit": foresight.mean_step_size_limit,
+        "f_star": foresight.f_star,
+        "floats_down_per_round": foresight.floats_down,
+        "floats_up_per_round": foresight.floats_up,
+        "not_computed": list(constants.not_computed),
+        "estimated": list(constants.estimated),
+    }

@@ -1,0 +1,203 @@
+"""A run as it was asked for, checked on rank 0 before it begins; the same on every rank."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from threadpoolctl import threadpool_limits
+
+from ist_mpi import problems
+from ist_mpi.config import Config, load
+from ist_mpi.errors import Fault, InputError, collecting
+from ist_mpi.exact_theory.constants import EFFORTS, Effort, Wish, wish_of_run
+from ist_mpi.parallel import ranks
+from ist_mpi.problems.quadratic import Facts, Source
+from ist_mpi.store.files import followed
+from ist_mpi.store.log import open_run
+from ist_mpi.training import budget
+from ist_mpi.training import resume as continuation
+from ist_mpi.training.budget import Budget
+from ist_mpi.training.outputs import (
+    companion_faults,
+    input_faults,
+    logs_of,
+    output_faults,
+    seed_range,
+)
+from ist_mpi.training.resume import OVER, standing
+from ist_mpi.training.setup import facts_of
+
+GoingOn = Literal["no", "resume", "extend"]
+
+
+class Job(NamedTuple):
+    """A checked configuration and where its logs go; the same on every rank."""
+
+    config: Config
+    facts: Facts
+    budget: Budget
+    outs: dict[int, Path | None]
+    """The log of each run seed; None: no log."""
+    effort: Effort = "none"
+    """How much theory fits into memory, of what is wanted."""
+    done: tuple[tuple[Path, str], ...] = ()
+    """The logs of runs that are over already, and their status; with --resume."""
+
+
+def open_job(
+    comm: Any,
+    source: Any,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    seeds: str | None = None,
+    force: bool = False,
+    going_on: GoingOn = "no",
+    wish_of: Callable[[Config, Facts], Wish] = wish_of_run,
+) -> tuple[Job, Source | None]:
+    """Check everything that rank 0 can check; the opened problem is on rank 0 only; collective.
+
+    Parameters
+    ----------
+    source : Config, mapping or path
+    overrides : sequence of str
+        ``section.key=value``.
+    out : path, optional
+    seeds : str, optional
+        ``A:B``: the run seeds A, …, B − 1, each with a log of its own.
+    force : bool
+    going_on : {"no", "resume", "extend"}
+        Whether logs that exist are gone on with: the unfinished, or those at their end.
+    wish_of : callable
+        How much theory is wanted; default: as `run.theory` says.
+
+    Raises
+    ------
+    LauncherError, InputError
+        On every rank, with every fault found.
+    """
+    ranks.check_launcher(comm)
+    opened: Source | None = None
+
+    def check() -> Job:
+        nonlocal opened
+        job, opened = checked(source, comm.size, overrides, out, seeds, force, going_on)
+        return job
+
+    with threadpool_limits(limits=1):
+        job = ranks.on_root(comm, check)
+    return _fitted(comm, job, wish_of), opened
+
+
+def checked(
+    source: Any,
+    size: int,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    seeds: str | None = None,
+    force: bool = False,
+    going_on: GoingOn = "no",
+) -> tuple[Job, Source]:
+    """What one process can check of a run on `size` ranks, and the opened problem.
+
+    That is everything but the memory of the hosts. Parameters as for `open_job`.
+
+    Raises
+    ------
+    InputError
+        With every fault found.
+    MismatchError
+        If a log that is to be gone on with is of another configuration.
+    CheckpointError
+        If a checkpoint cannot be read now.
+    """
+    faults: list[Fault] = []
+    config, chosen, opened = None, None, None
+    with collecting(faults):
+        config = load(source, overrides)
+    with collecting(faults):
+        chosen = seed_range(seeds) if seeds is not None else None
+    run_seed = config.run.seed if config is not None else 0
+    outs = logs_of(Path(out) if out is not None else None, run_seed, chosen)
+    faults += output_faults(outs.values(), force or going_on != "no")
+    faults += companion_faults(outs.values())
+    faults += input_faults(outs.values(), source, config)
+    facts = None
+    if config is not None:
+        with collecting(faults):
+            opened = problems.load(config.problem)
+            facts = facts_of(config, opened)
+    if config is None or opened is None or facts is None or faults:
+        raise InputError(faults)
+    done: tuple[tuple[Path, str], ...] = ()
+    if going_on == "resume":
+        of_seed = {seed: config.with_values(run={"seed": seed}) for seed in outs}
+        found = {log: standing(of_seed[seed], log) for seed, log in outs.items() if log is not None}
+        done = tuple((log, status) for log, status in found.items() if status in OVER)
+        outs = {seed: log for seed, log in outs.items() if log not in dict(done)}
+    needs = budget.estimate(config, facts, size)
+    if faults := budget.disk_faults(needs, [log for log in outs.values() if log is not None]):
+        raise InputError(faults)
+    return Job(config.without_arrays(), facts, needs, outs, done=done), opened
+
+
+def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Job:
+    """The job with as much theory as fits into memory on every host; collective.
+
+    Raises
+    ------
+    InputError
+        On every rank, where not even the least of theory fits, or the job itself.
+    """
+    hosts = ranks.hosts(comm)
+    here = hosts[comm.rank]
+    wanted, least = wish_of(job.config, job.facts)
+
+    def needs(effort: Effort) -> Budget:
+        return budget.with_theory(job.budget, effort, job.config, job.facts, comm.size)
+
+    def faults(effort: Effort) -> list[Fault]:
+        return budget.memory_faults(needs(effort), hosts.count(here), here == hosts[0])
+
+    fits = EFFORTS.index(wanted)
+    with ranks.agreeing(comm):
+        if comm.rank == hosts.index(here):  # one rank speaks for its host
+            if found := faults(least):
+                raise InputError(found)
+            while fits > 0 and faults(EFFORTS[fits]):
+                fits -= 1
+    effort = EFFORTS[min(comm.allgather(fits))]
+    most = EFFORTS[max(EFFORTS.index(effort), EFFORTS.index(least))]
+    return job._replace(effort=effort, budget=needs(most))
+
+
+def reopen(comm: Any, log: Path, rounds: int | None = None) -> tuple[Job, Source | None]:
+    """`open_job` for a run that has begun, with its own configuration; collective.
+
+    Parameters
+    ----------
+    rounds : int, optional
+        The new number of rounds in all, for a finished run; None: resume an unfinished one.
+
+    Raises
+    ------
+    InputError, MismatchError, CheckpointError
+        On every rank.
+    """
+
+    def configuration() -> Config:
+        config = continuation.config_of(followed(log))
+        if rounds is None:
+            return config
+        continuation.check_extensible(open_run(log), rounds)
+        return config.with_values(run={"rounds": rounds})
+
+    config = ranks.on_root(comm, configuration)
+    going_on: GoingOn = "resume" if rounds is None else "extend"
+    return open_job(comm, config, out=log, going_on=going_on)
+
+
+def status_if_over(comm: Any, log: Path) -> str | None:
+    """The status of a run that is over, whatever has become of its problem; collective."""
+    ranks.check_launcher(comm)
+    status: str | None = ranks.on_root(comm, lambda: continuation.over(log))
+    return status

@@ -1,0 +1,69 @@
+"""The log of a run as it begins: who, where, with what theory, and if asked for the problem."""
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ist_mpi.config import Config
+from ist_mpi.exact_theory.constants import as_attributes
+from ist_mpi.parallel import ranks, workers
+from ist_mpi.store import provenance
+from ist_mpi.store.log import RunLog
+from ist_mpi.training.setup import Experiment
+
+
+def open_log(
+    config: Config, experiment: Experiment, exchange: str, out: Path | None, force: bool
+) -> RunLog | None:
+    """The log, on rank 0; collective."""
+    comm, x0 = experiment.comm, experiment.x0
+    hosts = ranks.hosts(comm)
+    prediction = experiment.objective.prediction
+    at_start = experiment.objective.measure(x0)
+    at_fixed_point = None
+    if prediction.fixed_point is not None:
+        at_fixed_point = experiment.objective.measure(prediction.fixed_point)
+    problem = _whole_problem(experiment) if config.log.problem else {}
+    if at_start is None:
+        return None
+    theory = {
+        "f_star": prediction.f_star,
+        "initial_gap": at_start.gap,
+        **as_attributes(experiment.constants),
+        "mean_step_size_limit": prediction.mean_step_size_limit,
+        "fixed_point_gap": at_fixed_point.gap if at_fixed_point else math.nan,
+    }
+    arrays: dict[str, dict[str, Any]] = {
+        "theory": {"x_star": prediction.x_star},
+        "model": {"x0": x0},
+    }
+    if prediction.fixed_point is not None:
+        arrays["theory"]["fixed_point"] = prediction.fixed_point
+    if problem:
+        arrays["problem"] = problem
+    attributes = {
+        "config": config.to_toml(),
+        "run_id": config.run_id(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config.run.seed,
+        "exchange": exchange,
+        "storage": experiment.problem.kind,
+        **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
+    }
+    return RunLog(out, attributes, arrays, theory, force)
+
+
+def _whole_problem(experiment: Experiment) -> dict[str, Any]:
+    """L, b and the constants of all workers, on rank 0 (else empty); collective."""
+    comm, where, local = experiment.comm, experiment.where, experiment.problem
+    d = experiment.d
+
+    def of(worker: int) -> int:
+        return int(local.index[worker - where.first])
+
+    L = workers.workers_array(comm, where, lambda worker: local.matrix(of(worker)), (d, d))
+    b = workers.workers_array(comm, where, lambda worker: local.b[of(worker)], (d,))
+    constant = workers.all_workers(comm, local.constant[local.index])
+    return {} if L is None else {"L": L, "b": b, "constant": constant}

@@ -1,0 +1,164 @@
+"""Everything a run needs, made once: the problem on its ranks, its theory, its methods.
+
+Set-up is collective, and whatever is wrong is found here, before the first round, and raised on
+every rank.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ist_mpi import methods
+from ist_mpi.config import Config, Method
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory import first_moments as theory
+from ist_mpi.exact_theory.constants import Constants, Effort, compute, theory_step_size
+from ist_mpi.exact_theory.objective import Objective, means, preconditioned_means, predict
+from ist_mpi.kernels.matrices import Matrices
+from ist_mpi.methods.bench import Bench
+from ist_mpi.parallel import ranks, rounds, workers
+from ist_mpi.parallel.nodes import SharedArray
+from ist_mpi.parallel.workers import Layout
+from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
+from ist_mpi.sketches import Factors, Sketch, block_sizes, disjoint
+
+Float64 = NDArray[np.float64]
+LOGGED = 10**9
+"""Numbers of L, at most, that are made of samples for a log."""
+
+
+class Experiment(NamedTuple):
+    """A problem laid out over the ranks, with what theory says of the configured method."""
+
+    comm: Any
+    where: Layout
+    method: Method
+    """Its step size a number."""
+    problem: LocalQuadratics
+    objective: Objective
+    constants: Constants
+    x0: Float64
+    n: int
+    d: int
+    memory: SharedArray | None = None
+    """What the ranks of a host share of the problem."""
+
+    def free(self) -> None:
+        """Give shared memory back; the experiment is of no use afterwards; collective."""
+        if self.memory is not None:
+            self.memory.free()
+
+
+def facts_of(config: Config, source: Source) -> Facts:
+    """The facts of an opened problem; raises InputError if the sketch does not fit them."""
+    block_sizes(config.method, source.n, source.d)
+    if config.run.exchange == "serverless" and not disjoint(config.method, source.n, source.d):
+        raise InputError(
+            Fault(
+                "run.exchange",
+                f'"serverless" with blocks that overlap (n = {source.n}, d = {source.d})',
+                'name = "ist" with the permutation sketch and n ≤ d (groups: n ≤ d/g)',
+                '"server", "replicated" or "auto"',
+            )
+        )
+    if config.log.problem and source.stored.kind != "matrix":
+        numbers = source.n * source.d**2
+        if numbers > LOGGED:
+            raise InputError(
+                Fault(
+                    "log.problem",
+                    f"true, where workers keep samples and L has n d² = {numbers:.3g} numbers",
+                    f"at most {LOGGED:.3g}",
+                    "false: the log's configuration names the data set",
+                )
+            )
+    return Facts(source.n, source.d, source.homogeneous, source.data_bytes, source.stored)
+
+
+def prepare(
+    comm: Any,
+    config: Config,
+    facts: Facts,
+    source: Source | None,
+    effort: Effort,
+) -> Experiment:
+    """Lay the configured problem out over the ranks; collective.
+
+    Parameters
+    ----------
+    source : Source or None
+        The opened problem, on rank 0.
+    effort : {"none", "cheap", "dense", "full"}
+        How much theory.
+
+    Raises
+    ------
+    InputError
+        On every rank: a worker's data are wrong, L̄ is singular, or a preconditioned sketch
+        meets a zero diagonal entry.
+    """
+    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+        return _prepare(comm, config, facts, source, effort)
+
+
+def _prepare(
+    comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
+) -> Experiment:
+    n, d = facts.n, facts.d
+    x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
+    where = workers.layout(comm, n, d)
+    local, memory = _local_quadratics(comm, where, facts, source)
+    method = config.method
+    rescaled = None
+    if method.scaling == "preconditioned":
+        rescaled = preconditioned_means(comm, where, local, facts.stored)
+    mean = means(comm, where, local, facts.stored)
+    if method.step_size == "theory":
+        step = theory_step_size(comm, where, local, method, d)
+        method = method.model_copy(update={"step_size": step})
+    prediction = predict(comm, where, method, mean, rescaled, x0)
+    applies = method.local_steps == 1 and not method.multiplies_model
+    moments = theory.first_moments(method, n, d) if applies else None
+    objective = Objective(comm, where, mean, prediction, moments, rescaled)
+    constants = compute(comm, where, local, objective, method, x0, effort)
+    return Experiment(comm, where, method, local, objective, constants, x0, n, d, memory)
+
+
+def _local_quadratics(
+    comm: Any, where: Layout, facts: Facts, source: Source | None
+) -> tuple[LocalQuadratics, SharedArray | None]:
+    """The quadratics of this rank's workers, and the memory that they share with others."""
+    share_of = source.share if source is not None else None
+    if not facts.homogeneous or comm.size == 1:
+        shares = list(workers.deal(comm, where, share_of))
+        with ranks.agreeing(comm):
+            return assemble(shares, facts.d, facts.homogeneous, facts.stored), None
+    share = ranks.on_root(comm, lambda: share_of(0) if share_of is not None else None)
+    memory = SharedArray(comm, (1, facts.d, facts.d), facts.stored.precision)
+    one = None
+    with ranks.agreeing(comm):
+        if memory.leads:
+            one = assemble([share], facts.d, True, facts.stored, memory.array)
+    others = memory.from_leader(None if one is None else (one.b, one.constant))
+    index = np.zeros(where.last - where.first, dtype=np.int64)
+    return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
+
+
+def method_of(
+    config: Config, experiment: Experiment, exchange: str
+) -> tuple[methods.Method, Bench]:
+    """The configured method at x⁰, and the bench it works on, with the exchange of that name."""
+    sketch = Sketch(config.method, experiment.n, experiment.d, config.run.seed)
+    diagonals = np.empty((0, experiment.d))
+    if config.method.scaling == "preconditioned":
+        diagonals = experiment.problem.diagonals
+    bench = Bench(
+        problem=experiment.problem,
+        sketch=sketch,
+        factors=Factors(sketch, diagonals, experiment.problem.index),
+        exchange=rounds.connect(experiment.comm, exchange, sketch, experiment.where),
+        where=experiment.where,
+    )
+    return methods.start(config.method, bench, experiment.x0), bench
