@@ -44,7 +44,7 @@ class Source:
     """Blocks of one rank that nobody has met before."""
 
     def __init__(self, tools: Tools) -> None:
-        case, where = tools.case, tools.bench.where
+        case, where = tools.case, tools.bench.team
         self._sketch = Sketch(case.method, case.n, case.d, SEED)
         self._mine = slice(where.first, where.last + 1)
         self._next = FIRST_ROUND

@@ -6,7 +6,7 @@ import numpy as np
 
 from ist_mpi.bench.cases import Case
 from ist_mpi.bench.timing import Figure, Float64, Times, figure, slowest
-from ist_mpi.parallel.workers import layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.sketches import block_sizes
 
 Row = dict[str, Any]
@@ -52,11 +52,11 @@ def round_row(comm: Any, case: Case, exchange: str, times: Times) -> Row:
     inside the exchange is taken within the round: it has the waiting for slower ranks in it, and on
     rank 0 the drawing of the next blocks, which is subtracted.
     """
-    where = layout(comm, case.n, case.d)
-    workers = where.last - where.first
+    team = Team.of(comm, case.n, case.d)
+    workers = team.last - team.first
     whole = slowest(times[f"round {exchange}"])
-    kernel = times["kernel"] * np.diff(where.workers)[:, None]  # of all a rank's workers
-    sequential = slowest(times["sequential"] * np.diff(where.workers)[:, None])
+    kernel = times["kernel"] * np.diff(team.workers)[:, None]  # of all a rank's workers
+    sequential = slowest(times["sequential"] * np.diff(team.workers)[:, None])
     permutation = times["permutation"][0]
     inside = np.zeros_like(whole)
     if comm.size > 1:

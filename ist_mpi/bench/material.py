@@ -11,7 +11,8 @@ from ist_mpi.bench import textbook
 from ist_mpi.bench.cases import FLOAT, Case, most_workers
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.bench import Bench
-from ist_mpi.parallel import rounds, workers
+from ist_mpi.parallel import rounds
+from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.randomness import Purpose, data_stream
 from ist_mpi.sketches import Factors, Sketch
@@ -104,19 +105,19 @@ def lay_out(comm: Any, case: Case, material: Material, exchange: str, watched: A
 
     `watched` may put something around the exchange: it gets one and returns one.
     """
-    where = workers.layout(comm, case.n, case.d)
-    count = where.last - where.first
+    team = Team.of(comm, case.n, case.d)
+    count = team.last - team.first
     storage = material.of(count)
     problem = LocalQuadratics(storage, np.zeros(count), homogeneous=False)
     settings = case.method
     sketch = Sketch(settings, case.n, case.d, SEED)
-    traffic = rounds.connect(comm, exchange, sketch, where)
+    traffic = rounds.connect(team, exchange, sketch)
     bench = Bench(
         problem=problem,
         sketch=sketch,
         factors=Factors(sketch, np.zeros((count, 0)), storage.which),
         exchange=traffic if watched is None else watched(traffic),
-        where=where,
+        team=team,
     )
     x0 = data_stream(SEED, Purpose.START).standard_normal(case.d)
     return Tools(bench, methods.start(settings, bench, x0), case)

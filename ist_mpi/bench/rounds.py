@@ -126,7 +126,7 @@ def _inside(exchange: str, comm: Any, case: Case, material: Material) -> Candida
 
 def _raw(exchange: str, comm: Any, tools: Tools) -> Candidate:
     """The collectives of a round through mpi4py, with nothing else."""
-    sketch, where = tools.bench.sketch, tools.bench.where
+    sketch, where = tools.bench.sketch, tools.bench.team
     counts = np.diff(sketch.draw(0).offsets[where.workers]).astype(np.int32)
     return Candidate(f"raw {exchange}", raw_round(comm, exchange, sketch.message(0).size, counts))
 

@@ -19,8 +19,7 @@ from ist_mpi.exact_theory.estimates import MAX_RESTARTS, estimate, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, is_certain, round_moments
 from ist_mpi.exact_theory.objective import Objective
-from ist_mpi.parallel import workers
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics
 
 Float64 = NDArray[np.float64]
@@ -110,39 +109,35 @@ class Constants:
 
 
 def over_workers(
-    comm: Any, where: Layout, local: LocalQuadratics
+    team: Team, local: LocalQuadratics
 ) -> Callable[[Callable[[Quadratic], Float64]], Float64]:
     """The sum over all workers, for `round_moments`."""
-    n = int(where.workers[-1])
+    n = team.n
     mine = [Quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
 
     def total(term: Callable[[Quadratic], Float64]) -> Float64:
         if local.homogeneous:  # one term, the same on every rank that has a worker
-            one = term(mine[0]) if comm.rank == 0 else None
-            return n * np.asarray(comm.bcast(one))
-        if comm.size == 1:
+            one = term(mine[0]) if team.rank == 0 else None
+            return n * np.asarray(team.comm.bcast(one))
+        if team.size == 1:
             result = np.zeros(())
             for quadratic in mine:
                 result = result + term(quadratic)
             return result
         terms = [term(quadratic) for quadratic in mine]
-        shape = comm.bcast(terms[0].shape if comm.rank == 0 else None)
-        return workers.sum_everywhere(comm, where, terms, shape)
+        shape = team.comm.bcast(terms[0].shape if team.rank == 0 else None)
+        return team.sum_everywhere(terms, shape)
 
     return total
 
 
-def moments_of(
-    comm: Any, where: Layout, local: LocalQuadratics, method: Method, d: int
-) -> RoundMoments:
+def moments_of(team: Team, local: LocalQuadratics, method: Method, d: int) -> RoundMoments:
     """The moments of one round, on every rank."""
-    n = int(where.workers[-1])
-    return round_moments(method, n, d, over_workers(comm, where, local))
+    n = team.n
+    return round_moments(method, n, d, over_workers(team, local))
 
 
-def theory_step_size(
-    comm: Any, where: Layout, local: LocalQuadratics, method: Method, d: int
-) -> float:
+def theory_step_size(team: Team, local: LocalQuadratics, method: Method, d: int) -> float:
     """1/θ, the largest step size of Theorem 1.
 
     Raises
@@ -153,7 +148,7 @@ def theory_step_size(
     expected = "a number, or a problem for which θ of (14) exists"
     if d > DENSE:
         raise _agreed(Fault("method.step_size", f'"theory" at d = {d}', f"d ≤ {DENSE}"))
-    found = recursions.theorem_one(moments_of(comm, where, local, method, d))
+    found = recursions.theorem_one(moments_of(team, local, method, d))
     if found is None or not found.theta:
         reason = "Theorem 1 does not apply"
         if found is not None:
@@ -241,8 +236,7 @@ RELATIVE = ("limit_relative_gap", "fixed_point_relative_gap")
 
 
 def compute(
-    comm: Any,
-    where: Layout,
+    team: Team,
     local: LocalQuadratics,
     objective: Objective,
     method: Method,
@@ -251,7 +245,7 @@ def compute(
 ) -> Constants:
     """The constants that the effort allows; collective, the same on every rank."""
     first_gap = objective.gap(x0)
-    found = _compute(comm, where, local, objective, method, first_gap, effort)
+    found = _compute(team, local, objective, method, first_gap, effort)
     if objective.prediction.unknown:
         left_out = {**dict.fromkeys(OF_FIXED_POINT, INDEFINITE), **found.not_computed}
         found = replace(found, not_computed=left_out)
@@ -262,15 +256,14 @@ def compute(
 
 
 def _compute(
-    comm: Any,
-    where: Layout,
+    team: Team,
     local: LocalQuadratics,
     objective: Objective,
     method: Method,
     first_gap: float,
     effort: Effort,
 ) -> Constants:
-    d, n = len(objective.mean.b), int(where.workers[-1])
+    d, n = len(objective.mean.b), team.n
     values = _of_fixed_point(objective, first_gap)
     if method.local_steps > 1:
         return Constants.of(values, {})  # nothing else is defined
@@ -278,7 +271,7 @@ def _compute(
         return _without_matrices(objective, method, d, n, effort, values)
     if effort == "none":
         return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
-    moments = moments_of(comm, where, local, method, d)
+    moments = moments_of(team, local, method, d)
     values["sigma_squared"] = moments.sigma_squared()
     values["spectral_radius"] = recursions.mean_spectral_radius(moments, method.gamma)
     if not method.multiplies_model:

@@ -19,8 +19,7 @@ from ist_mpi.exact_theory import first_moments as theory
 from ist_mpi.exact_theory import matrix_free
 from ist_mpi.exact_theory.operators import MeanOfWorkers, Operator, Slabs
 from ist_mpi.kernels import matrices as kernels
-from ist_mpi.parallel import ranks, workers
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics, Stored
 
 Float64 = NDArray[np.float64]
@@ -84,44 +83,42 @@ def by_products(stored: Stored, d: int) -> bool:
 
 
 def _mean_operator(
-    comm: Any, where: Layout, local: LocalQuadratics, stored: Stored, roots: Float64 | None = None
+    team: Team, local: LocalQuadratics, stored: Stored, roots: Float64 | None = None
 ) -> Operator:
     """L̄; with roots (u, d) the mean of the rescaled matrices; collective."""
-    d = int(where.rows[-1])
+    d = team.d
     if by_products(stored, d):
-        entries = 2.0 * stored.total + int(where.workers[-1]) * d
-        return MeanOfWorkers(comm, where, local, entries, roots)
+        entries = 2.0 * stored.total + team.n * d
+        return MeanOfWorkers(team, local, entries, roots)
 
     if local.homogeneous and roots is None:
-        return Slabs(comm, where, local.matrix(0)[where.slab])
+        return Slabs(team, local.matrix(0)[team.slab])
 
     def L_of(worker: int) -> Float64:
-        u = int(local.index[worker - where.first])
+        u = int(local.index[worker - team.first])
         L = local.matrix(u)
         return L if roots is None else np.asarray(roots[u][:, None] * L * roots[u])
 
-    return Slabs(comm, where, workers.mean_rows(comm, where, L_of, (d, d)))
+    return Slabs(team, team.mean_rows(L_of, (d, d)))
 
 
-def means(comm: Any, where: Layout, local: LocalQuadratics, stored: Stored) -> Means:
+def means(team: Team, local: LocalQuadratics, stored: Stored) -> Means:
     """L̄, b̄ and the mean constant, added up in worker order; collective."""
 
     def b_of(worker: int) -> Float64:
-        return np.asarray(local.b[local.index[worker - where.first]])
+        return np.asarray(local.b[local.index[worker - team.first]])
 
-    d = int(where.rows[-1])
-    L = _mean_operator(comm, where, local, stored)
+    d = team.d
+    L = _mean_operator(team, local, stored)
     if local.homogeneous:
         return Means(L, local.b[0], float(local.constant[0]), local.least)
-    b = workers.whole(comm, where, workers.mean_rows(comm, where, b_of, (d,)), everywhere=True)
-    constants = workers.all_workers(comm, local.constant[local.index])
+    b = team.whole(team.mean_rows(b_of, (d,)), everywhere=True)
+    constants = team.all_workers(local.constant[local.index])
     mean = math.fsum(constants) / len(constants)
     return Means(L, np.asarray(b), mean, local.least)
 
 
-def preconditioned_means(
-    comm: Any, where: Layout, local: LocalQuadratics, stored: Stored
-) -> Preconditioned:
+def preconditioned_means(team: Team, local: LocalQuadratics, stored: Stored) -> Preconditioned:
     """The means of the preconditioned quadratics; collective.
 
     Raises
@@ -130,10 +127,10 @@ def preconditioned_means(
         On every rank, if a diagonal entry of some L_i is not positive: names worker, coordinate.
     """
     diagonals = local.diagonals
-    with ranks.agreeing(comm):
+    with team.agreeing():
         bad = np.argwhere(diagonals[local.index] <= 0)
         if bad.size:
-            worker, coordinate = where.first + int(bad[0, 0]), int(bad[0, 1])
+            worker, coordinate = team.first + int(bad[0, 0]), int(bad[0, 1])
             raise InputError(
                 Fault(
                     'method.scaling = "preconditioned"',
@@ -146,7 +143,7 @@ def preconditioned_means(
     roots = 1.0 / np.sqrt(diagonals)
 
     def of(worker: int) -> int:
-        return int(local.index[worker - where.first])
+        return int(local.index[worker - team.first])
 
     def b_of(worker: int) -> Float64:
         return np.asarray(roots[of(worker)] * local.b[of(worker)])
@@ -155,16 +152,15 @@ def preconditioned_means(
         return np.asarray(roots[of(worker)])
 
     def vector(array_of: Any) -> Float64:
-        slab = workers.mean_rows(comm, where, array_of, (int(where.rows[-1]),))
-        return np.asarray(workers.whole(comm, where, slab, everywhere=True))
+        slab = team.mean_rows(array_of, (team.d,))
+        return np.asarray(team.whole(slab, everywhere=True))
 
-    L = _mean_operator(comm, where, local, stored, roots)
+    L = _mean_operator(team, local, stored, roots)
     return Preconditioned(L, vector(b_of), vector(root_of))
 
 
 def predict(
-    comm: Any,
-    where: Layout,
+    team: Team,
     method: Method,
     mean: Means,
     rescaled: Preconditioned | None,
@@ -180,13 +176,13 @@ def predict(
     InputError
         On every rank, if L̄ is singular.
     """
-    d, n = len(mean.b), int(where.workers[-1])
+    d, n = len(mean.b), team.n
     moments = theory.first_moments(method, n, d)
     if isinstance(mean.L, Slabs):
-        x_star = _solution(comm, where, mean.L, mean.b)
+        x_star = _solution(team, mean.L, mean.b)
     else:
         x_star = matrix_free.solution(mean.L, mean.b, mean.least)
-    if _is_solution(comm, mean, x0):
+    if _is_solution(team, mean, x0):
         x_star = x0.copy()
     X = mean.L if rescaled is None else rescaled.L
     m = moments.beta * (mean.b if rescaled is None else rescaled.b)
@@ -198,7 +194,7 @@ def predict(
         known = np.asarray(x_star * (moments.beta / moments.alpha))
     wanted = method.local_steps == 1
     if isinstance(X, Slabs):
-        found = _fixed_point(comm, X, moments, method, m, mean_sketch, known, wanted)
+        found = _fixed_point(team, X, moments, method, m, mean_sketch, known, wanted)
     else:
         limit = math.nan if mean_sketch is not None else matrix_free.step_size_limit(moments, X)
         x_infinity = known if wanted else None
@@ -215,7 +211,7 @@ Found = tuple[Float64 | None, float]
 
 
 def _fixed_point(
-    comm: Any,
+    team: Team,
     X: Slabs,
     moments: theory.FirstMoments,
     method: Method,
@@ -238,22 +234,20 @@ def _fixed_point(
             return known if wanted else None, limit
         return theory.fixed_point(M, m, method.gamma, mean_sketch), limit
 
-    found: Found = ranks.on_root(comm, solve)
+    found: Found = team.on_root(solve)
     return found
 
 
-def _is_solution(comm: Any, mean: Means, x: Float64) -> bool:
+def _is_solution(team: Team, mean: Means, x: Float64) -> bool:
     """`theory.is_solution` of an x (d,) that all ranks know, on every rank; collective."""
     image = mean.L.product(x)
     largest = float(np.max(mean.L.diagonal))
     return bool(
-        ranks.on_root(
-            comm, lambda: image is not None and theory.is_solution(x, image, mean.b, largest)
-        )
+        team.on_root(lambda: image is not None and theory.is_solution(x, image, mean.b, largest))
     )
 
 
-def _solution(comm: Any, where: Layout, L: Slabs, b: Float64) -> Float64:
+def _solution(team: Team, L: Slabs, b: Float64) -> Float64:
     """x* on every rank: Cholesky on rank 0, then two steps of iterative refinement."""
     L_whole = L.whole()
     solved = None
@@ -265,7 +259,7 @@ def _solution(comm: Any, where: Layout, L: Slabs, b: Float64) -> Float64:
         solved = theory.solve_mean(L_whole, b)
         return solved.solution
 
-    x = ranks.on_root(comm, factorise)
+    x = team.on_root(factorise)
     for _ in range(2):
         image = L.product(x)
 
@@ -276,7 +270,7 @@ def _solution(comm: Any, where: Layout, L: Slabs, b: Float64) -> Float64:
             step = linalg.cho_solve(solved.factor, residual, check_finite=False)
             return np.asarray(x + step)
 
-        x = ranks.on_root(comm, correct)
+        x = team.on_root(correct)
     return np.ascontiguousarray(x)
 
 
@@ -285,8 +279,7 @@ class Objective:
 
     Parameters
     ----------
-    comm : communicator
-    where : Layout
+    team : Team
     mean : Means
     prediction : Prediction
     moments : FirstMoments or None
@@ -296,21 +289,20 @@ class Objective:
 
     def __init__(
         self,
-        comm: Any,
-        where: Layout,
+        team: Team,
         mean: Means,
         prediction: Prediction,
         moments: theory.FirstMoments | None,
         rescaled: Preconditioned | None,
     ) -> None:
         self.mean, self.prediction = mean, prediction
-        self._comm, self._where = comm, where
+        self._team = team
         self._moments, self.rescaled = moments, rescaled
 
     def gap(self, x: Float64) -> float:
         """f(x) − f* of an x (d,) known to every rank, on every rank; collective."""
         metrics = self.measure(x)
-        return float(self._comm.bcast(metrics.gap if metrics is not None else None))
+        return float(self._team.comm.bcast(metrics.gap if metrics is not None else None))
 
     def measure(self, x: Float64) -> Metrics | None:
         """The metrics of x (d,), known to every rank; on rank 0, None elsewhere; collective.

@@ -5,14 +5,13 @@ order, and what the workers add is added in worker order.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.kernels import matrices as kernels
-from ist_mpi.parallel import workers
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 
 Float64 = NDArray[np.float64]
@@ -45,13 +44,13 @@ class Operator(Protocol):
 class Slabs:
     """A matrix in slabs of rows (r, d) over the ranks."""
 
-    def __init__(self, comm: Any, where: Layout, rows: Float64) -> None:
-        self._comm, self._where = comm, where
+    def __init__(self, team: Team, rows: Float64) -> None:
+        self._team = team
         self.rows = rows
         self.entries = float(rows.shape[1]) ** 2
-        slab = where.slab
+        slab = team.slab
         on_diagonal = rows[np.arange(len(rows)), np.arange(slab.start, slab.stop)]
-        self.diagonal = _everywhere(comm, where, np.ascontiguousarray(on_diagonal))
+        self.diagonal = _everywhere(team, np.ascontiguousarray(on_diagonal))
 
     def _slab(self, v: Float64) -> Float64:
         out = np.empty(len(self.rows))
@@ -60,23 +59,23 @@ class Slabs:
 
     def product(self, v: Float64) -> Float64 | None:
         """The product on rank 0."""
-        return workers.whole(self._comm, self._where, self._slab(v))
+        return self._team.whole(self._slab(v))
 
     def product_everywhere(self, v: Float64) -> Float64:
         """The product on every rank."""
-        return _everywhere(self._comm, self._where, self._slab(v))
+        return _everywhere(self._team, self._slab(v))
 
     def groups_product(self, v: Float64, g: int) -> Float64:
         """The product of the g × g diagonal blocks, on every rank."""
         if g == 1:
             return np.asarray(self.diagonal * v)
         out = np.empty(len(self.rows))
-        kernels.groups_product(self.rows, self._where.slab.start, g, v, out)
-        return _everywhere(self._comm, self._where, out)
+        kernels.groups_product(self.rows, self._team.slab.start, g, v, out)
+        return _everywhere(self._team, out)
 
     def whole(self) -> Float64 | None:
         """The matrix (d, d) on rank 0; collective."""
-        return workers.whole(self._comm, self._where, self.rows)
+        return self._team.whole(self.rows)
 
 
 class MeanOfWorkers:
@@ -93,23 +92,22 @@ class MeanOfWorkers:
 
     def __init__(
         self,
-        comm: Any,
-        where: Layout,
+        team: Team,
         local: LocalQuadratics,
         entries: float,
         roots: Float64 | None = None,
     ) -> None:
-        self._comm, self._where, self._local, self._roots = comm, where, local, roots
+        self._team, self._local, self._roots = team, local, roots
         self.entries = entries
-        d = int(where.rows[-1])
+        d = team.d
         if roots is None:
-            slab = workers.mean_rows(comm, where, lambda i: local.diagonal(self._of(i)), (d,))
-            self.diagonal = _everywhere(comm, where, slab)
+            slab = team.mean_rows(lambda i: local.diagonal(self._of(i)), (d,))
+            self.diagonal = _everywhere(team, slab)
         else:
             self.diagonal = np.ones(d)
 
     def _of(self, worker: int) -> int:
-        return int(self._local.index[worker - self._where.first])
+        return int(self._local.index[worker - self._team.first])
 
     def _slab(self, v: Float64, product: WorkersProduct) -> Float64:
         def image(worker: int) -> Float64:
@@ -119,15 +117,15 @@ class MeanOfWorkers:
             root = self._roots[u]
             return np.asarray(root * product(u, root * v))
 
-        return workers.mean_rows(self._comm, self._where, image, (v.size,))
+        return self._team.mean_rows(image, (v.size,))
 
     def product(self, v: Float64) -> Float64 | None:
         """The product on rank 0."""
-        return workers.whole(self._comm, self._where, self._slab(v, self._local.product))
+        return self._team.whole(self._slab(v, self._local.product))
 
     def product_everywhere(self, v: Float64) -> Float64:
         """The product on every rank."""
-        return _everywhere(self._comm, self._where, self._slab(v, self._local.product))
+        return _everywhere(self._team, self._slab(v, self._local.product))
 
     def groups_product(self, v: Float64, g: int) -> Float64:
         """The product of the g × g diagonal blocks, on every rank.
@@ -138,8 +136,8 @@ class MeanOfWorkers:
         if g == 1:
             return np.asarray(self.diagonal * v)
         slab = self._slab(v, lambda u, w: self._local.groups_product(u, w, g))
-        return _everywhere(self._comm, self._where, slab)
+        return _everywhere(self._team, slab)
 
 
-def _everywhere(comm: Any, where: Layout, slab: Float64) -> Float64:
-    return np.asarray(workers.whole(comm, where, slab, everywhere=True))
+def _everywhere(team: Team, slab: Float64) -> Float64:
+    return np.asarray(team.whole(slab, everywhere=True))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.parallel.rounds import Exchange
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches import Blocks, Factors, Sketch
 
@@ -21,7 +21,7 @@ class Bench:
     sketch: Sketch
     factors: Factors
     exchange: Exchange
-    where: Layout
+    team: Team
     _mine: dict[int, Blocks] = field(default_factory=dict)
 
     def mine(self, k: int) -> Blocks:
@@ -29,7 +29,7 @@ class Bench:
         if self.sketch.same_sizes and k % 2 in self._mine:
             return self._mine[k % 2]
         pi, offsets = self.sketch.blocks(k)
-        first, last = self.where.first, self.where.last
+        first, last = self.team.first, self.team.last
         mine = Blocks(pi[offsets[first] : offsets[last]], offsets[first : last + 1])
         self._mine[k % 2] = mine
         return mine
@@ -37,5 +37,5 @@ class Bench:
     @property
     def most(self) -> int:
         """The most coordinates that this rank's workers have in a round."""
-        workers = self.where.last - self.where.first
+        workers = self.team.last - self.team.first
         return min(workers * self.sketch.q, self.sketch.size)

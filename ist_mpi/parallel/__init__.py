@@ -2,7 +2,7 @@
 
 mpi         the MPI library itself
 ranks       who is there; an error on one rank is an error on all, or ends the job
-workers     workers over ranks, their data dealt out, sums in worker order
+team        workers over ranks, their data dealt out, sums in worker order
 nodes       memory that the ranks of a host share
 rounds      broadcast, scatter and gather of a round: server, replicated
 raw         the collectives with nothing else, to be timed

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ist_mpi.kernels import model as kernels
 from ist_mpi.kernels import routes
 from ist_mpi.parallel.mpi import MPI
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.sketches import Blocks, Sketch
 
 Float64 = NDArray[np.float64]
@@ -93,12 +93,12 @@ class _Together:
     alone = False
     holds = False
 
-    def __init__(self, comm: Any, sketch: Sketch, where: Layout) -> None:
-        self._comm, self._sketch, self._workers = comm, sketch, where.workers
-        self._rank = comm.rank
-        self._edges = np.zeros(comm.size + 1, dtype=np.int32)
-        self._counts = np.zeros(comm.size, dtype=np.int32)
-        most = int(np.diff(where.workers)[comm.rank]) * sketch.q
+    def __init__(self, team: Team, sketch: Sketch) -> None:
+        self._comm, self._sketch, self._workers = team.comm, sketch, team.workers
+        self._rank = team.rank
+        self._edges = np.zeros(team.size + 1, dtype=np.int32)
+        self._counts = np.zeros(team.size, dtype=np.int32)
+        most = int(np.diff(team.workers)[team.rank]) * sketch.q
         self._parts = np.empty(min(most, sketch.size))
         self._changing = not sketch.same_sizes
         self._count(sketch.blocks(0))
@@ -138,9 +138,9 @@ class Server(_Together):
 
     name = "server"
 
-    def __init__(self, comm: Any, sketch: Sketch, where: Layout) -> None:
-        super().__init__(comm, sketch, where)
-        self.holds = comm.rank == 0
+    def __init__(self, team: Team, sketch: Sketch) -> None:
+        super().__init__(team, sketch)
+        self.holds = team.rank == 0
         self._all = np.empty(sketch.size if self.holds else 0)
         everything = [self._all, self._counts, self._edges[:-1], MPI.DOUBLE]
         self._everything = everything if self.holds else None
@@ -170,8 +170,8 @@ class Replicated(_Together):
     name = "replicated"
     holds = True
 
-    def __init__(self, comm: Any, sketch: Sketch, where: Layout) -> None:
-        super().__init__(comm, sketch, where)
+    def __init__(self, team: Team, sketch: Sketch) -> None:
+        super().__init__(team, sketch)
         self._all = np.empty(sketch.size)
         self._everything = [self._all, self._counts, self._edges[:-1], MPI.DOUBLE]
 
@@ -201,21 +201,21 @@ class Serverless(_Together):
 
     name = "serverless"
 
-    def __init__(self, comm: Any, sketch: Sketch, where: Layout) -> None:
-        super().__init__(comm, sketch, where)
+    def __init__(self, team: Team, sketch: Sketch) -> None:
+        super().__init__(team, sketch)
         room = self._parts.size
         self._held: Float64 | None = None  # this rank's part of the model, after its last round
         self._blocks: Blocks | None = None  # the blocks of that round
         self._route = routes.Route(
-            rank=comm.rank,
+            rank=team.rank,
             owner=np.empty(sketch.d, dtype=np.int32),
             place=np.empty(sketch.d, dtype=np.int32),
             leaving=np.empty(room, dtype=np.int32),
             arriving=np.empty(room, dtype=np.int32),
-            leaving_edges=np.zeros(comm.size + 1, dtype=np.int32),
-            arriving_edges=np.zeros(comm.size + 1, dtype=np.int32),
-            leaving_counts=np.zeros(comm.size, dtype=np.int32),
-            arriving_counts=np.zeros(comm.size, dtype=np.int32),
+            leaving_edges=np.zeros(team.size + 1, dtype=np.int32),
+            arriving_edges=np.zeros(team.size + 1, dtype=np.int32),
+            leaving_counts=np.zeros(team.size, dtype=np.int32),
+            arriving_counts=np.zeros(team.size, dtype=np.int32),
         )
         self._leaving, self._arriving = np.empty(room), np.empty(room)
         self._last_edges = np.zeros_like(self._edges)
@@ -258,9 +258,9 @@ class Serverless(_Together):
 KINDS: dict[str, Any] = {"server": Server, "replicated": Replicated, "serverless": Serverless}
 
 
-def connect(comm: Any, kind: str, sketch: Sketch, where: Layout) -> Exchange:
+def connect(team: Team, kind: str, sketch: Sketch) -> Exchange:
     """The exchange of that name; with one rank there is nothing to exchange."""
-    if comm.size == 1:
+    if team.size == 1:
         return Alone(sketch)
-    exchange: Exchange = KINDS[kind](comm, sketch, where)
+    exchange: Exchange = KINDS[kind](team, sketch)
     return exchange

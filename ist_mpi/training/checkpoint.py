@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import CheckpointError, InputError
-from ist_mpi.parallel import ranks
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.partition import spans
 from ist_mpi.store import files
 
@@ -75,8 +74,7 @@ def folder_of(log: Path) -> Path:
 
 
 def save(
-    comm: Any,
-    where: Layout,
+    team: Team,
     folder: Path,
     run_id: str,
     k: int,
@@ -102,19 +100,19 @@ def save(
     """
     unfinished = folder / f"{_UNFINISHED}{k}"
     try:
-        with ranks.agreeing(comm), _writing(folder):
-            if comm.rank == 0:
+        with team.agreeing(), _writing(folder):
+            if team.rank == 0:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 folder.mkdir(exist_ok=True)  # not its parents: they were there when the run began
                 files.sync_folder(folder.parent)
                 unfinished.mkdir()
         entry = None
-        with ranks.agreeing(comm), _writing(folder):
-            if where.last > where.first:
-                entry = _write_shard(unfinished, where, state)
-        entries = comm.gather(entry)
-        with ranks.agreeing(comm), _writing(folder):
-            if comm.rank == 0:
+        with team.agreeing(), _writing(folder):
+            if team.last > team.first:
+                entry = _write_shard(unfinished, team, state)
+        entries = team.comm.gather(entry)
+        with team.agreeing(), _writing(folder):
+            if team.rank == 0:
                 written = dict(found for found in entries if found is not None)
                 written[LOG] = _write(unfinished / LOG, log)
                 manifest = {
@@ -123,7 +121,7 @@ def save(
                     "run_id": run_id,
                     "round": k,
                     "seconds": seconds,
-                    "workers": int(where.workers[-1]),
+                    "workers": team.n,
                     "arrays": {name: state[name].size for name in sorted(state)},
                     "files": written,
                 }
@@ -131,7 +129,7 @@ def save(
                 files.sync_folder(unfinished)
                 _publish(unfinished, folder, run_id, k)
     except CheckpointError:
-        if comm.rank == 0:
+        if team.rank == 0:
             shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
@@ -147,19 +145,19 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _write_shard(
-    unfinished: Path, where: Layout, state: Mapping[str, Float64]
+    unfinished: Path, team: Team, state: Mapping[str, Float64]
 ) -> tuple[str, dict[str, Any]]:
     """This rank's workers' parts of the state: its name and entry in the manifest."""
-    n = int(where.workers[-1])
+    n = team.n
     parts = []
     for name in sorted(state):
         edges = spans(state[name].size, n)
-        parts.append(state[name][edges[where.first] : edges[where.last]])
-    name = f"workers-{where.first}-{where.last}.bin"
+        parts.append(state[name][edges[team.first] : edges[team.last]])
+    name = f"workers-{team.first}-{team.last}.bin"
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
     contents = np.ascontiguousarray(whole, dtype="<f8").data.cast("B")
     entry = _write(unfinished / name, contents)
-    return name, {**entry, "first": where.first, "last": where.last}
+    return name, {**entry, "first": team.first, "last": team.last}
 
 
 def _write(path: Path, contents: bytes | memoryview) -> dict[str, Any]:

@@ -165,10 +165,8 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
 
 def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Float64:
     """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
-    comm, x0, gamma = experiment.comm, experiment.x0, experiment.method.gamma
-    moments = moments_of(
-        comm, experiment.where, experiment.problem, experiment.method, experiment.d
-    )
+    x0, gamma = experiment.x0, experiment.method.gamma
+    moments = moments_of(experiment.team, experiment.problem, experiment.method, experiment.d)
     x_star = experiment.objective.prediction.x_star
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)

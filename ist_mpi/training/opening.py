@@ -8,7 +8,7 @@ from typing import Any
 
 from ist_mpi.config import Config
 from ist_mpi.exact_theory.constants import as_attributes
-from ist_mpi.parallel import ranks, workers
+from ist_mpi.parallel import ranks
 from ist_mpi.store import provenance
 from ist_mpi.store.log import RunLog
 from ist_mpi.training.setup import Experiment
@@ -57,13 +57,13 @@ def open_log(
 
 def _whole_problem(experiment: Experiment) -> dict[str, Any]:
     """L, b and the constants of all workers, on rank 0 (else empty); collective."""
-    comm, where, local = experiment.comm, experiment.where, experiment.problem
+    team, local = experiment.team, experiment.problem
     d = experiment.d
 
     def of(worker: int) -> int:
-        return int(local.index[worker - where.first])
+        return int(local.index[worker - team.first])
 
-    L = workers.workers_array(comm, where, lambda worker: local.matrix(of(worker)), (d, d))
-    b = workers.workers_array(comm, where, lambda worker: local.b[of(worker)], (d,))
-    constant = workers.all_workers(comm, local.constant[local.index])
+    L = team.workers_array(lambda worker: local.matrix(of(worker)), (d, d))
+    b = team.workers_array(lambda worker: local.b[of(worker)], (d,))
+    constant = team.all_workers(local.constant[local.index])
     return {} if L is None else {"L": L, "b": b, "constant": constant}

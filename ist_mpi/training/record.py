@@ -228,8 +228,7 @@ class Record:
         self._exchange.share(self._method.x)
         log = self._log.image() if self._log is not None else b""
         checkpoint.save(
-            self._comm,
-            self._experiment.where,
+            self._experiment.team,
             self._folder,
             self._config.run_id(),
             k,

@@ -18,9 +18,9 @@ from ist_mpi.exact_theory.constants import Constants, Effort, compute, theory_st
 from ist_mpi.exact_theory.objective import Objective, means, preconditioned_means, predict
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.bench import Bench
-from ist_mpi.parallel import ranks, rounds, workers
+from ist_mpi.parallel import rounds
 from ist_mpi.parallel.nodes import SharedArray
-from ist_mpi.parallel.workers import Layout
+from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import Factors, Sketch, block_sizes, disjoint
 
@@ -32,8 +32,7 @@ LOGGED = 10**9
 class Experiment(NamedTuple):
     """A problem laid out over the ranks, with what theory says of the configured method."""
 
-    comm: Any
-    where: Layout
+    team: Team
     method: Method
     """Its step size a number."""
     problem: LocalQuadratics
@@ -44,6 +43,11 @@ class Experiment(NamedTuple):
     d: int
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
+
+    @property
+    def comm(self) -> Any:
+        """The team's communicator."""
+        return self.team.comm
 
     def free(self) -> None:
         """Give shared memory back; the experiment is of no use afterwards; collective."""
@@ -107,42 +111,42 @@ def _prepare(
     comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
 ) -> Experiment:
     n, d = facts.n, facts.d
-    x0 = ranks.on_root(comm, lambda: source.start() if source is not None else None)
-    where = workers.layout(comm, n, d)
-    local, memory = _local_quadratics(comm, where, facts, source)
+    team = Team.of(comm, n, d)
+    x0 = team.on_root(lambda: source.start() if source is not None else None)
+    local, memory = _local_quadratics(team, facts, source)
     method = config.method
     rescaled = None
     if method.scaling == "preconditioned":
-        rescaled = preconditioned_means(comm, where, local, facts.stored)
-    mean = means(comm, where, local, facts.stored)
+        rescaled = preconditioned_means(team, local, facts.stored)
+    mean = means(team, local, facts.stored)
     if method.step_size == "theory":
-        step = theory_step_size(comm, where, local, method, d)
+        step = theory_step_size(team, local, method, d)
         method = method.model_copy(update={"step_size": step})
-    prediction = predict(comm, where, method, mean, rescaled, x0)
+    prediction = predict(team, method, mean, rescaled, x0)
     applies = method.local_steps == 1 and not method.multiplies_model
     moments = theory.first_moments(method, n, d) if applies else None
-    objective = Objective(comm, where, mean, prediction, moments, rescaled)
-    constants = compute(comm, where, local, objective, method, x0, effort)
-    return Experiment(comm, where, method, local, objective, constants, x0, n, d, memory)
+    objective = Objective(team, mean, prediction, moments, rescaled)
+    constants = compute(team, local, objective, method, x0, effort)
+    return Experiment(team, method, local, objective, constants, x0, n, d, memory)
 
 
 def _local_quadratics(
-    comm: Any, where: Layout, facts: Facts, source: Source | None
+    team: Team, facts: Facts, source: Source | None
 ) -> tuple[LocalQuadratics, SharedArray | None]:
     """The quadratics of this rank's workers, and the memory that they share with others."""
     share_of = source.share if source is not None else None
-    if not facts.homogeneous or comm.size == 1:
-        shares = list(workers.deal(comm, where, share_of))
-        with ranks.agreeing(comm):
+    if not facts.homogeneous or team.size == 1:
+        shares = list(team.deal(share_of))
+        with team.agreeing():
             return assemble(shares, facts.d, facts.homogeneous, facts.stored), None
-    share = ranks.on_root(comm, lambda: share_of(0) if share_of is not None else None)
-    memory = SharedArray(comm, (1, facts.d, facts.d), facts.stored.precision)
+    share = team.on_root(lambda: share_of(0) if share_of is not None else None)
+    memory = SharedArray(team.comm, (1, facts.d, facts.d), facts.stored.precision)
     one = None
-    with ranks.agreeing(comm):
+    with team.agreeing():
         if memory.leads:
             one = assemble([share], facts.d, True, facts.stored, memory.array)
     others = memory.from_leader(None if one is None else (one.b, one.constant))
-    index = np.zeros(where.last - where.first, dtype=np.int64)
+    index = np.zeros(team.last - team.first, dtype=np.int64)
     return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
 
 
@@ -158,7 +162,7 @@ def method_of(
         problem=experiment.problem,
         sketch=sketch,
         factors=Factors(sketch, diagonals, experiment.problem.index),
-        exchange=rounds.connect(experiment.comm, exchange, sketch, experiment.where),
-        where=experiment.where,
+        exchange=rounds.connect(experiment.team, exchange, sketch),
+        team=experiment.team,
     )
     return methods.start(config.method, bench, experiment.x0), bench

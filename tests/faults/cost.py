@@ -15,7 +15,7 @@ import numpy as np
 from test_commit import One
 
 import ist_mpi
-from ist_mpi.parallel import workers
+from ist_mpi.parallel.team import Team
 from ist_mpi.store import log as runlog
 from ist_mpi.training import checkpoint, record
 
@@ -64,7 +64,7 @@ def share_of_a_run(rounds: int, folder: Path) -> None:
 def checkpoint_against_write(folder: Path) -> None:
     """Five of each, in turn."""
     x = np.random.default_rng(0).standard_normal(12_500_000)
-    where = workers.layout(One(), 10, x.size)
+    team = Team.of(One(), 10, x.size)
     contents, plain, ours = x.tobytes(), [], []
     for k in range(5):
         began = time.perf_counter()
@@ -74,7 +74,7 @@ def checkpoint_against_write(folder: Path) -> None:
         plain.append(time.perf_counter() - began)
         (folder / f"plain{k}").unlink()
         began = time.perf_counter()
-        checkpoint.save(One(), where, folder / "c.ckpt", "id", k, 0.0, {"x": x}, b"log")
+        checkpoint.save(team, folder / "c.ckpt", "id", k, 0.0, {"x": x}, b"log")
         ours.append(time.perf_counter() - began)
     write, save = np.median(plain), np.median(ours)
     print(f"100 MB: plain {write:.3f} s, checkpoint {save:.3f} s, {save / write:.2f} times")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ist_mpi.parallel import workers
+from ist_mpi.parallel.team import Team
 from ist_mpi.store import hdf5
 from ist_mpi.training import checkpoint
 
@@ -50,7 +50,7 @@ class One:
         return value
 
 
-WHERE = workers.layout(One(), 3, 7)
+TEAM = Team.of(One(), 3, 7)
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def state(k: int) -> dict[str, np.ndarray]:
 
 def save(folder: Path, k: int) -> None:
     log = f"the log after {k} rounds".encode()
-    checkpoint.save(One(), WHERE, folder, "a run", k, 0.5 * k, state(k), log)
+    checkpoint.save(TEAM, folder, "a run", k, 0.5 * k, state(k), log)
 
 
 def whole(folder: Path) -> checkpoint.Checkpoint:

@@ -9,7 +9,7 @@ import pytest
 from cases import configuration
 from test_commit import One, save, state, whole
 
-from ist_mpi.parallel import workers
+from ist_mpi.parallel.team import Team
 from ist_mpi.store import log as runlog
 from ist_mpi.training import checkpoint, record
 from ist_mpi.training import resume as continuation
@@ -98,8 +98,7 @@ def test_parts_of_others(folder: Path) -> None:
     """A shard of another run, a manifest of another round, a checkpoint of another run."""
     other = folder.parent / "other.ckpt"
     checkpoint.save(
-        One(),
-        workers.layout(One(), 3, 7),
+        Team.of(One(), 3, 7),
         other,
         "another run",
         2,

@@ -6,7 +6,8 @@ from mpi4py import MPI
 
 from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError, LauncherError
-from ist_mpi.parallel import ranks, rounds, workers
+from ist_mpi.parallel import ranks, rounds
+from ist_mpi.parallel.team import Team
 from ist_mpi.sketches import Sketch
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
@@ -43,10 +44,10 @@ def test_no_error_is_no_error() -> None:
 
 
 def test_shares_arrive_at_their_owners() -> None:
-    where = workers.layout(WORLD, 7, 3)
+    team = Team.of(WORLD, 7, 3)
     share = (lambda worker: {"worker": worker}) if WORLD.rank == 0 else None
-    mine = [item["worker"] for item in workers.deal(WORLD, where, share)]
-    assert mine == list(range(where.first, where.last))
+    mine = [item["worker"] for item in team.deal(share)]
+    assert mine == list(range(team.first, team.last))
 
 
 @pytest.mark.parametrize("shape", [(5,), (2,), (6, 4), (1, 3)])
@@ -59,20 +60,20 @@ def test_means_are_sums_in_worker_order(shape: tuple[int, ...]) -> None:
     for array in arrays:
         expected = expected + array
     expected = expected / n
-    where = workers.layout(WORLD, n, shape[0])
+    team = Team.of(WORLD, n, shape[0])
 
     def own(worker: int) -> np.ndarray:
-        assert where.first <= worker < where.last
+        assert team.first <= worker < team.last
         return arrays[worker]
 
-    slab = workers.mean_rows(WORLD, where, own, shape)
-    assert slab.tobytes() == expected[where.slab].tobytes()
-    everywhere = workers.whole(WORLD, where, slab, everywhere=True)
+    slab = team.mean_rows(own, shape)
+    assert slab.tobytes() == expected[team.slab].tobytes()
+    everywhere = team.whole(slab, everywhere=True)
     assert everywhere is not None
     assert everywhere.tobytes() == expected.tobytes()
-    on_root = workers.whole(WORLD, where, slab)
+    on_root = team.whole(slab)
     assert (on_root is None) == (WORLD.rank != 0)
-    stacked = workers.workers_array(WORLD, where, own, shape)
+    stacked = team.workers_array(own, shape)
     if stacked is not None:
         assert stacked.tobytes() == arrays.tobytes()
 
@@ -84,17 +85,17 @@ def test_a_round_trip_brings_every_piece_home(kind: str, d: int) -> None:
     n = 5
     method = Method.model_validate({"name": "ist", "step_size": 1.0})
     sketch = Sketch(method, n, d, seed=3)
-    where = workers.layout(WORLD, n, d)
-    exchange = rounds.connect(WORLD, kind, sketch, where)
+    team = Team.of(WORLD, n, d)
+    exchange = rounds.connect(team, kind, sketch)
     truth = np.random.default_rng(2).standard_normal(d)
     x = truth.copy()
-    rank_of_worker = np.repeat(np.arange(WORLD.size), np.diff(where.workers))
+    rank_of_worker = np.repeat(np.arange(WORLD.size), np.diff(team.workers))
     for k in range(6):
         blocks = exchange.broadcast(k)
         expected = Sketch(method, n, d, seed=3).draw(k)
         np.testing.assert_array_equal(blocks.pi, expected.pi)
         np.testing.assert_array_equal(blocks.offsets, expected.offsets)
-        first, last = expected.offsets[where.first], expected.offsets[where.last]
+        first, last = expected.offsets[team.first], expected.offsets[team.last]
         mine = exchange.scatter(x, k)
         np.testing.assert_array_equal(mine, truth[expected.pi[first:last]])
         merged = exchange.gather(mine * (1.0 + WORLD.rank), k)
