@@ -24,6 +24,8 @@ class Purpose(IntEnum):
     WORKER = 0
     START = 1
     SHUFFLE = 2
+    SKETCH = 3
+    """Of a round: its number takes the place of the worker."""
 
 
 def data_stream(seed: int, purpose: Purpose, worker: int = 0) -> np.random.Generator:

@@ -11,7 +11,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ist_mpi.config import Method
+from ist_mpi.config import method_table
 from ist_mpi.errors import InputError
 from ist_mpi.kernels import draws, philox
 from ist_mpi.sketches import Factors, Sketch
@@ -20,7 +20,7 @@ Law = dict[tuple[tuple[int, ...], ...], float]
 
 
 def sketch_of(n: int, d: int, seed: int = 0, **settings: object) -> Sketch:
-    return Sketch(Method.model_validate({"name": "ist", "step_size": 1.0, **settings}), n, d, seed)
+    return Sketch(method_table({"name": "ist", "step_size": 1.0, **settings}), n, d, seed)
 
 
 def block_lists(sketch: Sketch, k: int) -> list[np.ndarray]:

@@ -4,33 +4,24 @@ A configuration comes from a TOML file, a dict or a `Config`; `load` merges it w
 line's overrides, reports every fault at once, and fills in every default, so that the resolved
 configuration says the whole of what will be run.
 
-rules       what does not go together
+types       of settings
 model       the tables
 faults      findings in words
 reading     files, dicts, overrides
 """
 
-from ist_mpi.config.model import (
-    OPERATION,
-    ArraysProblem,
-    Config,
-    Method,
-    Problem,
-    RidgeProblem,
-    SyntheticProblem,
-    default_form,
-)
+from ist_mpi.config.model import OPERATION, Config, Method, Problem, method_table
 from ist_mpi.config.reading import load, read_toml
+from ist_mpi.config.types import Rule, Section
 
 __all__ = [
     "OPERATION",
-    "ArraysProblem",
     "Config",
     "Method",
     "Problem",
-    "RidgeProblem",
-    "SyntheticProblem",
-    "default_form",
+    "Rule",
+    "Section",
     "load",
+    "method_table",
     "read_toml",
 ]

@@ -2,19 +2,10 @@
 
 import difflib
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ist_mpi.config.model import (
-    ArraysProblem,
-    Config,
-    Log,
-    Method,
-    RidgeProblem,
-    Run,
-    Section,
-    SyntheticProblem,
-)
+from ist_mpi import registry
+from ist_mpi.config.types import Section
 from ist_mpi.errors import Fault
 
 
@@ -35,63 +26,42 @@ class Labels(NamedTuple):
 
 def is_rule(detail: Any) -> bool:
     """Whether a finding is a broken rule between settings, which `broken_rules` lists."""
-    whole_table = len(detail["loc"]) == (2 if detail["loc"][0] == "problem" else 1)
-    return detail["type"] == "value_error" and whole_table
+    return bool(detail["type"] == "value_error" and not detail["loc"])
 
 
-def fault_of(detail: Any, tables: Mapping[str, Any], labels: "Labels") -> Fault:
-    """One of pydantic's findings in this program's words."""
-    location = [str(part) for part in detail["loc"]]
-    if location[0] == "problem" and len(location) > 1:
-        del location[1]  # the tag of the union, which is not a name in the file
-    location = location[:2]  # without the branch of an optional value
-    model = _model(location[0], tables)
-    where = labels.where(".".join(location))
+def fault_of(detail: Any, section: str, model: type[Section], labels: Labels) -> Fault:
+    """One of pydantic's findings in a table, in this program's words."""
+    key = str(detail["loc"][0])  # without the branch of an optional value
+    where = labels.where(f"{section}.{key}")
     kind = detail["type"]
     if kind == "missing":
-        return Fault(where, "nothing", _allowed(model, location), "it is required")
+        return Fault(where, "nothing", _allowed(model, section, key), "it is required")
     if kind == "extra_forbidden":
-        known = (
-            list(model.model_fields) if len(location) == 2 and model else list(Config.model_fields)
-        )
-        known = [name for name in known if name not in _HIDDEN]
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        remedy = f"did you mean {near[0]}?" if near else ""
-        return Fault(where, "an unknown name", f"one of {', '.join(known)}", remedy)
-    if kind in ("union_tag_not_found", "union_tag_invalid"):
-        tag = tables["problem"].get("kind") if isinstance(tables["problem"], dict) else None
-        got = "nothing" if tag is None else _shown(tag)
-        return Fault(labels.where("problem.kind"), got, '"synthetic", "ridge" or "arrays"')
+        return unknown_name(f"{section}.{key}", model, labels)
     if kind == "value_error":
         _, got, expected = detail["ctx"]["error"].args
         return Fault(where, got, expected)
-    if len(location) == 1:
-        return Fault(where, _shown(detail["input"]), f"a table [{location[0]}]")
-    return Fault(where, _shown(detail["input"]), _allowed(model, location))
+    return Fault(where, shown(detail["input"]), _allowed(model, section, key))
 
 
-_HIDDEN = {"digest"}
+def unknown_name(key: str, model: type[Section], labels: Labels) -> Fault:
+    """A setting, or a table, that there is not."""
+    known = [name for name in model.model_fields if name not in _HIDDEN]
+    near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else ""
+    return Fault(labels.where(key), "an unknown name", f"one of {', '.join(known)}", remedy)
 
 
-def _model(section: str, tables: Mapping[str, Any]) -> type[Section] | None:
-    if section == "problem":
-        table = tables.get("problem")
-        kind = table.get("kind") if isinstance(table, Mapping) else None
-        models: dict[Any, type[Section]] = {
-            "synthetic": SyntheticProblem,
-            "ridge": RidgeProblem,
-            "arrays": ArraysProblem,
-        }
-        return models.get(kind) if isinstance(kind, str) else None
-    others: dict[str, type[Section]] = {"method": Method, "run": Run, "log": Log}
-    return others.get(section)
+_HIDDEN = {"digest", "code", "sketch_code"}
+
+_NAMES = {"method.name": "methods", "method.sketch": "sketches", "problem.kind": "problems"}
 
 
-def _allowed(model: type[Section] | None, location: list[str]) -> str:
+def _allowed(model: type[Section], section: str, key: str) -> str:
     """What a setting may be, from its field's description."""
-    if len(location) == 1:
-        return f"a table [{location[0]}]"
-    field = model.model_fields.get(location[1]) if model else None
+    if f"{section}.{key}" in _NAMES:
+        return registry.allowed(_NAMES[f"{section}.{key}"])
+    field = model.model_fields.get(key)
     if field is None:
         return "a valid value"
     if field.description:
@@ -103,7 +73,7 @@ def _allowed(model: type[Section] | None, location: list[str]) -> str:
     return "a valid value"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A short picture of a wrong value."""
     kind = type(value).__name__
     try:

@@ -1,214 +1,116 @@
-"""The tables of a configuration: typed, frozen, validated."""
+"""The tables of a configuration: typed, frozen, validated.
 
+What a method, a sketch or a problem adds to its table is declared where it lives; here is what all
+of them have.
+"""
+
+import functools
 import hashlib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 import tomli_w
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
+from pydantic import BeforeValidator, Field, SerializeAsAny, create_model, model_validator
+
+from ist_mpi import registry
+from ist_mpi.config.types import (
+    Count,
+    Flag,
+    NotNegative,
+    Positive,
+    Rule,
+    Section,
+    Seed,
+    finite,
+    more_than_one,
 )
-
-from ist_mpi.config.rules import broken_rules
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.randomness import MAX_SEED
 
-Count = Annotated[int, Field(ge=1, le=2**31 - 2, description="an integer from 1 to 2147483646")]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description=f"an integer from 0 to {MAX_SEED}")]
-Flag = Annotated[bool, Field(description="true or false")]
-NotNegative = Annotated[
-    float,
-    BeforeValidator(lambda value: _finite(value, "a finite number ≥ 0")),
-    Field(ge=0, allow_inf_nan=False, description="a finite number ≥ 0"),
-]
-Positive = Annotated[
-    float,
-    BeforeValidator(lambda value: _finite(value, "a finite number > 0")),
-    Field(gt=0, allow_inf_nan=False, description="a finite number > 0"),
-]
-Precision = Annotated[Literal["float64", "float32"], Field(description='"float64" or "float32"')]
-Text = Annotated[str, Field(min_length=1, description="a string that is not empty")]
-
-
-def _finite(value: Any, expected: str) -> Any:
-    """Refuse an integer that no float can hold, which pydantic would stumble over."""
-    if isinstance(value, int) and abs(value) > 10**300:
-        raise _wrong("", f"an integer of {value.bit_length()} bits", expected)
-    return value
-
-
-def _wrong(key: str, got: str, expected: str) -> ValueError:
-    """What a validator raises for settings that do not go together; `_fault` reads it."""
-    return ValueError(key, got, expected)
-
-
-def _kept(section: Any) -> None:
-    """Refuse a section that breaks a rule: the check of those that are made directly."""
-    name = "method" if isinstance(section, Method) else "problem"
-    for rule in broken_rules(name, dict(section)):
-        raise _wrong(*rule)
-
-
-class Section(BaseModel):
-    """Common rules of every table: no unknown keys, no silent conversions, no changes."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
-    )
-
-
-class SyntheticProblem(Section):
-    """L_i = B_iᵀB_i with B_i, b_i and x⁰ drawn from N(0, 1) (SPEC §1, Section 5 of the paper)."""
-
-    kind: Literal["synthetic"]
-    d: Count
-    n: Count
-    heterogeneous: Flag = True
-    linear_term: Flag = True
-    precision: Precision = "float64"
-    seed: Seed = 0
-
-
-class RidgeProblem(Section):
-    """Ridge regression on a data set split over n workers."""
-
-    kind: Literal["ridge"]
-    path: Text | None = None
-    dataset: (
-        Annotated[
-            Literal["digits", "diabetes", "breast_cancer"],
-            Field(description='"digits", "diabetes" or "breast_cancer"'),
-        ]
-        | None
-    ) = None
-    n: Count
-    d: Count | None = None
-    l2: NotNegative = 1e-3
-    split: Annotated[
-        Literal["contiguous", "shuffled"], Field(description='"contiguous" or "shuffled"')
-    ] = "contiguous"
-    standardize: Flag = False
-    storage: Annotated[
-        Literal["auto", "matrix", "samples"],
-        Field(description='"auto", "matrix" or "samples"'),
-    ] = "auto"
-    precision: Precision = "float64"
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        _kept(self)
-        return self
-
-
-class ArraysProblem(Section):
-    """The user's own quadratics: an HDF5 file, or arrays in memory when called from Python."""
-
-    kind: Literal["arrays"]
-    path: Text | None = None
-    L: np.ndarray | None = Field(default=None, exclude=True, repr=False)
-    b: np.ndarray | None = Field(default=None, exclude=True, repr=False)
-    x0: np.ndarray | None = Field(default=None, exclude=True, repr=False)
-    digest: str | None = Field(default=None, description="set by the program")
-    precision: Precision = "float64"
-    seed: Seed = 0
-
-    @field_validator("L", "b", "x0", mode="before")
-    @classmethod
-    def _as_array(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None:
-            return None
-        ndim = {"L": 3, "b": 2, "x0": 1}[str(info.field_name)]
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            array = np.empty(0, dtype=object)  # ragged lists
-        if array.ndim != ndim or array.dtype.kind not in "fiu":
-            got = f"{array.dtype} of shape {array.shape}"
-            raise _wrong("", got, f"a real array of {ndim} dimension(s)")
-        return np.ascontiguousarray(array, dtype=np.float64)
-
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        _kept(self)
-        if self.L is not None and self.b is not None:
-            digest = hashlib.sha256()
-            for array in (self.L, self.b, self.x0):
-                if array is not None:
-                    digest.update(repr(array.shape).encode() + array.tobytes())
-            # What the log can say about arrays that live in no file.
-            object.__setattr__(self, "digest", digest.hexdigest())
-        return self
-
-
-Problem = Annotated[
-    SyntheticProblem | RidgeProblem | ArraysProblem,
-    Discriminator("kind"),
-]
-
-MethodName = Literal["ist", "gradient_descent", "dcgd"]
-SketchName = Literal["identity", "permutation", "rand"]
 Scaling = Literal["unbiased", "unscaled", "preconditioned"]
-Form = Literal["merge", "estimator"]
 
 
-def default_form(sketch: str, scaling: str) -> Form:
-    """`merge` where the pieces add up to the whole, else `estimator` (SPEC §3)."""
-    exact = sketch != "rand" and scaling != "preconditioned"
-    return "merge" if exact else "estimator"
+class Problem(Section):
+    """The table [problem]; each kind has its own."""
+
+    kind: str
+    code: str | None = Field(default=None, description="set by the program")
+    """SHA-256 of the file that the kind comes from, where it is in one."""
+
+    def without_arrays(self) -> Self:
+        """A copy without the arrays that a caller put in, where there are any."""
+        return self
+
+    def arrays(self) -> dict[str, Any]:
+        """The arrays that a caller put in, by name."""
+        return {}
 
 
 class Method(Section):
-    """Which update, with which sketch and step size."""
+    """The table [method]: which update, with which sketch and step size."""
 
-    name: Annotated[MethodName, Field(description='"ist", "gradient_descent" or "dcgd"')]
-    sketch: Annotated[SketchName, Field(description='"identity", "permutation" or "rand"')] = (
-        "permutation"
-    )
+    method_class: ClassVar[Any] = None
+    sketch_class: ClassVar[Any] = None
+
+    name: str
+    sketch: str = "permutation"
     scaling: Annotated[Scaling, Field(description='"unbiased", "unscaled" or "preconditioned"')] = (
         "unbiased"
     )
-    form: Annotated[Form, Field(description='"merge" or "estimator"')] | None = None
-    q: Count | None = None
     group_size: Count = 1
     step_size: Annotated[
         Positive | Literal["theory"],
-        BeforeValidator(lambda value: _finite(value, 'a finite number > 0, or "theory"')),
+        BeforeValidator(lambda value: finite(value, 'a finite number > 0, or "theory"')),
         Field(description='a finite number > 0, or "theory" for 1/θ'),
     ]
     local_steps: Count = 1
+    code: str | None = Field(default=None, description="set by the program")
+    """SHA-256 of the file that the method comes from, where it is in one."""
+    sketch_code: str | None = Field(default=None, description="set by the program")
+    """Of the sketch, likewise."""
+
+    @classmethod
+    def used(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the settings that the method does not use, which are ignored."""
+        unused = set(getattr(cls.method_class, "ignores", ()))
+        unused |= {name for name in OF_SOME if name not in cls.model_fields}
+        kept = {key: value for key, value in values.items() if key not in unused}
+        fixed = getattr(cls.method_class, "sketch", None)
+        return kept if fixed is None else {**kept, "sketch": fixed}
+
+    @classmethod
+    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
+        """See `Section.broken_rules`."""
+        values = cls.used(values)
+        method, sketch = cls.method_class, cls.sketch_class
+        name, drawn = values.get("name"), values.get("sketch", "permutation")
+        scaling, steps = values.get("scaling", "unbiased"), values.get("local_steps", 1)
+        if scaling in ("unscaled", "preconditioned") and not (
+            scaling in getattr(sketch, "scalings", ()) and getattr(method, "rescales", False)
+        ):
+            yield (
+                "scaling",
+                f'"{scaling}" with name = "{name}", sketch = "{drawn}"',
+                '"unbiased" (the other scalings belong to ist with the permutation sketch)',
+            )
+        size = values.get("group_size", 1)
+        if sketch is not None and more_than_one(size) and not getattr(sketch, "groups", False):
+            got = f'{size} with sketch = "{drawn}"'
+            yield "group_size", got, "1 (only the permutation sketch moves groups of coordinates)"
+        if values.get("step_size") == "theory" and more_than_one(steps):
+            got = f'"theory" with local_steps = {steps}'
+            yield "step_size", got, "a number: Theorem 1 is about one local step"
+        yield from super().broken_rules(values)
+        if method is not None and more_than_one(steps) and not getattr(method, "steps", False):
+            yield "local_steps", f'{steps} with name = "{name}"', "1 (only ist takes local steps)"
 
     @model_validator(mode="before")
     @classmethod
     def _drop_unused(cls, data: Any) -> Any:
-        """Settings that the method does not use are ignored, whatever they are."""
-        if not isinstance(data, Mapping):
-            return data
-        unused: set[str] = set()
-        if data.get("name") == "gradient_descent":
-            unused = {"sketch", "scaling", "form", "q", "group_size"}
-        elif data.get("name") == "dcgd":
-            unused = {"form"}
-        if data.get("sketch", "permutation") != "rand":
-            unused.add("q")
-        kept = {key: value for key, value in data.items() if key not in unused}
-        if data.get("name") == "gradient_descent":
-            kept["sketch"] = "identity"
-        return kept
+        return cls.used(data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        _kept(self)
-        if self.name == "ist" and self.form is None:
-            object.__setattr__(self, "form", default_form(self.sketch, self.scaling))
+        self.keep_rules()
         return self
 
     @property
@@ -233,12 +135,56 @@ class Method(Section):
 
     @property
     def multiplies_model(self) -> bool:
-        """Whether a merge multiplies x by the random matrix (1/n) Σ C_i (SPEC §3)."""
-        return (
-            self.name == "ist"
-            and self.form == "merge"
-            and default_form(self.sketch, self.scaling) == "estimator"
-        )
+        """Whether a merge multiplies x by the random matrix (1/n) Σ C_i."""
+        return False
+
+    def __reduce__(self) -> Any:
+        """A table's class is made of its method's and its sketch's, on every rank anew."""
+        if type(self).method_class is None:
+            return super().__reduce__()
+        return _restored, (self.name, self.sketch, self.__dict__)
+
+
+OF_SOME = ("form", "q")
+"""Settings that only some methods or sketches of this package have."""
+
+ORDER = ("name", "sketch", "scaling", "form", "q", "group_size", "step_size", "local_steps")
+"""Of the settings of [method] in a log: a run's identity is the hash of their text."""
+
+
+class UnknownMethod(Method):
+    """Where the method or the sketch is not known, for what can be said of the rest."""
+
+    form: Any = None
+    q: Count | None = None
+
+
+def method_class(name: str, sketch: str) -> type[Method]:
+    """The table [method] of a method with a sketch; raises InputError for an unknown name."""
+    method = registry.load("methods", name)
+    return _combined(method, registry.load("sketches", getattr(method, "sketch", None) or sketch))
+
+
+@functools.cache
+def _combined(method: Any, sketch: Any) -> type[Method]:
+    own = (getattr(kind, "Settings", Section) for kind in (method, sketch))
+    bases: Any = tuple(base for base in dict.fromkeys(own) if base is not Section)
+    make: Any = create_model
+    made: type[Method] = make(
+        "Method", __base__=(*bases, Method), __doc__=Method.__doc__, __module__=__name__
+    )
+    made.method_class, made.sketch_class = method, sketch
+    return made
+
+
+def method_table(values: Mapping[str, Any]) -> Method:
+    """The table [method] of plain values, validated; see `method_class`."""
+    kind = method_class(str(values.get("name")), str(values.get("sketch", "permutation")))
+    return kind.model_validate(values)
+
+
+def _restored(name: str, sketch: str, values: dict[str, Any]) -> Method:
+    return method_class(name, sketch).model_construct(**values)
 
 
 class Run(Section):
@@ -273,14 +219,17 @@ OPERATION = ("exchange", "checkpoint_every", "max_seconds", "watchdog_seconds")
 class Config(Section):
     """A whole run."""
 
-    problem: Problem
-    method: Method
+    problem: SerializeAsAny[Problem]
+    method: SerializeAsAny[Method]
     run: Run
     log: Log = Log()
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved configuration as plain tables, defaults included, no nulls."""
-        return self.model_dump(exclude_none=True)
+        tables = self.model_dump(exclude_none=True)
+        method = tables["method"]
+        first = {key: method[key] for key in ORDER if key in method}
+        return {**tables, "method": {**first, **method}}
 
     def to_toml(self) -> str:
         """The resolved configuration as TOML; `load` reads it back, unless it had arrays."""
@@ -307,10 +256,7 @@ class Config(Section):
 
     def without_arrays(self) -> "Config":
         """A copy without the arrays that a caller put in; their digest stays."""
-        if not isinstance(self.problem, ArraysProblem):
-            return self
-        bare = self.problem.model_copy(update={"L": None, "b": None, "x0": None})
-        return self.model_copy(update={"problem": bare})
+        return self.model_copy(update={"problem": self.problem.without_arrays()})
 
     def cautions(self) -> list[str]:
         """What is allowed but seldom meant."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from ist_mpi.config.faults import Labels, fault_of, is_rule
-from ist_mpi.config.model import ArraysProblem, Config
-from ist_mpi.config.rules import broken_rules
+from ist_mpi import registry
+from ist_mpi.config.faults import Labels
+from ist_mpi.config.model import Config
+from ist_mpi.config.tables import replaced_names, validated
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.store import files
 
@@ -41,9 +41,7 @@ def load(
             return source
         tables, label = source.to_dict(), "configuration"
         tables["problem"].pop("digest", None)
-        if isinstance(source.problem, ArraysProblem):
-            arrays = {key: getattr(source.problem, key) for key in ("L", "b", "x0")}
-            tables["problem"] |= {key: value for key, value in arrays.items() if value is not None}
+        tables["problem"] |= source.problem.arrays()
     elif isinstance(source, Mapping):
         tables, label = _plain(source), "configuration"
     elif not isinstance(source, str | Path):
@@ -56,22 +54,10 @@ def load(
     faults = list(_apply(tables, overrides))
     labels = Labels(label, frozenset(text.partition("=")[0].strip() for text in overrides), setter)
     _anchor(tables, Path.cwd())
-    for required in ("problem", "method", "run"):
-        tables.setdefault(required, {})  # so that what is missing inside is listed too
-    try:
-        config = Config.model_validate(tables)
-    except ValidationError as error:
-        details = [detail for detail in error.errors() if not is_rule(detail)]
-        faults += [fault_of(detail, tables, labels) for detail in details]
-        for section in ("problem", "method"):
-            if isinstance(tables[section], Mapping):
-                rules = broken_rules(section, tables[section])
-                faults += [
-                    Fault(labels.where(f"{section}.{key}"), got, expected)
-                    for key, got, expected in rules
-                ]
-    if faults:
-        raise InputError(dict.fromkeys(faults))  # the branches of a union each find the same
+    config, found = validated(tables, labels)
+    faults += found
+    if config is None or faults:
+        raise InputError(dict.fromkeys(faults))
     return config
 
 
@@ -104,17 +90,30 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, type):
+        return registry.given(value)
     return str(value) if isinstance(value, Path) else value
 
 
 def _anchor(tables: dict[str, Any], folder: Path) -> None:
-    """Make problem.path absolute."""
-    problem = tables.get("problem")
-    if isinstance(problem, dict) and isinstance(problem.get("path"), str) and problem["path"]:
-        path = Path(problem["path"])
+    """Make problem.path absolute, and the files of code."""
+
+    def absolute(text: str) -> str:
+        path = Path(text)
         with contextlib.suppress(RuntimeError):  # no such user: the path is taken as it is
             path = path.expanduser()
-        problem["path"] = str((folder / path).absolute())
+        return str((folder / path).absolute())
+
+    def named(room: str, name: Any) -> Any:
+        if not isinstance(name, str) or not registry.is_file(name):
+            return name
+        path, _, member = name.rpartition(":")
+        return name if registry.is_given(name) else f"{absolute(path)}:{member}"
+
+    problem = tables.get("problem")
+    if isinstance(problem, dict) and isinstance(problem.get("path"), str) and problem["path"]:
+        problem["path"] = absolute(problem["path"])
+    replaced_names(tables, named)
 
 
 _ALTERNATIVES = {"path": "dataset", "dataset": "path"}

@@ -69,7 +69,7 @@ def first_moments(method: Method, n: int, d: int) -> FirstMoments:
     if method.name != "ist" or method.sketch == "identity":
         return FirstMoments(1.0, 1.0, 1.0, 1.0)
     if method.sketch == "rand":
-        q = int(method.q or d)
+        q = int(getattr(method, "q", None) or d)
         rho = 1.0 if d == 1 else (q - 1) / (d - 1)
         return FirstMoments(d / q, rho, 1.0, 1.0)
     g, N = method.group_size, method.groups(d)

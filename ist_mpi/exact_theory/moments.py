@@ -112,7 +112,7 @@ def block_means(method: Method, n: int, d: int, left: str, right: str) -> tuple[
     permutation = method.sketch == "permutation"
     # The number of workers that hold a coordinate, and of coordinates that a worker holds.
     holders = np.diff(spans(n, d)) if permutation and n > d else np.ones(1)
-    q = d if method.sketch == "identity" else int(method.q or 0)
+    q = d if method.sketch == "identity" else int(getattr(method, "q", None) or 0)
     sizes = [int(size) for size in np.diff(spans(d, n))] if permutation and n <= d else [q]
 
     def scale(slots: str) -> Float64:
@@ -435,7 +435,7 @@ def is_one_draw(method: Method, n: int, d: int) -> bool:
     """Whether a round is the same in every draw."""
     return {
         "identity": True,
-        "rand": method.q == d,
+        "rand": getattr(method, "q", None) == d,
         "permutation": n == 1 or method.groups(d) == 1,
     }[method.sketch]
 

@@ -16,13 +16,13 @@ class Steps(NamedTuple):
     """What the workers do with their submodels, and room to do it."""
 
     gamma: float
-    steps: int
+    local_steps: int
     merging: bool
     """Whether the pieces are A_i w_i (merge), or A_i (w_i − C_i x) (estimator)."""
     disjoint: bool
     """Whether every coordinate is in exactly one block."""
-    parts: NDArray[np.float64]
-    """x[S_i] of the rank's workers, one after another."""
+    pieces: NDArray[np.float64]
+    """What the rank's workers send back, one after another."""
     product: NDArray[np.float64]
     """Room for the largest block."""
     room: NDArray[np.float64]
@@ -32,7 +32,7 @@ class Steps(NamedTuple):
 
 
 @njit(cache=True)
-def work(storage, pi, edges, C, A, settings, parts, pieces):  # type: ignore[no-untyped-def]  # numba infers
+def work(storage, pi, edges, C, A, steps, parts, pieces):  # type: ignore[no-untyped-def]  # numba infers
     """From x[S_i] to what worker i sends back, for each of a rank's workers.
 
     `parts` (t,) are the x[S_i]. `pieces` (t,) becomes the new model on S_i where blocks are
@@ -41,44 +41,30 @@ def work(storage, pi, edges, C, A, settings, parts, pieces):  # type: ignore[no-
     w = pieces
     for a in range(pi.size):
         w[a] = C[a] * parts[a]  # w_i = C_i x
-    local_steps(
-        storage,
-        pi,
-        edges,
-        C,
-        settings.gamma,
-        settings.steps,
-        w,
-        settings.product,
-        settings.room,
-        settings.ready,
-    )
+    local_steps(storage, pi, edges, C, steps, w)
     for a in range(pi.size):
-        if settings.merging:
+        if steps.merging:
             pieces[a] = A[a] * w[a]  # Σ A_i w_i
         else:
             piece = A[a] * (w[a] - C[a] * parts[a])  # x + Σ A_i (w_i − C_i x)
-            pieces[a] = parts[a] + piece if settings.disjoint else piece
+            pieces[a] = parts[a] + piece if steps.disjoint else piece
 
 
 @njit(cache=True)
-def merge(x, pi, pieces, disjoint, merging):  # type: ignore[no-untyped-def]  # numba infers
-    """Put the pieces of all workers together; see `Steps`."""
-    if disjoint:
-        place(x, pi, pieces)
-        return
-    if merging:
-        x[:] = 0.0
-    add(x, pi, pieces)
+def train(x, first, last, plan, rules, storage, steps, parts):  # type: ignore[no-untyped-def]  # numba infers
+    """Rounds first … last − 1 of a rank that is alone: x (d,) is changed in place.
 
-
-@njit(cache=True)
-def train(x, first, last, plan, rules, storage, settings, pieces):  # type: ignore[no-untyped-def]  # numba infers
-    """Rounds first … last − 1 of a rank that is alone: x (d,) is changed in place."""
-    parts = settings.parts
+    `parts` (t,) is scratch for x[S_i].
+    """
+    pieces = steps.pieces
     for k in range(first, last):
         draw(plan, k)  # the round's random permutation
         set_factors(rules, plan.pi, plan.pi, plan.offsets)
         take(x, plan.pi, parts)  # scatter
-        work(storage, plan.pi, plan.offsets, rules.C, rules.A, settings, parts, pieces)
-        merge(x, plan.pi, pieces, settings.disjoint, settings.merging)  # gather
+        work(storage, plan.pi, plan.offsets, rules.C, rules.A, steps, parts, pieces)
+        if steps.disjoint:  # gather and merge
+            place(x, plan.pi, pieces)
+        else:
+            if steps.merging:
+                x[:] = 0.0
+            add(x, plan.pi, pieces)

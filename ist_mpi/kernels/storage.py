@@ -147,26 +147,25 @@ def product_in_groups(storage, u, g, x, out, room):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True)
-def local_steps(storage, pi, edges, C, gamma, steps, w, product, room, ready):  # type: ignore[no-untyped-def]  # numba infers
-    """`steps` times w_i ← w_i − γ C_i ∇f_i(w_i) for each of a rank's workers, Algorithm 1.
+def local_steps(storage, pi, edges, C, steps, w):  # type: ignore[no-untyped-def]  # numba infers
+    """w_i ← w_i − γ C_i ∇f_i(w_i), `steps.local_steps` times, for each of a rank's workers.
 
     The blocks are pi (t,) with edges (m + 1,), which need not start at 0; C (t,) is the diagonal of
-    C_i on them, w (t,) the submodels, changed in place; product (q,) and room are scratch.
-    `ready`: whether a block is prepared once for all its steps.
+    C_i on them, w (t,) the submodels, changed in place; see `rounds.Steps` for the rest.
     """
     for i in range(storage.which.size):
         lo = edges[i] - edges[0]
         hi = edges[i + 1] - edges[0]
         block = pi[lo:hi]
         submodel = w[lo:hi]
-        out = product[: hi - lo]
+        out = steps.product[: hi - lo]
         b = storage.b[storage.which[i]]
-        if ready:
-            prepare_block(storage, i, block, room)
-        for _ in range(steps):
-            block_product(storage, i, block, submodel, out, room, ready)
+        if steps.ready:
+            prepare_block(storage, i, block, steps.room)
+        for _ in range(steps.local_steps):
+            block_product(storage, i, block, submodel, out, steps.room, steps.ready)
             for a in range(hi - lo):
-                submodel[a] -= gamma * C[lo + a] * (out[a] - b[block[a]])
+                submodel[a] -= steps.gamma * C[lo + a] * (out[a] - b[block[a]])
 
 
 @njit(cache=True)

@@ -1,62 +1,92 @@
 """Independent subnetwork training: Algorithm 1, in merge and in estimator form."""
 
-import numpy as np
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from ist_mpi.config import Method as Settings
-from ist_mpi.kernels import rounds as kernels
-from ist_mpi.methods.bench import Bench, Float64
+from pydantic import Field, model_validator
+
+from ist_mpi.config import Method as MethodTable
+from ist_mpi.config import Rule
+from ist_mpi.config.types import Section
+from ist_mpi.methods.method import Float64, Floats, Method, Tools
 
 
-class IndependentSubnetworkTraining:
+class IstSettings(Section):
+    """What the method adds to [method]."""
+
+    form: (
+        Annotated[Literal["merge", "estimator"], Field(description='"merge" or "estimator"')] | None
+    ) = None
+    """Default: `merge` where the pieces add up to the whole, else `estimator`."""
+
+    @classmethod
+    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
+        """See `Section.broken_rules`."""
+        yield from super().broken_rules(values)
+        sketch, scaling = values.get("sketch", "permutation"), values.get("scaling", "unbiased")
+        theory = values.get("step_size") == "theory" and values.get("form") == "merge"
+        if theory and (sketch == "rand" or scaling == "preconditioned"):
+            got = f'"theory" with form = "merge", sketch = "{sketch}", scaling = "{scaling}"'
+            yield "step_size", got, "a number: Theorem 1 is about the estimator form here"
+
+    @model_validator(mode="after")
+    def _default_form(self) -> Self:
+        if self.form is None:
+            object.__setattr__(self, "form", "merge" if self._whole else "estimator")
+        return self
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the pieces of a round add up to the whole model."""
+        sketch: Any = getattr(type(self), "sketch_class", None)
+        whole = getattr(sketch, "sums_to_identity", None)
+        return whole is None or bool(whole(self))
+
+    @property
+    def multiplies_model(self) -> bool:
+        """Whether a merge multiplies x by the random matrix (1/n) Σ C_i."""
+        return self.form == "merge" and not self._whole
+
+
+class IndependentSubnetworkTraining(Method):
     """x⁺ = Σ A_i w_i (merge), or x + Σ A_i (w_i − C_i x) (estimator); mostly A_i = I/n, eq. (6).
 
     w_i starts at C_i x and takes `local_steps` steps w_i ← w_i − γ C_i ∇f_i(w_i).
     """
 
-    def __init__(self, settings: Settings, bench: Bench, x0: Float64) -> None:
-        self.x = x0.copy()
-        self.gamma = settings.gamma
-        self.bench = bench
-        self.floats_down = self.floats_up = bench.sketch.size / bench.sketch.n
-        self._pieces = np.empty(bench.most)
-        room, ready = bench.problem.room(bench.sketch.q, settings.local_steps)
-        self._steps = kernels.Steps(
-            gamma=settings.gamma,
-            steps=settings.local_steps,
-            merging=settings.form == "merge",
-            disjoint=bench.sketch.disjoint,
-            parts=np.empty(bench.most),
-            product=np.empty(bench.sketch.q),
-            room=room,
-            ready=ready,
+    Settings = IstSettings
+    rescales = steps = submodels = True
+
+    def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
+        super().__init__(settings, tools, x0)
+        merging, disjoint = getattr(settings, "form", None) == "merge", tools.sketch.disjoint
+        self._steps = tools.problem.steps(
+            tools.sketch, tools.most, self.gamma, settings.local_steps, merging, disjoint
         )
-
-    def state(self) -> dict[str, Float64]:
-        """The model is all of it."""
-        return {"x": self.x}
-
-    def rounds(self, first: int, last: int) -> None:
-        """Rounds first … last − 1 of Algorithm 1."""
-        if self.bench.exchange.alone:
-            problem, sketch, factors = self.bench.problem, self.bench.sketch, self.bench.factors
-            room = self._steps, self._pieces
-            kernels.train(
-                self.x, first, last, sketch.plan(first), factors.rules, problem.storage, *room
-            )
-        else:
-            for k in range(first, last):
-                self.round(k)
+        exchange = tools.exchange
+        self._merge = exchange.total if merging else exchange.add
+        if disjoint:
+            self._merge = exchange.place
 
     def round(self, k: int) -> None:
-        """One round, with the other ranks."""
-        bench, exchange = self.bench, self.bench.exchange
+        """One round of Algorithm 1."""
+        problem, exchange = self.tools.problem, self.tools.exchange
 
-        blocks = exchange.broadcast(k)  # the round's random permutation
-        S = bench.mine(k)
-        C, A = bench.factors.of(blocks, S)
-        pieces = self._pieces[: S.pi.size]
-        parts = exchange.scatter(self.x, k)  # x[S_i]
-        kernels.work(bench.problem.storage, S.pi, S.offsets, C, A, self._steps, parts, pieces)
-        merged = exchange.gather(pieces, k)
-        if exchange.holds:
-            kernels.merge(self.x, blocks.pi, merged, self._steps.disjoint, self._steps.merging)
+        S = exchange.broadcast(k)  # the round's random permutation, C_i and A_i with it
+        x = exchange.scatter(self.x)  # x on S_i, to worker i
+        w = problem.submodels(S, x, self._steps)  # w_i = C_i x; w_i ← w_i − γ C_i ∇f_i(w_i)
+        self._merge(self.x, w)  # x⁺ = Σ A_i w_i
+
+    def rounds(self, first: int, last: int) -> None:
+        """The same rounds; on one rank, where all is compiled, without the interpreter between."""
+        tools = self.tools
+        if tools.exchange.alone and tools.exchange.drawing.compiled and tools.problem.compiled:
+            tools.problem.train(self.x, first, last, tools.exchange.drawing, self._steps)
+        else:
+            super().rounds(first, last)
+
+    @staticmethod
+    def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
+        """A block each way."""
+        block = sketch.total / sketch.n
+        return Floats(up=k * block, down=k * block)

@@ -4,7 +4,7 @@ mpi         the MPI library itself
 ranks       who is there; an error on one rank is an error on all, or ends the job
 team        workers over ranks, their data dealt out, sums in worker order
 nodes       memory that the ranks of a host share
-rounds      broadcast, scatter and gather of a round: server, replicated
+exchange    broadcast, scatter and gather of a round: server, replicated, serverless
 raw         the collectives with nothing else, to be timed
 teams       some ranks at work while the others sleep
 

@@ -106,21 +106,36 @@ def on_root(comm: Any, function: Callable[[], Any]) -> Any:
     return comm.bcast(result)
 
 
-def consult(comm: Any, number: int, flag: int) -> tuple[int, int]:
-    """Rank 0's number ≥ 0, and the largest flag of any rank, on every rank; collective.
+class Decision(NamedTuple):
+    """How a run goes on: rank 0 says how far, any rank may object."""
 
-    One small message, for decisions that rank 0 takes unless somebody objects.
+    stop: int
+    """The round to go on to."""
+    due: bool
+    """Whether a checkpoint is."""
+    signal: int = 0
+    """The signal that asks to stop, the largest of any rank; 0: none."""
+    failed: bool = False
+    """Whether a rank has an error to tell."""
+
+
+def decide(comm: Any, mine: Decision) -> Decision:
+    """Rank 0's `stop` and `due`, and what any rank objects, on every rank; collective.
+
+    One small message.
     """
     if comm.size == 1:
-        return number, flag
-    words = np.array([number if comm.rank == 0 else -1, flag], dtype=np.int64)
+        return mine
+    words = np.array(mine, dtype=np.int64)
+    if comm.rank > 0:
+        words[:2] = -1
     comm.Allreduce(MPI.IN_PLACE, [words, MPI.INT64_T], op=MPI.MAX)
-    return int(words[0]), int(words[1])
+    return Decision(int(words[0]), bool(words[1]), int(words[2]), bool(words[3]))
 
 
 def from_root(comm: Any, number: int) -> int:
     """Rank 0's number ≥ 0, on every rank; collective."""
-    return consult(comm, number, 0)[0]
+    return decide(comm, Decision(number, False)).stop
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 From a file, each worker's matrix is read by the rank that owns the worker and by no other.
 """
 
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ist_mpi.config import ArraysProblem
+from ist_mpi.config import Problem, Rule
+from ist_mpi.config.types import Precision, Seed, Text, wrong
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
 from ist_mpi.store import hdf5
@@ -25,6 +29,66 @@ WANTED = hdf5.Wanted(
         "x0": hdf5.Array(1, "fiu", required=False),
     }
 )
+
+
+class ArraysSettings(Problem):
+    """The user's own quadratics: an HDF5 file, or arrays in memory when called from Python."""
+
+    kind: Literal["arrays"]
+    path: Text | None = None
+    L: np.ndarray | None = Field(default=None, exclude=True, repr=False)
+    b: np.ndarray | None = Field(default=None, exclude=True, repr=False)
+    x0: np.ndarray | None = Field(default=None, exclude=True, repr=False)
+    digest: str | None = Field(default=None, description="set by the program")
+    precision: Precision = "float64"
+    seed: Seed = 0
+
+    @field_validator("L", "b", "x0", mode="before")
+    @classmethod
+    def _as_array(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None:
+            return None
+        ndim = {"L": 3, "b": 2, "x0": 1}[str(info.field_name)]
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            array = np.empty(0, dtype=object)  # ragged lists
+        if array.ndim != ndim or array.dtype.kind not in "fiu":
+            got = f"{array.dtype} of shape {array.shape}"
+            raise wrong("", got, f"a real array of {ndim} dimension(s)")
+        return np.ascontiguousarray(array, dtype=np.float64)
+
+    @classmethod
+    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
+        """See `Section.broken_rules`."""
+        arrays = [key for key in ("L", "b", "x0") if values.get(key) is not None]
+        if values.get("digest") is not None:
+            yield "digest", "a problem that was in memory", "its L and b themselves, or a path"
+        elif values.get("path") is not None and arrays:
+            yield "path", f"path and {', '.join(arrays)}", "either path, or L and b (and x0)"
+        elif values.get("path") is None and not {"L", "b"} <= set(arrays):
+            yield "path", "neither path nor (L, b)", "either path, or both L and b"
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        self.keep_rules()
+        if self.L is not None and self.b is not None:
+            digest = hashlib.sha256()
+            for array in (self.L, self.b, self.x0):
+                if array is not None:
+                    digest.update(repr(array.shape).encode() + array.tobytes())
+            # What the log can say about arrays that live in no file.
+            object.__setattr__(self, "digest", digest.hexdigest())
+        return self
+
+    def without_arrays(self) -> Self:
+        """See `Problem.without_arrays`; the digest stays."""
+        return self.model_copy(update={"L": None, "b": None, "x0": None})
+
+    def arrays(self) -> dict[str, Any]:
+        """The arrays that a caller put in, by name."""
+        held = {"L": self.L, "b": self.b, "x0": self.x0}
+        return {name: array for name, array in held.items() if array is not None}
 
 
 class FileShare(NamedTuple):
@@ -63,7 +127,14 @@ class MemoryShare(NamedTuple):
 class ArraysSource:
     """Shapes checked; the matrices stay in their file, or in the caller's arrays."""
 
-    problem: ArraysProblem
+    Settings = ArraysSettings
+
+    @staticmethod
+    def open(settings: ArraysSettings) -> "ArraysSource":
+        """See `load`."""
+        return load(settings)
+
+    problem: ArraysSettings
     n: int
     d: int
     x0: Float64 | None
@@ -90,7 +161,7 @@ class ArraysSource:
         return np.zeros(self.d) if self.x0 is None else self.x0.copy()
 
 
-def load(problem: ArraysProblem) -> ArraysSource:
+def load(problem: ArraysSettings) -> ArraysSource:
     """Check the shapes and x0; raises InputError."""
     if problem.L is not None and problem.b is not None:
         where, shapes, x0 = "problem", (problem.L.shape, problem.b.shape), problem.x0

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, cast
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.kernels import storage
+from ist_mpi.kernels import rounds, storage
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.kernels.samples import DenseSamples, SparseSamples
 from ist_mpi.problems import samples
 from ist_mpi.problems.samples import Samples
-from ist_mpi.sketches import Blocks
+from ist_mpi.sketches.drawing import Blocks
 
 Float64 = NDArray[np.float64]
 GATHERED = 2**20
@@ -120,6 +121,8 @@ class LocalQuadratics:
     A homogeneous problem has one matrix for all workers: u = 1.
     """
 
+    compiled = True
+
     storage: Matrices | DenseSamples | SparseSamples
     """b (u, d), which (m,): the quadratic of each worker; and L (u, d, d), or the samples."""
     constant: Float64
@@ -195,12 +198,46 @@ class LocalQuadratics:
         ready = steps > 1 and half <= GATHERED
         return np.empty(half if ready else 0), ready
 
-    def gradients(self, x: Float64, blocks: Blocks, out: Float64, room: Float64) -> None:
-        """out (t,) = the coordinates S_i of ∇f_i(x) for each of this rank's workers.
+    @cached_property
+    def _room(self) -> Float64:
+        """Scratch for one product."""
+        return self.room(0, 1)[0]
 
-        `blocks` are this rank's: pi (t,) and offsets (m + 1,).
+    def gradients(self, x: Float64, S: Blocks) -> Float64:
+        """The coordinates S_i of ∇f_i(x), shape (t,), for each of this rank's workers."""
+        out = np.empty(S.pi.size)
+        storage.gradients(self.storage, S.pi, S.offsets, x, out, self._room)
+        return out
+
+    def steps(
+        self, sketch: Any, most: int, gamma: float, count: int, merging: bool, disjoint: bool
+    ) -> rounds.Steps:
+        """What a rank's workers do with their submodels, and room to do it.
+
+        `most`: coordinates of all of them in a round, at most; the rest as in `rounds.Steps`.
         """
-        storage.gradients(self.storage, blocks.pi, blocks.offsets, x, out, room)
+        room, ready = self.room(sketch.largest, count)
+        return rounds.Steps(
+            gamma=gamma,
+            local_steps=count,
+            merging=merging,
+            disjoint=disjoint,
+            pieces=np.empty(most),
+            product=np.empty(sketch.largest),
+            room=room,
+            ready=ready,
+        )
+
+    def submodels(self, S: Blocks, x: Float64, steps: rounds.Steps) -> Float64:
+        """What the workers send back, from the parts x (t,) of the model; see `rounds.work`."""
+        pieces = steps.pieces[: x.size]
+        rounds.work(self.storage, S.pi, S.offsets, S.C, S.A, steps, x, pieces)
+        return pieces
+
+    def train(self, x: Float64, first: int, last: int, drawing: Any, steps: rounds.Steps) -> None:
+        """Rounds first … last − 1 of all workers on one rank, x (d,) in place."""
+        scratch = np.empty(steps.pieces.size)
+        rounds.train(x, first, last, drawing.plan, drawing.rules, self.storage, steps, scratch)
 
 
 def assemble(

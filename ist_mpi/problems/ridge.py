@@ -1,4 +1,4 @@
-"""Ridge regression on a data set split over the workers (SPEC §1).
+"""Ridge regression on a data set split over the workers.
 
 Worker i has the samples A_i (m_i, d), y_i (m_i,):
 
@@ -13,16 +13,19 @@ import bz2
 import gzip
 import os
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from scipy import sparse
 
-from ist_mpi.config import RidgeProblem
+from ist_mpi.config import Problem, Rule
+from ist_mpi.config.types import Count, Flag, NotNegative, Precision, Seed, Text
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
 from ist_mpi.problems import samples as kept
@@ -32,6 +35,46 @@ from ist_mpi.randomness import Purpose, data_stream
 from ist_mpi.store import files
 
 Float64 = NDArray[np.float64]
+
+
+class RidgeSettings(Problem):
+    """Ridge regression on a data set split over n workers."""
+
+    kind: Literal["ridge"]
+    path: Text | None = None
+    dataset: (
+        Annotated[
+            Literal["digits", "diabetes", "breast_cancer"],
+            Field(description='"digits", "diabetes" or "breast_cancer"'),
+        ]
+        | None
+    ) = None
+    n: Count
+    d: Count | None = None
+    l2: NotNegative = 1e-3
+    split: Annotated[
+        Literal["contiguous", "shuffled"], Field(description='"contiguous" or "shuffled"')
+    ] = "contiguous"
+    standardize: Flag = False
+    storage: Annotated[
+        Literal["auto", "matrix", "samples"],
+        Field(description='"auto", "matrix" or "samples"'),
+    ] = "auto"
+    precision: Precision = "float64"
+    seed: Seed = 0
+
+    @classmethod
+    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
+        """See `Section.broken_rules`."""
+        given = [key for key in ("path", "dataset") if values.get(key) is not None]
+        if len(given) != 1:
+            got = "both path and dataset" if given else "neither path nor dataset"
+            yield "path", got, "exactly one of path and dataset"
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        self.keep_rules()
+        return self
 
 
 class RidgeShare(NamedTuple):
@@ -69,6 +112,13 @@ class RidgeShare(NamedTuple):
 @dataclass(frozen=True)
 class RidgeSource:
     """The whole data set, in memory on rank 0, with its samples in the order of the split."""
+
+    Settings = RidgeSettings
+
+    @staticmethod
+    def open(settings: RidgeSettings) -> "RidgeSource":
+        """See `load`."""
+        return load(settings)
 
     A: Any
     y: Float64
@@ -132,7 +182,7 @@ def _row(values: Any) -> Float64:
     return np.ravel(values.toarray() if sparse.issparse(values) else values)
 
 
-def load(problem: RidgeProblem) -> RidgeSource:
+def load(problem: RidgeSettings) -> RidgeSource:
     """Read the data set, check it, and decide who gets which samples.
 
     Raises
@@ -165,7 +215,7 @@ def load(problem: RidgeProblem) -> RidgeSource:
 
 
 def _stored(
-    problem: RidgeProblem, A: Any, order: NDArray[np.int64], edges: NDArray[np.int64]
+    problem: RidgeSettings, A: Any, order: NDArray[np.int64], edges: NDArray[np.int64]
 ) -> Stored:
     """How the workers keep their problems."""
     total, d = A.shape

@@ -1,13 +1,27 @@
 """The paper's synthetic quadratics: L_i = B_iᵀ B_i, with B_i, b_i and x⁰ from N(0, 1)."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.config import SyntheticProblem
+from ist_mpi.config import Problem
+from ist_mpi.config.types import Count, Flag, Precision, Seed
 from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
 from ist_mpi.randomness import Purpose, data_stream
+
+
+class SyntheticSettings(Problem):
+    """L_i = B_iᵀB_i with B_i, b_i and x⁰ drawn from N(0, 1) (Section 5 of the paper)."""
+
+    kind: Literal["synthetic"]
+    d: Count
+    n: Count
+    heterogeneous: Flag = True
+    linear_term: Flag = True
+    precision: Precision = "float64"
+    seed: Seed = 0
 
 
 class SyntheticShare(NamedTuple):
@@ -29,8 +43,23 @@ class SyntheticShare(NamedTuple):
         return rounded(drawn, self.precision)
 
 
-class SyntheticSource(NamedTuple):
+@dataclass(frozen=True)
+class SyntheticSource:
     """Quadratics that depend on (seed, worker) alone; homogeneous: all are worker 0's."""
+
+    Settings = SyntheticSettings
+
+    @staticmethod
+    def open(settings: SyntheticSettings) -> "SyntheticSource":
+        """The source of a configured synthetic problem; nothing is drawn yet."""
+        return SyntheticSource(
+            n=settings.n,
+            d=settings.d,
+            homogeneous=not settings.heterogeneous,
+            linear_term=settings.linear_term,
+            seed=settings.seed,
+            stored=Stored(precision=settings.precision),
+        )
 
     n: int
     d: int
@@ -48,15 +77,3 @@ class SyntheticSource(NamedTuple):
     def start(self) -> NDArray[np.float64]:
         """x⁰ ~ N(0, I)."""
         return data_stream(self.seed, Purpose.START).standard_normal(self.d)
-
-
-def load(problem: SyntheticProblem) -> SyntheticSource:
-    """The source of a configured synthetic problem; nothing is drawn yet."""
-    return SyntheticSource(
-        n=problem.n,
-        d=problem.d,
-        homogeneous=not problem.heterogeneous,
-        linear_term=problem.linear_term,
-        seed=problem.seed,
-        stored=Stored(precision=problem.precision),
-    )

@@ -16,7 +16,7 @@ from ist_mpi.exact_theory.krylov import BASIS
 from ist_mpi.exact_theory.objective import by_products
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.problems.quadratic import AS_MATRICES, Facts
-from ist_mpi.sketches import block_sizes
+from ist_mpi.sketches import sketch_of
 from ist_mpi.store.log import COLUMNS
 
 FLOAT = 8
@@ -54,7 +54,8 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     method, log, n, d = config.method, config.log, facts.n, facts.d
     rows = config.run.rounds // log.every + 2
     most = min(-(-n // size), n)
-    _, t = block_sizes(method, n, d)
+    sketch = sketch_of(method, n, d)
+    t = sketch.total
     together = facts.homogeneous and size > 1
     distinct = 1 if facts.homogeneous else most
     free = by_products(facts.stored, d)
@@ -70,8 +71,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     bulk += config.run.rounds * (t + n + 1) * INTEGER if log.permutations else 0
     bulk += n * d * (d + 1) * FLOAT if log.problem else 0
     on_root = (0 if free else 2 * FLOAT * d * d) + 3 * bulk + facts.data_bytes
-    down = d if method.name != "ist" else t / n
-    up = d if method.name == "gradient_descent" else t / n
+    up, down = type(method).method_class.floats(1, sketch, method)
     return Budget(
         memory=memory,
         memory_root=memory + on_root,
@@ -153,15 +153,17 @@ def existing_folder(path: Path) -> Path:
 def seconds_per_round(config: Config, facts: Facts, size: int) -> float:
     """A rough time of a round: the kernel, timed here on a made-up block, plus the messages."""
     method, n, d = config.method, facts.n, facts.d
-    q, _ = block_sizes(method, n, d)
-    entries = d * q if method.name != "ist" else method.local_steps * q * q
+    q = sketch_of(method, n, d).largest
+    seen = q if type(method).method_class.submodels else d  # of the model, by a worker
+    entries = method.local_steps * q * seen
     if facts.stored.kind != "matrix":  # twice the samples' entries on the block, or on all
-        entries = method.local_steps * 2 * facts.stored.entries * (q if method.name == "ist" else d)
+        entries = method.local_steps * 2 * facts.stored.entries * seen
         entries = entries // d
     gather = 3.0  # reading scattered entries costs about three times reading a row
     message = 5e-6 if size > 1 else 0.0
     distinct = 1 if facts.homogeneous else -(-n // size)
-    return -(-n // size) * entries * seconds_per_entry(d, distinct) * gather + 20e-6 + 3 * message
+    work = -(-n // size) * float(entries)
+    return work * seconds_per_entry(d, distinct) * gather + 20e-6 + 3 * message
 
 
 def seconds_per_entry(d: int, distinct: int) -> float:

@@ -4,9 +4,8 @@ import time
 
 from ist_mpi.config import Config
 from ist_mpi.kernels import model as kernels
-from ist_mpi.parallel import ranks, rounds
-from ist_mpi.sketches import disjoint
-from ist_mpi.training.setup import Experiment, method_of
+from ist_mpi.parallel import exchange, ranks
+from ist_mpi.training.setup import Experiment, method_of, serverless
 
 SAMPLE_SECONDS = 0.05
 """About how long each exchange is tried."""
@@ -22,8 +21,8 @@ def choose_exchange(config: Config, experiment: Experiment) -> str:
     """
     names: list[str] = [config.run.exchange]
     if names == ["auto"]:
-        names = list(rounds.KINDS)
-        if not disjoint(experiment.method, experiment.n, experiment.d):
+        names = list(exchange.KINDS)
+        if not serverless(experiment.method, experiment.sketch):
             names.remove("serverless")
     if experiment.comm.size == 1:
         names = names[:1]
@@ -34,9 +33,9 @@ def choose_exchange(config: Config, experiment: Experiment) -> str:
 
 def _time(config: Config, experiment: Experiment, name: str, tried: bool) -> float:
     """Seconds a round, on this rank; after a first round that compiles."""
-    method, bench = method_of(config, experiment, name)
+    method, tools = method_of(config, experiment, name)
     method.rounds(0, 1)
-    bench.exchange.share(method.x)
+    tools.exchange.share(method.x)
     kernels.all_finite(method.x)
     experiment.objective.measure(method.x)
     k, seconds = 1, 0.0
@@ -48,5 +47,5 @@ def _time(config: Config, experiment: Experiment, name: str, tried: bool) -> flo
         k *= 2
         if ranks.from_root(experiment.comm, int(seconds * k > SAMPLE_SECONDS)):
             break
-    bench.exchange.close()
+    tools.exchange.close()
     return seconds

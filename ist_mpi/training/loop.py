@@ -1,5 +1,6 @@
 """The main loop: rounds, until rank 0 says stop."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config
 from ist_mpi.errors import CheckpointError, LogError
-from ist_mpi.methods import Method
-from ist_mpi.methods.bench import Bench
+from ist_mpi.methods.method import check_vectors, restore
 from ist_mpi.parallel.watchdog import SETUP_FACTOR, Watchdog
 from ist_mpi.store.log import Result, RunLog
 from ist_mpi.training.choice import choose_exchange
@@ -54,17 +54,21 @@ def execute(
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
         with Watchdog(config.run.watchdog_seconds * SETUP_FACTOR, who):
             exchange = choose_exchange(config, experiment)
-            method, bench = method_of(config, experiment, exchange)
+            method, tools = method_of(config, experiment, exchange)
+            check_vectors(method, experiment.d, tools.team.last - tools.team.first)
             if start is not None:
-                for name, array in method.state().items():
-                    array[:] = start.state[name]
-            log = open_log(config, experiment, bench.exchange.name, out, force)
+                restore(method, start.server, start.workers)
+            log = open_log(config, experiment, tools.exchange.name, out, force)
         with Watchdog(config.run.watchdog_seconds, who):
-            record = Record(config, experiment, method, bench, log, out, start, watch)
+            record = Record(config, experiment, method, tools, log, out, start, watch)
+            first = start.round if start is not None else 0
             try:
-                _train(method, bench, record, start.round if start is not None else 0)
+                for k in iterates(method, first, record.until):
+                    record.look(k)
+                tools.exchange.close()
+                record.finish()
             except (LogError, CheckpointError):  # on every rank: they leave MPI in order
-                bench.exchange.close()
+                tools.exchange.close()
                 raise
             except KeyboardInterrupt:
                 record.interrupted()
@@ -72,20 +76,19 @@ def execute(
             return _shared_result(comm, log)
 
 
-def _train(method: Method, bench: Bench, record: Record, k: int) -> None:
-    """The loop that everything else serves: rounds k, k + 1, … until rank 0 says stop."""
+def iterates(method: Any, k: int, until: Callable[[int], int]) -> Iterator[int]:
+    """The loop that everything else serves: yield k each time the method is at an x^k to look at.
+
+    ``until(k)``, asked when the caller wants to go on, is the round to go on to; k itself ends the
+    loop. Collective, as `until` and the rounds are.
+    """
     while True:
-        record.look(k)
-        last, save = record.next_stop(k)
-        if save:
-            record.save(k)
+        yield k
+        last = until(k)
         if last == k:
-            break
+            return
         method.rounds(k, last)
-        record.keep_draw(k, bench.sketch.blocks(k))
         k = last
-    bench.exchange.close()
-    record.finish(k)
 
 
 def _shared_result(comm: Any, log: RunLog | None) -> Result:

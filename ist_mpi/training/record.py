@@ -3,15 +3,13 @@
 import math
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ist_mpi.config import Config
 from ist_mpi.errors import LogError
 from ist_mpi.kernels import model as kernels
-from ist_mpi.methods import Method
-from ist_mpi.methods.bench import Bench, Float64
+from ist_mpi.methods.method import Float64, Tools
 from ist_mpi.parallel import ranks, signals, watchdog
-from ist_mpi.sketches import Blocks
 from ist_mpi.store.log import Run, RunLog
 from ist_mpi.training import checkpoint
 from ist_mpi.training.pace import Pace
@@ -26,10 +24,6 @@ CHECKPOINT_SHARE = 0.002
 stretches to keep it."""
 
 
-ENDED = 255
-"""A rank's flag, above all signals: it has an error to tell, and the run ends."""
-
-
 class Start(NamedTuple):
     """Where a run goes on that had stopped."""
 
@@ -38,8 +32,10 @@ class Start(NamedTuple):
     """The last logged round."""
     seconds: float
     """Wall-clock seconds so far."""
-    state: dict[str, Float64]
-    """The method's state after that round."""
+    server: dict[str, Float64]
+    """The method's vectors of the server after that round, each (d,)."""
+    workers: dict[str, Float64]
+    """Of this rank's workers, each (m, d)."""
     log: Run | None
     """What was logged; on rank 0 only."""
     kept: bool = True
@@ -63,8 +59,8 @@ class Record:
         self,
         config: Config,
         experiment: Experiment,
-        method: Method,
-        bench: Bench,
+        method: Any,
+        tools: Tools,
         log: RunLog | None,
         out: Path | None,
         start: Start | None,
@@ -74,10 +70,11 @@ class Record:
         self.measuring = 0.0  # seconds
         self._config, self._experiment = config, experiment
         self._comm, self._objective = experiment.comm, experiment.objective
-        self._method, self._exchange = method, bench.exchange
+        self._method, self._exchange, self._sketch = method, tools.exchange, tools.sketch
         self._log, self._watch = log, watch
         self._folder = checkpoint.folder_of(out) if out is not None else None
-        self._keeps_draws = self.on_root and config.log.permutations and bench.sketch.random
+        one_by_one = config.log.permutations and getattr(tools.sketch, "random", True)
+        self._keeps_draws = self.on_root and one_by_one
         self._first = math.nan  # the gap at x⁰
         self._observed = -1
         self._row: dict[str, float] = {}
@@ -93,10 +90,11 @@ class Record:
         self._started = time.monotonic()
         self._next_report = self._started
         self._next_checkpoint = self._started + self._checkpoint_every()
-        if start is not None and not start.kept and self._folder is not None:
-            self._next_checkpoint = self._started  # before the log of its end is replaced
-        one_by_one = config.log.permutations and bench.sketch.random
-        self._from = start.round if start is not None else 0
+        # A finished log stays until its end is a checkpoint, which comes first then.
+        self._keeps_finished_log = start is not None and not start.kept and out is not None
+        if self._keeps_finished_log:
+            self._next_checkpoint = self._started
+        self._from = self._k = start.round if start is not None else 0
         self._pace = Pace(self._from, 1 if one_by_one else CHECKED)
 
     def _checkpoint_every(self) -> float:
@@ -105,6 +103,9 @@ class Record:
     def look(self, k: int) -> None:
         """Measure and log x^k if it is its turn; collective."""
         watchdog.beat()
+        if self._keeps_draws and self._log is not None and k > self._from:  # rounds one by one
+            drawing = self._exchange.drawing
+            self._log.append_draw(k - 1, drawing.pi, drawing.offsets)
         if k % self._config.log.every == 0 and self._observed != k:
             self.observe(k)
         elif k % CHECKED == 0:
@@ -122,16 +123,17 @@ class Record:
         if k == 0:
             self._first = metrics.gap
         relative = metrics.gap / self._first if self._first > 0 else math.nan
+        floats = self._method.floats(k, self._sketch, self._config.method)
         self._row = {
             "round": k,
             "seconds": time.monotonic() - self._began,
             "relative_gap": relative,
-            "floats_up": k * self._method.floats_up,
-            "floats_down": k * self._method.floats_down,
+            "floats_up": floats.up,
+            "floats_down": floats.down,
             **metrics._asdict(),
         }
         self._log.append(self._row, self._method.x, self._config.log.iterates)
-        if self._extends_a_finished_log():
+        if self._keeps_finished_log:
             return
         try:
             self._log.commit_if_due()
@@ -140,37 +142,36 @@ class Record:
         if k == 0 and self._folder is not None and self._error is None:
             checkpoint.remove(self._folder)  # of a run that this one replaces
 
-    def _extends_a_finished_log(self) -> bool:
-        """Whether the log there is a finished one, which stays until its end is a checkpoint."""
-        return self._next_checkpoint <= self._started
-
     def interrupted(self) -> None:
         """Put the rows so far on disk, where they are more than what is there; on rank 0."""
-        if self._log is not None and self._row and not self._extends_a_finished_log():
+        if self._log is not None and self._row and not self._keeps_finished_log:
             self._log.commit("stopped", "interrupted")
 
-    def next_stop(self, k: int) -> tuple[int, bool]:
-        """The round up to which to go on, and whether to save a checkpoint first; collective.
+    def until(self, k: int) -> int:
+        """The round to go on to from x^k, after a checkpoint if one is due; k ends; collective.
 
         Rank 0 decides; a signal on any rank stops the run here, which is round k itself.
 
         Raises
         ------
-        LogError
-            On every rank, if the log could not be written.
+        LogError, CheckpointError
+            On every rank, if the log, or a checkpoint, could not be written.
         """
-        stop, save = k, False
+        stop, due = k, False
         if self.on_root and self._goes_on(k):
-            stop, save = self._until(k)
-        flag = ENDED if self._error is not None else signals.requested()
-        number, signal = ranks.consult(self._comm, 2 * stop + save, flag)
-        stop, save = number // 2, bool(number % 2)
-        if signal == ENDED:
+            stop, due = self._until(k)
+        asked = ranks.decide(
+            self._comm, ranks.Decision(stop, due, signals.requested(), self._error is not None)
+        )
+        if asked.failed:
             ranks.agree(self._comm, self._error)
-        if signal and stop > k:
-            self._status, self._reason = "stopped", signals.name(signal)
-            return k, True
-        return stop, save
+        if asked.signal and asked.stop > k:
+            self._status, self._reason = "stopped", signals.name(asked.signal)
+            asked = asked._replace(stop=k, due=True)
+        if asked.due:
+            self.save(k)
+        self._k = asked.stop
+        return asked.stop
 
     def _until(self, k: int) -> tuple[int, bool]:
         """How far to go on from x^k, and whether a checkpoint is due."""
@@ -215,17 +216,16 @@ class Record:
         steps = " (for one local step)" if self._config.method.local_steps > 1 else ""
         return f"{text}; the mean iterate is stable only below {limit:.4g}{steps}"
 
-    def keep_draw(self, k: int, blocks: Blocks) -> None:
-        """Log the blocks of round k, if that is asked for: then rounds are made one by one."""
-        if self._keeps_draws and self._log is not None:
-            self._log.append_draw(k, blocks.pi, blocks.offsets)
-
     def save(self, k: int) -> None:
         """Write a checkpoint of x^k; collective."""
         if self._folder is None:
             return
         began = time.monotonic()
-        self._exchange.share(self._method.x)
+        held: dict[str, dict[str, Float64]] = {"server": {}, "worker": {}}
+        for name, holder, array in self._method.vectors():
+            if holder == "server":
+                self._exchange.share(array)
+            held[holder][name] = array
         log = self._log.image() if self._log is not None else b""
         checkpoint.save(
             self._experiment.team,
@@ -233,9 +233,10 @@ class Record:
             self._config.run_id(),
             k,
             began - self._began,
-            self._method.state(),
+            held["server"],
             log,
         )
+        self._keeps_finished_log = False
         now = time.monotonic()
         pause = max(self._checkpoint_every(), (now - began) / CHECKPOINT_SHARE)
         self._next_checkpoint = now + pause
@@ -243,7 +244,7 @@ class Record:
             if self._log is not None:
                 self._log.put(log, now)  # the same bytes: an image is most of the work
 
-    def finish(self, k: int) -> None:
+    def finish(self) -> None:
         """Log the last round and close the log; collective.
 
         Raises
@@ -251,6 +252,7 @@ class Record:
         LogError
             On every rank, if the log cannot be written.
         """
+        k = self._k
         stopped = ranks.from_root(self._comm, int(self._status == "stopped"))
         if self._observed != k and not stopped:
             self.observe(k)

@@ -92,7 +92,7 @@ def check_extensible(run: Run, rounds: int) -> None:
 
 
 def _start(k: int, seconds: float, state: dict[str, Any], run: Run) -> Start:
-    return Start(k, int(run.rounds["round"][-1]), seconds, state, run)
+    return Start(k, int(run.rounds["round"][-1]), seconds, state, {}, run)
 
 
 def _shared(comm: Any, look: Any) -> Found:

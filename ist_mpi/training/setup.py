@@ -10,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ist_mpi import methods
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import first_moments as theory
 from ist_mpi.exact_theory.constants import Constants, Effort, compute, theory_step_size
 from ist_mpi.exact_theory.objective import Objective, means, preconditioned_means, predict
 from ist_mpi.kernels.matrices import Matrices
-from ist_mpi.methods.bench import Bench
-from ist_mpi.parallel import rounds
+from ist_mpi.methods.method import Tools
+from ist_mpi.parallel.exchange import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
-from ist_mpi.sketches import Factors, Sketch, block_sizes, disjoint
+from ist_mpi.sketches import drawing_of, sketch_of
 
 Float64 = NDArray[np.float64]
 LOGGED = 10**9
@@ -35,6 +34,7 @@ class Experiment(NamedTuple):
     team: Team
     method: Method
     """Its step size a number."""
+    sketch: Any
     problem: LocalQuadratics
     objective: Objective
     constants: Constants
@@ -57,8 +57,8 @@ class Experiment(NamedTuple):
 
 def facts_of(config: Config, source: Source) -> Facts:
     """The facts of an opened problem; raises InputError if the sketch does not fit them."""
-    block_sizes(config.method, source.n, source.d)
-    if config.run.exchange == "serverless" and not disjoint(config.method, source.n, source.d):
+    sketch = sketch_of(config.method, source.n, source.d)
+    if config.run.exchange == "serverless" and not serverless(config.method, sketch):
         raise InputError(
             Fault(
                 "run.exchange",
@@ -79,6 +79,11 @@ def facts_of(config: Config, source: Source) -> Facts:
                 )
             )
     return Facts(source.n, source.d, source.homogeneous, source.data_bytes, source.stored)
+
+
+def serverless(method: Method, sketch: Any) -> bool:
+    """Whether nobody need hold the model: its blocks are disjoint, and all that a worker sees."""
+    return bool(sketch.disjoint and getattr(type(method).method_class, "submodels", False))
 
 
 def prepare(
@@ -127,7 +132,8 @@ def _prepare(
     moments = theory.first_moments(method, n, d) if applies else None
     objective = Objective(team, mean, prediction, moments, rescaled)
     constants = compute(team, local, objective, method, x0, effort)
-    return Experiment(team, method, local, objective, constants, x0, n, d, memory)
+    sketch = sketch_of(method, n, d)
+    return Experiment(team, method, sketch, local, objective, constants, x0, n, d, memory)
 
 
 def _local_quadratics(
@@ -150,19 +156,12 @@ def _local_quadratics(
     return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
 
 
-def method_of(
-    config: Config, experiment: Experiment, exchange: str
-) -> tuple[methods.Method, Bench]:
-    """The configured method at x⁰, and the bench it works on, with the exchange of that name."""
-    sketch = Sketch(config.method, experiment.n, experiment.d, config.run.seed)
-    diagonals = np.empty((0, experiment.d))
-    if config.method.scaling == "preconditioned":
-        diagonals = experiment.problem.diagonals
-    bench = Bench(
-        problem=experiment.problem,
-        sketch=sketch,
-        factors=Factors(sketch, diagonals, experiment.problem.index),
-        exchange=rounds.connect(experiment.team, exchange, sketch),
-        team=experiment.team,
-    )
-    return methods.start(config.method, bench, experiment.x0), bench
+def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:
+    """The configured method at x⁰, and what it works with, by the exchange of that name."""
+    team, problem, sketch = experiment.team, experiment.problem, experiment.sketch
+    diagonals = problem.diagonals if sketch.rescales else None
+    seed, first, last = config.run.seed, team.first, team.last
+    even, odd = (drawing_of(sketch, seed, first, last, diagonals, problem.index) for _ in range(2))
+    traffic = connect(team, exchange, sketch, (even, odd))
+    tools = Tools(problem, sketch, traffic, team)
+    return type(config.method).method_class(config.method, tools, experiment.x0), tools

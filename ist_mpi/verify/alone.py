@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.sketches import block_sizes
+from ist_mpi.sketches import sketch_of
 from ist_mpi.verify.blocks import recorded_blocks
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, faults, not_judged
 from ist_mpi.verify.logs import Instance, Log, from_log
@@ -100,9 +100,8 @@ def floats(log: Log, n: int | None) -> Finding:
     n = n or log.problem.get("n")
     if n is None:
         return not_judged("floats", log.name, "the number of workers is not known")
-    _, size = block_sizes(log.method, n, log.d)
-    up = size / n
-    down = float(log.d) if log.method.name == "dcgd" else up
+    sketch = sketch_of(log.method, n, log.d)
+    up, down = type(log.method).method_class.floats(1, sketch, log.method)
     places = log.run.rounds["round"]
     ledger = [
         Comparison(name, log.run.rounds[name], each * places, RELATIVE * each, places)

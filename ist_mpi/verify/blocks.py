@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ist_mpi.partition import spans
-from ist_mpi.sketches import block_sizes
+from ist_mpi.sketches import sketch_of
 from ist_mpi.verify.findings import Finding, Options, faults, not_judged
 from ist_mpi.verify.logs import Instance, Log
 from ist_mpi.verify.rounds import Integers, seeded
@@ -42,7 +42,7 @@ def recorded_blocks(log: Log, instance: Instance, options: Options) -> Finding:
     if not recorded:
         return not_judged("blocks", log.name, "none recorded")
     pi, offsets, n = recorded["pi"], recorded["offsets"], instance.n
-    _, size = block_sizes(log.method, n, instance.d)
+    size = sketch_of(log.method, n, instance.d).total
     allowed = "blocks of the sketch" + (", as the seed gives them" if options.replay else "")
     wrong = []
     if not np.array_equal(recorded["round"], np.arange(log.made)):
@@ -86,7 +86,10 @@ def block_trouble(instance: Instance, pi: Integers, offsets: Integers) -> str:
     holders = np.bincount(pi, minlength=N)
     wanted_sizes, wanted_holders = np.ones(n), np.ones(N)
     if instance.method.sketch == "rand":
-        wanted_sizes, wanted_holders = np.full(n, float(instance.method.q or 0)), np.sort(holders)
+        wanted_sizes, wanted_holders = (
+            np.full(n, float(instance.q)),
+            np.sort(holders),
+        )
     elif n <= N:
         wanted_sizes = np.sort(np.diff(spans(N, n)))
     else:
@@ -158,7 +161,7 @@ def marginal(instance: Instance, met: Int64, rounds: int) -> ChiSquare | None:
     """
     n, d = met.shape
     if instance.method.sketch == "rand":
-        share = (instance.method.q or d) / d
+        share = (instance.q or d) / d
         if share == 1.0:
             return None
         variance = share * (1 - share) * d / (d - 1)

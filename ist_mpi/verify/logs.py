@@ -64,7 +64,7 @@ def read(path: Path) -> Log:
     expected = "a run log with a configuration and at least the row of round 0"
     try:
         tables = tomllib.loads(run.attributes["config"])
-        method = Method.model_validate(tables["method"])
+        method = config.method_table(tables["method"])
         settings = tables["run"]
         seed = int(settings.pop("seed"))
         log = Log(
@@ -123,6 +123,11 @@ class Instance:
     def d(self) -> int:
         """Coordinates."""
         return len(self.x0)
+
+    @property
+    def q(self) -> int:
+        """Size of a Rand-q block; 0: another sketch."""
+        return int(getattr(self.method, "q", None) or 0)
 
     @cached_property
     def L_mean(self) -> Float64:

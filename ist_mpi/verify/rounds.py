@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.partition import spans
-from ist_mpi.sketches import Sketch
+from ist_mpi.sketches import drawing_of, sketch_of
 from ist_mpi.verify.logs import Instance
 
 Float64 = NDArray[np.float64]
@@ -39,10 +39,10 @@ def padded(pi: Integers, sizes: Integers) -> Draw:
 
 def seeded(instance: Instance, seed: int, rounds: int) -> Iterator[tuple[Integers, Integers]]:
     """pi (t,) and offsets (n + 1,) of rounds 0, 1, … as the run seed gives them."""
-    sketch = Sketch(instance.method, instance.n, instance.d, seed)
+    drawing = drawing_of(sketch_of(instance.method, instance.n, instance.d), seed)
     for k in range(rounds):
-        blocks = sketch.draw(k)
-        yield blocks.pi.copy(), blocks.offsets.copy()
+        drawing.draw(k)
+        yield drawing.pi.copy(), drawing.offsets.copy()
 
 
 def drawn(instance: Instance, R: int, rng: np.random.Generator) -> Draw:
@@ -51,7 +51,7 @@ def drawn(instance: Instance, R: int, rng: np.random.Generator) -> Draw:
     if method.sketch == "identity":
         return padded(np.tile(np.arange(d), (R, n)), np.full((R, n), d))
     if method.sketch == "rand":
-        q = int(method.q or d)
+        q = instance.q
         order = rng.random((R, n, d)).argsort(axis=2)
         return padded(order[:, :, :q].reshape(R, n * q), np.full((R, n), q))
     g, N = method.group_size, method.groups(d)
@@ -97,7 +97,7 @@ def advance(instance: Instance, x: Float64, draw: Draw) -> Float64:
     w = start
     for _ in range(method.local_steps):
         w = w - gamma * C * (np.matmul(L, w[..., None])[..., 0] - b)
-    if method.form == "merge":
+    if getattr(method, "form", None) == "merge":
         return _added(A * w, S, x)
     return x + _added(A * (w - start), S, x)
 
@@ -133,7 +133,7 @@ def largest_block(instance: Instance) -> int:
     if instance.method.sketch == "identity":
         return instance.d
     g, N = instance.method.group_size, instance.method.groups(instance.d)
-    return int(instance.method.q or g * -(-N // instance.n))
+    return int(instance.q or g * -(-N // instance.n))
 
 
 def entries_per_run(instance: Instance) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from ist_mpi.config import Method
+from ist_mpi.config import method_table
 from ist_mpi.errors import Fault, InputError, LauncherError
 from ist_mpi.parallel import ranks, rounds
 from ist_mpi.parallel.team import Team
@@ -83,7 +83,7 @@ def test_means_are_sums_in_worker_order(shape: tuple[int, ...]) -> None:
 def test_a_round_trip_brings_every_piece_home(kind: str, d: int) -> None:
     """Parts arrive where they belong, and the model that comes back is the one that was made."""
     n = 5
-    method = Method.model_validate({"name": "ist", "step_size": 1.0})
+    method = method_table({"name": "ist", "step_size": 1.0})
     sketch = Sketch(method, n, d, seed=3)
     team = Team.of(WORLD, n, d)
     exchange = rounds.connect(team, kind, sketch)

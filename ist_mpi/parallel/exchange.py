@@ -18,7 +18,7 @@ from ist_mpi.kernels import model as kernels
 from ist_mpi.kernels import routes
 from ist_mpi.parallel.mpi import MPI
 from ist_mpi.parallel.team import Team
-from ist_mpi.sketches import Blocks, Sketch
+from ist_mpi.sketches import Blocks, Drawing
 
 Float64 = NDArray[np.float64]
 
@@ -26,53 +26,99 @@ Float64 = NDArray[np.float64]
 class Exchange(Protocol):
     """How a round moves the model between the workers.
 
-    `x` is the model of shape (d,); it is up to date on the ranks that `hold` it, and a place to
-    put it elsewhere. Rounds come in order. All methods are collective.
+    `x` is a vector of the server, shape (d,): up to date on the ranks that `hold` it, and a place
+    to put it elsewhere. `pieces` (t,) are of this rank's workers, one after another along their
+    blocks. Rounds come in order. All methods are collective.
     """
 
     name: str
     alone: bool
     """Whether there is one rank only."""
     holds: bool
-    """Whether this rank's x is the model, after every merge."""
+    """Whether this rank's x is the model, after every round."""
+    drawing: Drawing
+    """Where this round's blocks are, of all workers."""
 
     def broadcast(self, k: int) -> Blocks:
-        """Round k's blocks, drawn on rank 0 and known to every rank."""
+        """Round k's blocks of this rank's workers, drawn on rank 0 and known to every rank."""
 
-    def scatter(self, x: Float64, k: int) -> Float64:
+    def scatter(self, x: Float64) -> Float64:
         """This rank's workers' parts of the model, x[S_i] one after another."""
 
-    def gather(self, pieces: Float64, k: int) -> Float64:
-        """All workers' pieces, along pi, on the ranks that hold the model (else empty)."""
+    def place(self, x: Float64, pieces: Float64) -> None:
+        """x[S_i] = pieces, for disjoint blocks that cover every coordinate."""
+
+    def add(self, x: Float64, pieces: Float64) -> None:
+        """x[S_i] += pieces, in worker order."""
+
+    def total(self, x: Float64, pieces: Float64) -> None:
+        """x = Σ_i of the pieces, in worker order, and zero where there are none."""
 
     def share(self, x: Float64) -> None:
-        """Bring the model to every rank."""
+        """Bring a vector of the server to every rank."""
 
     def close(self) -> None:
         """Wait for what is still under way; the exchange is of no use afterwards."""
 
 
-class Alone:
+Drawings = tuple[Drawing, Drawing]
+"""Room for the blocks of two rounds, even and odd: the next round's are drawn and sent while this
+round's are in use."""
+
+
+class _Merging:
+    """What is done with the pieces of all workers, where they have arrived."""
+
+    holds: bool
+    drawing: Drawing
+
+    def _gather(self, pieces: Float64) -> Float64:
+        """All workers' pieces, along pi, on the ranks that hold the model (else empty)."""
+        raise NotImplementedError
+
+    def place(self, x: Float64, pieces: Float64) -> None:
+        """See `Exchange`."""
+        gathered = self._gather(pieces)
+        if self.holds:
+            kernels.place(x, self.drawing.pi, gathered)
+
+    def add(self, x: Float64, pieces: Float64) -> None:
+        """See `Exchange`."""
+        gathered = self._gather(pieces)
+        if self.holds:
+            kernels.add(x, self.drawing.pi, gathered)
+
+    def total(self, x: Float64, pieces: Float64) -> None:
+        """See `Exchange`."""
+        gathered = self._gather(pieces)
+        if self.holds:
+            x[:] = 0.0
+            kernels.add(x, self.drawing.pi, gathered)
+
+
+class Alone(_Merging):
     """One rank: nothing to send."""
 
     name = "alone"
     alone = holds = True
 
-    def __init__(self, sketch: Sketch) -> None:
-        self._sketch = sketch
-        self._parts = np.empty(sketch.size)
+    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+        self.drawing = drawings[0]
+        self._parts = np.empty(sketch.total)
 
     def broadcast(self, k: int) -> Blocks:
         """Drawn here."""
-        return self._sketch.draw(k)
+        self.drawing.draw(k)
+        return self.drawing.own()
 
-    def scatter(self, x: Float64, k: int) -> Float64:
+    def scatter(self, x: Float64) -> Float64:
         """x[pi]."""
-        kernels.take(x, self._sketch.blocks(k).pi, self._parts)
-        return self._parts
+        pi = self.drawing.pi
+        parts = self._parts[: pi.size]
+        kernels.take(x, pi, parts)
+        return parts
 
-    def gather(self, pieces: Float64, k: int) -> Float64:
-        """They are here."""
+    def _gather(self, pieces: Float64) -> Float64:
         return pieces
 
     def share(self, x: Float64) -> None:
@@ -82,7 +128,7 @@ class Alone:
         """Nothing is under way."""
 
 
-class _Together:
+class _Together(_Merging):
     """What the exchanges of several ranks have in common: the broadcast and the counts.
 
     A rank's workers have neighbouring spans of pi, so that a scatter or a gather is one collective.
@@ -93,36 +139,45 @@ class _Together:
     alone = False
     holds = False
 
-    def __init__(self, team: Team, sketch: Sketch) -> None:
-        self._comm, self._sketch, self._workers = team.comm, sketch, team.workers
+    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+        self._comm, self._drawings, self._workers = team.comm, drawings, team.workers
+        self.drawing = drawings[0]
         self._rank = team.rank
         self._edges = np.zeros(team.size + 1, dtype=np.int32)
         self._counts = np.zeros(team.size, dtype=np.int32)
-        most = int(np.diff(team.workers)[team.rank]) * sketch.q
-        self._parts = np.empty(min(most, sketch.size))
-        self._changing = not sketch.same_sizes
-        self._count(sketch.blocks(0))
+        most = (team.last - team.first) * sketch.largest
+        self._parts = np.empty(min(most, sketch.total))
+        self._changing = not getattr(sketch, "same_sizes", False)
+        self._random = getattr(sketch, "random", True)
+        if not self._changing:
+            self._count(self.drawing)
         self._request = MPI.REQUEST_NULL
         self._sent = -1  # the last round whose blocks have set out
 
     def _send_blocks(self, k: int) -> None:
         """Let the blocks of round k set out from rank 0."""
-        if self._rank == 0:
-            self._sketch.draw(k)
-        self._request = self._comm.Ibcast([self._sketch.message(k), MPI.INT32_T], root=0)
+        drawing = self._drawings[k % 2]
         self._sent = k
+        if not self._random:
+            return
+        if self._rank == 0:
+            drawing.draw(k)
+        if drawing.message is None:
+            drawing.put(self._comm.bcast(drawing.contents() if self._rank == 0 else None))
+        else:
+            self._request = self._comm.Ibcast([drawing.message, MPI.INT32_T], root=0)
 
     def broadcast(self, k: int) -> Blocks:
         """Those that set out a round ago have arrived, or will now."""
         if self._sent != k:
             self._send_blocks(k)
         self._request.Wait()
-        blocks = self._sketch.blocks(k)
+        self.drawing = self._drawings[k % 2]
         if self._changing:
-            self._count(blocks)
-        return blocks
+            self._count(self.drawing)
+        return self.drawing.own()
 
-    def _count(self, blocks: Blocks) -> None:
+    def _count(self, blocks: Drawing) -> None:
         """How much each rank has of these blocks, in the arrays that MPI was given."""
         self._edges[:] = blocks.offsets[self._workers]
         self._counts[:] = np.diff(self._edges)
@@ -138,23 +193,23 @@ class Server(_Together):
 
     name = "server"
 
-    def __init__(self, team: Team, sketch: Sketch) -> None:
-        super().__init__(team, sketch)
+    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+        super().__init__(team, sketch, drawings)
         self.holds = team.rank == 0
-        self._all = np.empty(sketch.size if self.holds else 0)
+        self._all = np.empty(sketch.total if self.holds else 0)
         everything = [self._all, self._counts, self._edges[:-1], MPI.DOUBLE]
         self._everything = everything if self.holds else None
 
-    def scatter(self, x: Float64, k: int) -> Float64:
+    def scatter(self, x: Float64) -> Float64:
         """One Scatterv of x[pi]."""
         if self.holds:
-            kernels.take(x, self._sketch.blocks(k).pi, self._all)
+            kernels.take(x, self.drawing.pi, self._all)
         parts = self._mine
         self._comm.Scatterv(self._everything, [parts, MPI.DOUBLE], root=0)
-        self._send_blocks(k + 1)
+        self._send_blocks(self._sent + 1)
         return parts
 
-    def gather(self, pieces: Float64, k: int) -> Float64:
+    def _gather(self, pieces: Float64) -> Float64:
         """One Gatherv to rank 0."""
         self._comm.Gatherv([pieces, MPI.DOUBLE], self._everything, root=0)
         return self._all
@@ -170,20 +225,20 @@ class Replicated(_Together):
     name = "replicated"
     holds = True
 
-    def __init__(self, team: Team, sketch: Sketch) -> None:
-        super().__init__(team, sketch)
-        self._all = np.empty(sketch.size)
+    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+        super().__init__(team, sketch, drawings)
+        self._all = np.empty(sketch.total)
         self._everything = [self._all, self._counts, self._edges[:-1], MPI.DOUBLE]
 
-    def scatter(self, x: Float64, k: int) -> Float64:
+    def scatter(self, x: Float64) -> Float64:
         """Taken from this rank's own copy."""
         parts = self._mine
         first = self._edges[self._rank]
-        kernels.take(x, self._sketch.blocks(k).pi[first : first + parts.size], parts)
-        self._send_blocks(k + 1)
+        kernels.take(x, self.drawing.pi[first : first + parts.size], parts)
+        self._send_blocks(self._sent + 1)
         return parts
 
-    def gather(self, pieces: Float64, k: int) -> Float64:
+    def _gather(self, pieces: Float64) -> Float64:
         """One Allgatherv."""
         self._comm.Allgatherv([pieces, MPI.DOUBLE], self._everything)
         return self._all
@@ -201,11 +256,11 @@ class Serverless(_Together):
 
     name = "serverless"
 
-    def __init__(self, team: Team, sketch: Sketch) -> None:
-        super().__init__(team, sketch)
+    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+        super().__init__(team, sketch, drawings)
         room = self._parts.size
         self._held: Float64 | None = None  # this rank's part of the model, after its last round
-        self._blocks: Blocks | None = None  # the blocks of that round
+        self._blocks: Drawing | None = None  # the blocks of that round
         self._route = routes.Route(
             rank=team.rank,
             owner=np.empty(sketch.d, dtype=np.int32),
@@ -220,9 +275,9 @@ class Serverless(_Together):
         self._leaving, self._arriving = np.empty(room), np.empty(room)
         self._last_edges = np.zeros_like(self._edges)
 
-    def scatter(self, x: Float64, k: int) -> Float64:
+    def scatter(self, x: Float64) -> Float64:
         """One Alltoallv; at first from x⁰, which every rank has."""
-        blocks, parts, route = self._sketch.blocks(k), self._mine, self._route
+        blocks, parts, route = self.drawing, self._mine, self._route
         if self._held is None or self._blocks is None:
             first = self._edges[self._rank]
             kernels.take(x, blocks.pi[first : first + parts.size], parts)
@@ -234,14 +289,13 @@ class Serverless(_Together):
                 [self._arriving, route.arriving_counts, route.arriving_edges[:-1], MPI.DOUBLE],
             )
             kernels.place(parts, route.arriving[: parts.size], self._arriving)
-        self._send_blocks(k + 1)
+        self._send_blocks(self._sent + 1)
         return parts
 
-    def gather(self, pieces: Float64, k: int) -> Float64:
+    def place(self, x: Float64, pieces: Float64) -> None:
         """They stay where they are."""
-        self._held, self._blocks = pieces, self._sketch.blocks(k)
+        self._held, self._blocks = pieces, self.drawing
         self._last_edges[:] = self._edges
-        return self._parts[:0]
 
     def share(self, x: Float64) -> None:
         """One Allgatherv."""
@@ -258,9 +312,7 @@ class Serverless(_Together):
 KINDS: dict[str, Any] = {"server": Server, "replicated": Replicated, "serverless": Serverless}
 
 
-def connect(team: Team, kind: str, sketch: Sketch) -> Exchange:
+def connect(team: Team, kind: str, sketch: Any, drawings: Drawings) -> Exchange:
     """The exchange of that name; with one rank there is nothing to exchange."""
-    if team.size == 1:
-        return Alone(sketch)
-    exchange: Exchange = KINDS[kind](team, sketch)
+    exchange: Exchange = (Alone if team.size == 1 else KINDS[kind])(team, sketch, drawings)
     return exchange

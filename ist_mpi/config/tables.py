@@ -1,0 +1,167 @@
+"""Plain tables to a `Config`: each by the class that its method, sketch or problem declares."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ist_mpi import registry
+from ist_mpi.config.faults import Labels, fault_of, is_rule, shown, unknown_name
+from ist_mpi.config.model import Config, Log, Method, Problem, Run, UnknownMethod, method_class
+from ist_mpi.config.types import Section
+from ist_mpi.errors import Fault, InputError
+
+SECTIONS = ("problem", "method", "run", "log")
+REQUIRED = ("problem", "method", "run")
+
+NAMES = {"problem": {"kind": "problems"}, "method": {"name": "methods", "sketch": "sketches"}}
+"""The settings that name code, and the rooms of what they name."""
+
+CODE = {"kind": "code", "name": "code", "sketch": "sketch_code"}
+"""Where the digest of a named file is kept."""
+
+
+def validated(tables: dict[str, Any], labels: Labels) -> tuple[Config | None, list[Fault]]:
+    """The configuration of plain tables, or None, and every fault found."""
+    faults: list[Fault] = []
+    made: dict[str, Any] = {}
+    classes: dict[str, type[Section] | None] = {"run": Run, "log": Log}
+    broken = False
+    for section in SECTIONS:
+        values = tables.get(section, {} if section in REQUIRED else None)
+        if values is None:
+            continue
+        if not isinstance(values, Mapping):
+            faults.append(Fault(labels.where(section), shown(values), f"a table [{section}]"))
+            continue
+        if section in NAMES:
+            classes[section], found = _class_of(section, values, labels)
+            faults += found
+            values = _with_digests(section, values)
+        kind = classes[section]
+        if kind is None:
+            continue
+        try:
+            made[section] = kind.model_validate(values)
+        except ValidationError as error:
+            broken = True
+            details = [detail for detail in error.errors() if not is_rule(detail)]
+            faults += [fault_of(detail, section, kind, labels) for detail in details]
+    faults += [unknown_name(name, Config, labels) for name in tables if name not in SECTIONS]
+    if broken or faults:
+        for section in ("problem", "method"):
+            kind, values = classes.get(section), tables.get(section, {})
+            if kind is not None and isinstance(values, Mapping):
+                faults += [
+                    Fault(labels.where(f"{section}.{key}"), got, expected)
+                    for key, got, expected in kind.broken_rules(values)
+                ]
+        return None, faults
+    return Config(**made), []
+
+
+def _class_of(
+    section: str, values: Mapping[str, Any], labels: Labels
+) -> tuple[type[Section] | None, list[Fault]]:
+    """The class of a table whose settings say what it is, and what is wrong with those."""
+    if section == "problem":
+        kind = values.get("kind")
+        if isinstance(kind, str):
+            try:
+                made: type[Problem] = registry.load("problems", kind).Settings
+                return made, []
+            except InputError as error:
+                return None, [_named(error.faults[0], "problem.kind", kind, labels)]
+        got = "nothing" if kind is None else shown(kind)
+        return None, [Fault(labels.where("problem.kind"), got, registry.allowed("problems"))]
+    faults = []
+    names: dict[str, str] = {"sketch": "permutation"}
+    for key, room in NAMES["method"].items():
+        name = values.get(key, names.get(key))
+        if not isinstance(name, str):
+            continue  # the table's own check says it
+        try:
+            found = registry.load(room, name)
+            names[key] = name
+        except InputError as error:
+            faults.append(_named(error.faults[0], f"method.{key}", name, labels))
+            continue
+        if key == "name" and getattr(found, "sketch", None) is not None:
+            names["sketch"] = found.sketch  # whatever is written for it is ignored
+            break
+    if faults or "name" not in names or not isinstance(values.get("sketch", ""), str):
+        return UnknownMethod, faults
+    kind_of: type[Method] = method_class(names["name"], names["sketch"])
+    return kind_of, []
+
+
+def _named(fault: Fault, key: str, name: str, labels: Labels) -> Fault:
+    """The fault of a name that stands for nothing, where it was written."""
+    got = shown(name) if fault.got == f'"{name}"' and not registry.is_file(name) else fault.got
+    return fault._replace(where=labels.where(key), got=got)
+
+
+def _with_digests(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the digest of each file of code that a table names."""
+    found = {}
+    for key, room in NAMES[section].items():
+        name = values.get(key)
+        if isinstance(name, str) and registry.is_foreign(room, name):
+            path = Path(name.rpartition(":")[0])
+            if path.exists():
+                found[CODE[key]] = registry.digest(path)
+    return {**values, **found} if found else values
+
+
+def named_files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str | None]]:
+    """Section, key, name and digest of each setting that names code in a file."""
+    for section, keys in NAMES.items():
+        table: Any = tables.get(section)
+        for key in keys if isinstance(table, Mapping) else ():
+            name = table.get(key)
+            if isinstance(name, str) and registry.is_file(name):
+                yield section, key, name, table.get(CODE[key])
+
+
+def with_code(tables: dict[str, Any], code: Path | None, what: str) -> dict[str, Any]:
+    """The tables of a log, which is no program: the code that it names is brought from outside.
+
+    Parameters
+    ----------
+    code : Path or None
+        The file to take it from; its digest must be the one in the log.
+    what : str
+        The log, for messages.
+
+    Raises
+    ------
+    InputError
+        If the log names code in a file, and `code` is None or another.
+    """
+    for section, key, name, sha256 in named_files(tables):
+        path, _, member = name.rpartition(":")
+        where = f"{section}.{key} in {what}"
+        if code is None:
+            raise InputError(
+                Fault(
+                    where,
+                    f"code in {path}, which a log does not bring",
+                    "its file",
+                    "--code FILE names it; it is run only if it is what the log was made with",
+                )
+            )
+        if registry.digest(code) != sha256:
+            got = f"{code}, which is not the file that the log was made with"
+            raise InputError(Fault(where, got, f"SHA-256 {sha256}"))
+        tables[section] = {**tables[section], key: f"{code.absolute()}:{member}"}
+    return tables
+
+
+def replaced_names(tables: dict[str, Any], new_name: Callable[[str, Any], Any]) -> None:
+    """Put ``new_name(room, name)`` for every setting that names code, in place."""
+    for section, keys in NAMES.items():
+        table: Any = tables.get(section)
+        for key, room in keys.items() if isinstance(table, dict) else ():
+            if key in table:
+                table[key] = new_name(room, table[key])

@@ -1,0 +1,123 @@
+"""What a method is, and what it works with on a rank.
+
+A method is one class in one file: what it adds to the configuration, its vectors, its round, what a
+round sends, and what is exactly known of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Method as MethodTable
+from ist_mpi.config import Section
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.parallel.exchange import Exchange
+from ist_mpi.parallel.team import Team
+
+Float64 = NDArray[np.float64]
+
+
+class Vector(NamedTuple):
+    """What a method carries from round to round; checkpoints need no more."""
+
+    name: str
+    holder: Literal["server", "worker"]
+    array: Float64
+    """Shape (d,), up to date where the exchange holds the model; or (m, d), a row for each of the
+    rank's m workers. The array itself, not a copy: who fills it restores the method."""
+
+
+class Floats(NamedTuple):
+    """Numbers sent so far, mean over the workers, indices not counted."""
+
+    up: float
+    down: float
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every method works with on a rank."""
+
+    problem: Any
+    """The rank's workers' functions: `LocalQuadratics`, or another problem's."""
+    sketch: Any
+    exchange: Exchange
+    team: Team
+
+    @property
+    def most(self) -> int:
+        """The most coordinates that this rank's workers have in a round."""
+        workers = self.team.last - self.team.first
+        return min(workers * int(self.sketch.largest), int(self.sketch.total))
+
+
+class Method:
+    """One method at work on a rank; a method of one's own may derive from it.
+
+    Class attributes say what it takes: `sketch`, the name of the only sketch that it has, or None;
+    `ignores`, settings of [method] that mean nothing to it; `rescales`, whether biased scalings of
+    a sketch are for it; `steps`, whether it takes local steps; `submodels`, whether a worker sees
+    nothing of the model but its block.
+    """
+
+    Settings: ClassVar[type[Section]] = Section
+    sketch: ClassVar[str | None] = None
+    ignores: ClassVar[tuple[str, ...]] = ()
+    rescales: ClassVar[bool] = False
+    steps: ClassVar[bool] = False
+    submodels: ClassVar[bool] = False
+
+    def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
+        self.settings, self.tools = settings, tools
+        self.gamma = settings.gamma
+        self.x = x0.copy()
+
+    def vectors(self) -> Sequence[Vector]:
+        """All that is carried from round to round; here the model alone."""
+        return [Vector("x", "server", self.x)]
+
+    def rounds(self, first: int, last: int) -> None:
+        """Rounds first … last − 1: take x^first to x^last; collective."""
+        for k in range(first, last):
+            self.round(k)
+
+    def round(self, k: int) -> None:
+        """Round k, which leads from x^k to x^{k+1}; collective."""
+        raise NotImplementedError
+
+    @staticmethod
+    def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
+        """What has been sent once x^k is reached."""
+        raise NotImplementedError
+
+
+def check_vectors(method: Any, d: int, workers: int) -> None:
+    """Refuse a method that carries what a checkpoint cannot hold.
+
+    Raises
+    ------
+    InputError
+        If a vector is no float64 array of shape (d,), or (workers, d), or the model is not one.
+    """
+    where = f"{type(method).__name__}.vectors"
+    vectors = list(method.vectors())
+    names = [vector.name for vector in vectors]
+    if names.count("x") != 1 or len(set(names)) != len(names):
+        raise InputError(Fault(where, f"the names {names}", 'different names, one of them "x"'))
+    for name, holder, array in vectors:
+        shape = {"server": (d,), "worker": (workers, d)}.get(holder)
+        expected = f'"server" with ({d},) or "worker" with ({workers}, {d}) of float64'
+        if shape is None or getattr(array, "shape", None) != shape or array.dtype != np.float64:
+            got = f'"{holder}" with {getattr(array, "shape", type(array).__name__)}'
+            raise InputError(Fault(f"{where}: {name}", got, expected))
+        if not array.flags.writeable:
+            raise InputError(Fault(f"{where}: {name}", "an array that is not writeable", expected))
+
+
+def restore(method: Any, server: dict[str, Float64], workers: dict[str, Float64]) -> None:
+    """Put a checkpoint's vectors into a method; `workers` has this rank's rows."""
+    for name, holder, array in method.vectors():
+        array[:] = (server if holder == "server" else workers)[name]

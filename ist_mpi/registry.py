@@ -1,0 +1,142 @@
+"""Names of methods, sketches and problems, and where they are: the only way up, by name.
+
+A name is one of this package's, one that an installed package declares (entry points of the groups
+``ist_mpi.methods``, ``ist_mpi.sketches`` and ``ist_mpi.problems``), or ``FILE.py:CLASS``. What a
+name stands for is imported when it is asked for. A class that a Python program hands over itself is
+known by its file and name, like any other.
+"""
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ist_mpi.errors import Fault, InputError
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "methods": {
+        "ist": "ist_mpi.methods.ist:IndependentSubnetworkTraining",
+        "gradient_descent": "ist_mpi.methods.gradient_descent:GradientDescent",
+        "dcgd": "ist_mpi.methods.dcgd:CompressedGradientDescent",
+    },
+    "sketches": {
+        "identity": "ist_mpi.sketches.identity:Identity",
+        "permutation": "ist_mpi.sketches.permutation:Permutation",
+        "rand": "ist_mpi.sketches.rand:Rand",
+    },
+    "problems": {
+        "synthetic": "ist_mpi.problems.synthetic:SyntheticSource",
+        "ridge": "ist_mpi.problems.ridge:RidgeSource",
+        "arrays": "ist_mpi.problems.arrays:ArraysSource",
+    },
+}
+"""By room and name: ``module:class``."""
+
+SETTING = {"methods": "method.name", "sketches": "method.sketch", "problems": "problem.kind"}
+
+_given: dict[str, type] = {}
+"""Classes that this process was handed, by the name that stands for them."""
+
+
+def allowed(room: str) -> str:
+    """What a name may be, in words."""
+    names = [f'"{name}"' for name in (*BUILT_IN[room], *_installed(room))]
+    return f'{", ".join(names)} or "FILE.py:CLASS"'
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is of the form ``FILE.py:CLASS``."""
+    path, colon, member = name.rpartition(":")
+    return bool(colon) and path.endswith(".py") and member.isidentifier()
+
+
+def is_foreign(room: str, name: str) -> bool:
+    """Whether a name stands for code that is in a file or was handed over."""
+    return name not in BUILT_IN[room] and (is_file(name) or name in _given)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a source file; InputError where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise InputError(Fault(str(path), got, "a Python file that can be read")) from error
+
+
+def given(kind: type) -> str:
+    """The name of a class that a program handed over; this process knows it from now on."""
+    try:
+        path = inspect.getsourcefile(kind) or ""
+    except (OSError, TypeError):  # typed into an interpreter or a notebook
+        path = ""
+    place = str(Path(path).absolute()) if path.endswith(".py") else f"{kind.__module__}.py"
+    name = f"{place}:{kind.__name__}"
+    _given[name] = kind
+    return name
+
+
+def is_given(name: str) -> bool:
+    """Whether this process was handed the class of that name."""
+    return name in _given
+
+
+def load(room: str, name: str) -> Any:
+    """The class of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be imported.
+    """
+    if name in BUILT_IN[room]:
+        return _member(BUILT_IN[room][name])
+    if name in _given:
+        return _given[name]
+    if is_file(name):
+        path, _, member = name.rpartition(":")
+        return _of_file(room, path, member, digest(Path(path)))
+    installed = _installed(room)
+    if name in installed:
+        return _member(installed[name])
+    raise InputError(Fault(SETTING[room], f'"{name}"', allowed(room)))
+
+
+def _member(place: str) -> Any:
+    module, _, member = place.partition(":")
+    return getattr(importlib.import_module(module), member)
+
+
+@functools.cache
+def _installed(room: str) -> dict[str, str]:
+    """What installed packages declare, by name: ``module:class``."""
+    found = metadata.entry_points(group=f"ist_mpi.{room}")
+    return {entry.name: entry.value for entry in found if entry.name not in BUILT_IN[room]}
+
+
+@functools.cache
+def _of_file(room: str, path: str, member: str, sha256: str) -> Any:
+    """A class of a file that is in no package; a file is run once for each of its contents."""
+    spec = importlib.util.spec_from_file_location(f"ist_mpi_code_{sha256[:16]}", path)
+    expected = f"a Python file with a class {member}"
+    if spec is None or spec.loader is None:
+        raise InputError(Fault(SETTING[room], f'"{path}:{member}"', expected))
+    module = sys.modules.get(spec.name)
+    if module is None:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[spec.name]
+            got = f'"{path}:{member}", which fails ({type(error).__name__}: {error})'
+            raise InputError(Fault(SETTING[room], got, expected)) from error
+    kind = getattr(module, member, None)
+    if not isinstance(kind, type):
+        raise InputError(Fault(SETTING[room], f'"{path}:{member}"', expected))
+    return kind

@@ -1,0 +1,29 @@
+"""The sketches C_i, a file each: which coordinates each worker gets, and with what factors.
+
+Every C_i is diagonal: zero outside worker i's block S_i. A round draws the blocks; with them come
+the diagonals of C_i and of the A_i with which the server adds the pieces up, Σ_i A_i w_i (mostly
+A_i = I/n).
+
+permutation   disjoint near-equal blocks; at n > d one coordinate each, eqs. (7) and (23)
+rand          a uniform q-subset for every worker, eq. (4)
+identity      all coordinates for every worker
+drawing       room for the blocks of a round, and where they are drawn
+"""
+
+from typing import Any
+
+from ist_mpi.config import Method
+from ist_mpi.sketches.drawing import Blocks, Drawing, drawing_of
+
+__all__ = ["Blocks", "Drawing", "drawing_of", "sketch_of"]
+
+
+def sketch_of(method: Method, n: int, d: int) -> Any:
+    """The configured sketch for n workers and d coordinates.
+
+    Raises
+    ------
+    InputError
+        If it does not fit them.
+    """
+    return type(method).sketch_class(method, n, d)

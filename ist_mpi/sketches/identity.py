@@ -1,0 +1,44 @@
+"""C_i = I: all coordinates for every worker, in every round."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Method, Section
+from ist_mpi.kernels import draws
+from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
+from ist_mpi.sketches.drawing import CompiledDrawing
+
+
+class Identity:
+    """Nothing is drawn. Attributes as for `Permutation`."""
+
+    Settings = Section
+    scalings = ("unbiased",)
+    groups = False
+    random = False
+    same_sizes = True
+    rescales = False
+
+    def __init__(self, method: Method, n: int, d: int) -> None:
+        self.n, self.d = n, d
+        self.largest, self.total = d, n * d
+        fits(n, self.total)
+        self.disjoint = n == 1
+
+    @staticmethod
+    def sums_to_identity(method: Method) -> bool:
+        """(1/n) Σ C_i = I."""
+        return True
+
+    def drawing(
+        self, seed: int, first: int, last: int, diagonals: Float64 | None, which: NDArray[np.int64]
+    ) -> CompiledDrawing:
+        """See `drawing_of`."""
+        message: Int32 = np.zeros(self.n + 1 + self.total, dtype=np.int32)
+        plan = empty_plan(seed, self.n, message)._replace(
+            kind=draws.ALL, order=np.empty(min(self.n, self.d), dtype=np.int32)
+        )
+        plan.pi[:] = np.tile(np.arange(self.d, dtype=np.int32), self.n)
+        plan.offsets[:] = np.arange(self.n + 1, dtype=np.int32) * self.d
+        rules = factor_rules(self, which, 1.0, 1.0 / self.n)
+        return CompiledDrawing(plan, message, rules, False, True, first, last)

@@ -1,0 +1,67 @@
+"""Rand-q, eq. (4): a uniform q-subset of the coordinates for every worker, C_i = (d/q) P_i."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Method, Rule, Section
+from ist_mpi.config.types import Count
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.kernels import draws
+from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
+from ist_mpi.sketches.drawing import CompiledDrawing
+
+
+class RandSettings(Section):
+    """What the sketch adds to [method]."""
+
+    q: Count | None = None
+
+    @classmethod
+    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
+        """See `Section.broken_rules`."""
+        if values.get("q") is None:
+            yield "q", "nothing", 'the size of the random blocks, with sketch = "rand"'
+        yield from super().broken_rules(values)
+
+
+class Rand:
+    """The blocks of every round; they overlap. Attributes as for `Permutation`."""
+
+    Settings = RandSettings
+    scalings = ("unbiased",)
+    groups = False
+    random = True
+    disjoint = False
+    same_sizes = True
+    rescales = False
+
+    def __init__(self, method: Method, n: int, d: int) -> None:
+        q = int(getattr(method, "q", None) or 0)
+        if not 1 <= q <= d:
+            raise InputError(Fault("method.q", str(q), f"1 ≤ q ≤ d = {d}"))
+        self.n, self.d, self.q = n, d, q
+        self.largest, self.total = q, n * q
+        fits(n, self.total)
+
+    @staticmethod
+    def sums_to_identity(method: Method) -> bool:
+        """Whether (1/n) Σ C_i = I: only on average."""
+        return False
+
+    def drawing(
+        self, seed: int, first: int, last: int, diagonals: Float64 | None, which: NDArray[np.int64]
+    ) -> CompiledDrawing:
+        """See `drawing_of`."""
+        message: Int32 = np.zeros(self.n + 1 + self.total, dtype=np.int32)
+        plan = empty_plan(seed, self.n, message)._replace(
+            kind=draws.SUBSETS,
+            order=np.empty(min(self.n, self.d), dtype=np.int32),
+            pool=np.arange(self.d, dtype=np.int32),
+            swaps=np.empty(self.q, dtype=np.int64),
+        )
+        plan.offsets[:] = np.arange(self.n + 1, dtype=np.int32) * self.q
+        rules = factor_rules(self, which, self.d / self.q, 1.0 / self.n)
+        return CompiledDrawing(plan, message, rules, False, True, first, last)
