@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent))
+from launched import CONFIG, DRIVE, Job, Start
 
 PASSED = {"count": 0}
 
@@ -76,3 +75,25 @@ def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start ist-mpi by drive.py: ``start(3, "run", "c.toml", hurry=0.1)``."""
+    jobs: list[Job] = []
+
+    def begin(p: int, *arguments: str, **drive: Any) -> Job:
+        jobs.append(Job(p, DRIVE, *arguments, folder=tmp_path, **drive))
+        return jobs[-1]
+
+    yield begin
+    for job in jobs:
+        job.end()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A configuration of 400 rounds."""
+    path = tmp_path / "small.toml"
+    path.write_text(CONFIG.format(rounds=400))
+    return path

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Start
-from launched import Job
+from launched import Job, Start
 from test_kills import same
 
 import ist_mpi

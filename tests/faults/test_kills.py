@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from conftest import Start
-from launched import FULL
+from launched import FULL, Start
 
 import ist_mpi
 from ist_mpi.config import load

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Start
-from launched import FULL, Job
+from launched import FULL, Job, Start
 from test_kills import same
 
 import ist_mpi

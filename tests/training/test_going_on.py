@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import pytest
-from conftest import CONFIG
+from launched import CONFIG
 from test_kills import same
 
 import ist_mpi

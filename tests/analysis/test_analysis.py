@@ -18,7 +18,7 @@ import pytest
 
 import ist_mpi
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EPS = 1e-12
 SCRIPTS = (
     "bias",
