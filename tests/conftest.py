@@ -1,6 +1,7 @@
 """What all tests share: a failure on one rank ends the job, and a run of no tests is a failure."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,11 @@ from hypothesis import HealthCheck, settings
 from launched import CONFIG, DRIVE, Job, Start
 
 PASSED = {"count": 0}
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and they pass that on
+    # to every process they start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, and no clock: how long one takes says nothing of what is tested.
 settings.register_profile(
