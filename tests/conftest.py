@@ -1,18 +1,23 @@
 """What all tests share: a failure on one rank ends the job, and a run of no tests is a failure."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent))
+from launched import CONFIG, DRIVE, Job, Start
 
 PASSED = {"count": 0}
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and they pass that on
+    # to every process they start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, and no clock: how long one takes says nothing of what is tested.
 settings.register_profile(
@@ -76,3 +81,25 @@ def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start ist-mpi by drive.py: ``start(3, "run", "c.toml", hurry=0.1)``."""
+    jobs: list[Job] = []
+
+    def begin(p: int, *arguments: str, **drive: Any) -> Job:
+        jobs.append(Job(p, DRIVE, *arguments, folder=tmp_path, **drive))
+        return jobs[-1]
+
+    yield begin
+    for job in jobs:
+        job.end()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A configuration of 400 rounds."""
+    path = tmp_path / "small.toml"
+    path.write_text(CONFIG.format(rounds=400))
+    return path

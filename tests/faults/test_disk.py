@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Start
-from launched import Job
-from test_kills import same
+from launched import Job, Start
+from same import same_run
 
 import ist_mpi
 from ist_mpi.config import load
@@ -68,7 +67,7 @@ def nothing_left(log: Path) -> None:
 def goes_on(start: Start, small: Path, log: Path) -> None:
     job = start(3, "resume", str(log))
     assert job.wait() == 0, job.errors
-    same(runlog.open_run(log), ist_mpi.run(small))
+    same_run(runlog.open_run(log), ist_mpi.run(small))
 
 
 def test_full(start: Start, small: Path, disk: Path) -> None:

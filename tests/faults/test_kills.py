@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from conftest import Start
-from launched import FULL
+from launched import FULL, Start
+from same import same_run
 
 import ist_mpi
 from ist_mpi.config import load
@@ -105,7 +105,7 @@ def test_killed_again_and_again(start: Start, tmp_path: Path, case: str) -> None
                 continue
         code = job.wait()
         assert code == 0, job.errors
-        same(runlog.open_run(log), expected)
+        same_run(runlog.open_run(log), expected)
         if kills >= KILLS:
             break
         log.unlink()  # finished before all kills: once more
@@ -127,19 +127,3 @@ def kill(job: Any, dice: random.Random) -> None:
             ranks[rank].send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue  # it went with the first
-
-
-def same(found: Any, expected: Any) -> None:
-    """Every bit that a run is for."""
-    assert found.status == "finished"
-    for name, column in expected.rounds.items():
-        assert column.shape == found.rounds[name].shape, name
-        if name != "seconds":
-            assert column.tobytes() == found.rounds[name].tobytes(), name
-    assert (np.diff(found.rounds["seconds"]) >= 0).all()
-    for group in ("model", "iterates", "permutations"):
-        ours, theirs = getattr(expected, group), getattr(found, group)
-        assert ours.keys() == theirs.keys()
-        for name, value in ours.items():
-            assert value.shape == theirs[name].shape, name
-            assert value.tobytes() == theirs[name].tobytes(), name

@@ -4,8 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Start
-from launched import FULL, Job
+from launched import FULL, Job, Start
 
 from ist_mpi.store import log as runlog
 

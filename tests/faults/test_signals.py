@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Start
-from launched import FULL, Job
-from test_kills import same
+from launched import FULL, Job, Start
+from same import same_run
 
 import ist_mpi
 from ist_mpi.parallel import signals
@@ -42,7 +41,7 @@ def run(start: Start, p: int, *more: str, **drive: Any) -> Job:
 def goes_on_to_the_same_end(start: Start, small: Path, p: int = 2) -> None:
     job = start(p, "resume", "r.h5")
     assert job.wait() == 0, job.errors
-    same(runlog.open_run(log_of(small)), ist_mpi.run(small))
+    same_run(runlog.open_run(log_of(small)), ist_mpi.run(small))
 
 
 @pytest.mark.parametrize(("number", "p", "rank"), CASES)
@@ -143,4 +142,4 @@ def test_max_seconds(start: Start, small: Path) -> None:
     assert (stopped.status, stopped.stop_reason) == ("stopped", "max_seconds = 0.5")
     resumed = start(3, "run", "small.toml", "--out", "r.h5", "--resume")
     assert resumed.wait() == 0, resumed.errors
-    same(runlog.open_run(log_of(small)), ist_mpi.run(small))
+    same_run(runlog.open_run(log_of(small)), ist_mpi.run(small))

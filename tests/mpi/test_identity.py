@@ -10,6 +10,7 @@ import psutil
 import pytest
 from cases import GROUPS, VARIANTS, configuration
 from mpi4py import MPI
+from same import same_run
 
 import ist_mpi
 from ist_mpi.errors import InputError
@@ -41,20 +42,9 @@ def alone_and_together(config: dict[str, Any]) -> None:
         config["run"].get("exchange", "server"),
         *of_auto(config),
     }
-    for name, column in light.rounds.items():
-        if name != "seconds":
-            assert column.tobytes() == found.rounds[name].tobytes(), name
-    for group in ("model", "theory"):
-        ours, theirs = getattr(light, group), getattr(found, group)
-        assert ours.keys() == theirs.keys()
-        for name, value in ours.items():
-            assert np.asarray(value).tobytes() == np.asarray(theirs[name]).tobytes(), name
+    same_run(found, light, groups=("model", "theory"))
     if expected is not None:
-        for group in ("iterates", "permutations", "problem"):
-            ours, theirs = getattr(expected, group), getattr(found, group)
-            assert ours.keys() == theirs.keys()
-            for name, value in ours.items():
-                assert value.tobytes() == theirs[name].tobytes(), name
+        same_run(found, expected, groups=("iterates", "permutations", "problem"))
 
 
 @pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])

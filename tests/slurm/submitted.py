@@ -3,9 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from cluster import Cluster
 from held import Held
 
@@ -101,13 +99,3 @@ class Job:
             assert time.monotonic() < deadline, self.output
             time.sleep(0.1)
         return int(self.output.rpartition(GOING_ON)[2].split()[0])
-
-
-def same_run(found: Any, expected: Any) -> None:
-    """The same model and the same rows, bit by bit."""
-    assert found.status == "finished"
-    assert found.x.tobytes() == expected.x.tobytes()
-    assert found.rounds.keys() == expected.rounds.keys()
-    for name, column in expected.rounds.items():
-        if name != "seconds":
-            np.testing.assert_array_equal(found.rounds[name], column, strict=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from cluster import Cluster, until
-from submitted import SHORT, Job, same_run
+from same import same_run
+from submitted import SHORT, Job
 
 import ist_mpi
 

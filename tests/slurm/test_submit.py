@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from submitted import CONFIG, SHORT, Job, same_run
+from same import same_run
+from submitted import CONFIG, SHORT, Job
 
 import ist_mpi
 from ist_mpi.batch import slurm

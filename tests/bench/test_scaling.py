@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NETWORK = (1e-6, 20e-6, 0.8e-9)
 OPERATIONS = ("barrier", "pingpong", "stream", "bcast", "scatterv", "gatherv", "alltoallv")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from cases import GROUPED, GROUPS
-from test_methods import recorded_blocks, reference_round
+from recorded import recorded_blocks, reference_round
 
 import ist_mpi
 from ist_mpi.config import load

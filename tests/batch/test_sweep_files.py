@@ -280,5 +280,5 @@ def test_ranges() -> None:
 
 
 def test_the_example() -> None:
-    found = read_sweep(Path(__file__).parent.parent / "jobs" / "sweep.toml")
+    found = read_sweep(Path(__file__).parents[2] / "jobs" / "sweep.toml")
     assert len({config.run_id() for config in found.configs()}) == len(found.points) == 12

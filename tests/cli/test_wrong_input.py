@@ -18,9 +18,9 @@ import numpy as np
 import psutil
 import pytest
 import tomli_w
+from commands import call
 
 import ist_mpi
-from ist_mpi.cli import commands as cli
 
 SECONDS = 300
 
@@ -123,23 +123,18 @@ def refused_command(folder: Path, *arguments: str, **how: Any) -> str:
 
 
 @pytest.fixture
-def main(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """``main(*arguments)`` is `refused_command` within this process, in tmp_path."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> str:
+    def refusal(*arguments: str) -> str:
         before = listing(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["ist-mpi", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        assert_one_message(int(caught.value.code or 0), printed.out, printed.err)
+        done = call(*arguments)
+        assert_one_message(done.returncode, done.stdout, done.stderr)
         assert listing(tmp_path) == before
-        return printed.err
+        return done.stderr
 
-    return call
+    return refusal
 
 
 # --- data sets -----------------------------------------------------------------------------------

@@ -1,12 +1,10 @@
 """The analysis scripts on logs that are not as they wish: a right picture, or one clear line."""
 
 import csv
-import importlib
 import json
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,19 +12,12 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 import pytest
-from test_analysis import ROOT, SCRIPTS, expect, make, synthetic
+from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
 
 EVERYTHING = {"permutations": True, "problem": True}
 DIVERGING = {"run": {"rounds": 20_000}, "log": EVERYTHING}
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[dict[str, ModuleType]]:
-    sys.path.insert(0, str(ROOT / "analysis"))
-    yield {name: importlib.import_module(name) for name in (*SCRIPTS, "scaling", "curves")}
-    sys.path.remove(str(ROOT / "analysis"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 import ist_mpi
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = """
 [problem]
 kind = "synthetic"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import VARIANTS, configuration
-from test_kills import same
+from same import same_run
 
 import ist_mpi
 from ist_mpi import methods
@@ -113,4 +113,4 @@ def test_the_log_goes_on_from_any_round(
         expected = ist_mpi.run(config)
         job, problem = jobs.reopen(comm, log, 30)
         (found,) = api.results(comm, job, problem, going_on="extend", tell=lambda text: None)
-    same(found, expected)
+    same_run(found, expected)

@@ -7,9 +7,9 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
+from same import same_run
 
 import ist_mpi
 from ist_mpi.cli.report import ProgressReport
@@ -87,10 +87,7 @@ def test_ranks_do_not_change_the_log(launch: Launch, config: Path) -> None:
         runs.append(ist_mpi.open_run(out))
         assert runs[-1].attributes["ranks"] == max(p, 1)
     for run in runs[1:]:
-        assert run.x.tobytes() == runs[0].x.tobytes()
-        for name in run.rounds:
-            if name != "seconds":
-                np.testing.assert_array_equal(run.rounds[name], runs[0].rounds[name])
+        same_run(run, runs[0])
 
 
 def test_seeds_share_a_problem(launch: Launch, config: Path) -> None:

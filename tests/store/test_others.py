@@ -9,8 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Start
-from launched import Job
+from launched import Job, Start
 
 import ist_mpi
 from ist_mpi.errors import LockedError

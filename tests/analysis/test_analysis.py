@@ -1,76 +1,22 @@
 """The analysis scripts: what they draw is what the logs hold, and wrong input is one line."""
 
 import csv
-import importlib
 import itertools
 import json
 import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
+from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
 
-ROOT = Path(__file__).parents[1]
 EPS = 1e-12
-SCRIPTS = (
-    "bias",
-    "communication",
-    "condition",
-    "convergence",
-    "expectation",
-    "fixed_point",
-    "interpolation",
-    "local_limit",
-    "local_steps",
-    "reconstruction",
-    "step_size",
-)
-
-
-def synthetic(d: int, n: int, **more: Any) -> dict[str, Any]:
-    return {"kind": "synthetic", "d": d, "n": n, "seed": 3, **more}
-
-
-def make(path: Path, seeds: int = 0, **sections: Any) -> list[Path]:
-    """Run a small configuration, with so many seeds (0: one run without a number)."""
-    config = {
-        "problem": sections.get("problem", synthetic(6, 3)),
-        "method": {"name": "ist", "step_size": 1e-2, **sections.get("method", {})},
-        "run": {"rounds": 30, **sections.get("run", {})},
-        "log": sections.get("log", {}),
-    }
-    paths = []
-    for seed in range(max(1, seeds)):
-        config["run"]["seed"] = seed
-        name = path.with_name(f"{path.stem}-seed{seed}.h5") if seeds else path
-        ist_mpi.run(config, out=name)
-        paths.append(name)
-    return paths
-
-
-def expect(log: Path) -> None:
-    """The exact expectations of a log's configuration, beside it."""
-    config = log.with_suffix(".toml")
-    config.write_text(ist_mpi.open_run(log).attributes["config"], encoding="utf-8")
-    table = log.with_name(log.stem.partition("-seed")[0] + ".csv")
-    command = [sys.executable, "-m", "ist_mpi", "theory", str(config)]
-    subprocess.run([*command, "--rounds", "30", "--csv", str(table)], check=True)
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[dict[str, ModuleType]]:
-    sys.path.insert(0, str(ROOT / "analysis"))
-    names = (*SCRIPTS, "drawing", "curves")
-    yield {name: importlib.import_module(name) for name in names}
-    sys.path.remove(str(ROOT / "analysis"))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ step_size = 1e-3
 rounds = 60
 """
 
-BY_HAND = Path(__file__).parent.parent / "jobs" / "slurm" / "run.sbatch"
+BY_HAND = Path(__file__).parents[2] / "jobs" / "slurm" / "run.sbatch"
 WILD = ["run", "a b.toml", "--set", "problem.path=it's $HOME `id` \\ *", "--resume"]
 
 Launch = Callable[..., Any]

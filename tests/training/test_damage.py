@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import configuration
-from test_commit import One, save, state, whole
+from checkpoints import One, save, state, whole
 
 from ist_mpi.parallel.team import Team
 from ist_mpi.store import log as runlog

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,19 @@ SECONDS = 300.0
 ORPHANED_SECONDS = 60.0
 """Likewise from the end of mpiexec to that of the last rank."""
 _MARK = "IST_FAULTS_JOB"
+CONFIG = """
+[problem]
+kind = "synthetic"
+d = 23
+n = 5
+[method]
+name = "ist"
+step_size = 1e-3
+[run]
+rounds = {rounds}
+[log]
+every = 7
+"""
 
 
 class Job:
@@ -144,3 +158,7 @@ class Job:
         return [
             line for line in self.errors.splitlines() if not any(text in line for text in usual)
         ]
+
+
+Start = Callable[..., Job]
+"""Starts a command by drive.py."""

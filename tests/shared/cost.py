@@ -1,4 +1,4 @@
-"""What durability costs; prints two figures: python tests/faults/cost.py [ROUNDS]
+"""What durability costs; prints two figures: python tests/shared/cost.py [ROUNDS]
 
 1. The share of a run at d = 1000, n = 10, with default settings, spent on logs and checkpoints.
 2. A checkpoint of a state of 100 MB against a plain write and fsync of the same bytes.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from test_commit import One
+from checkpoints import One
 
 import ist_mpi
 from ist_mpi.parallel.team import Team

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import pytest
-from conftest import CONFIG
-from test_kills import same
+from commands import call
+from launched import CONFIG
+from same import same_run
 
 import ist_mpi
-from ist_mpi.cli import commands as cli
 from ist_mpi.config import load
 from ist_mpi.parallel import ranks, signals
 from ist_mpi.store import files, locks
@@ -44,20 +44,16 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """``command("resume", "r.h5")`` is ``ist-mpi resume r.h5`` in tmp_path; c.toml is there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.toml").write_text(CONFIG.format(rounds=30))
 
-    def call(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["ist-mpi", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return Outcome(int(caught.value.code or 0), capsys.readouterr().err)
+    def ended(*arguments: str) -> Outcome:
+        done = call(*arguments)
+        return Outcome(done.returncode, done.stderr)
 
-    return call
+    return ended
 
 
 def stopped(command: Command, monkeypatch: pytest.MonkeyPatch, name: str = "r.h5") -> None:
@@ -121,7 +117,7 @@ def test_a_damaged_log_with_a_checkpoint_goes_on(
     stopped(command, monkeypatch)
     damage(tmp_path / "r.h5")
     assert command("resume", "r.h5").code == FINISHED
-    same(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
+    same_run(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
 
 
 @pytest.mark.parametrize("log", ["damaged", "missing"])
@@ -141,7 +137,7 @@ def test_checkpoints_of_another_configuration_are_not_replaced(
     assert "method.step_size = 0.001, now 0.002" in ended.message
     assert tree(tmp_path) == before
     assert command(*resume).code == FINISHED
-    same(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
+    same_run(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
 
 
 EDITS: dict[str, Callable[[h5py.File], None]] = {
@@ -281,7 +277,7 @@ def test_seeds_that_were_stopped_halfway(
     config = load(tmp_path / "c.toml")
     for seed in (3, 4, 5):
         expected = ist_mpi.run(config.with_values(run={"seed": seed}))
-        same(runlog.open_run(f"r-seed{seed}.h5"), expected)
+        same_run(runlog.open_run(f"r-seed{seed}.h5"), expected)
     before = tree(tmp_path)
     again = command(*seeds, "--resume")
     assert again.code == FINISHED
@@ -367,7 +363,7 @@ def test_a_checkpoint_that_cannot_be_read_now(
     resumed = command("resume", "r.h5")
     assert resumed.code == FINISHED
     assert f"going on after round {newest}" in resumed.err
-    same(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
+    same_run(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
 
 
 @pytest.mark.parametrize(
@@ -400,7 +396,7 @@ def test_max_seconds_too_short_for_anything(command: Command, tmp_path: Path) ->
     for _ in range(30):
         if command("resume", "r.h5").code == FINISHED:
             break
-    same(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
+    same_run(runlog.open_run("r.h5"), ist_mpi.run(tmp_path / "c.toml"))
 
 
 def test_a_link_to_a_log_is_that_log(
@@ -416,7 +412,7 @@ def test_a_link_to_a_log_is_that_log(
     assert resumed.code == FINISHED
     assert "going on after round" in resumed.err
     assert (tmp_path / "latest.h5").is_symlink()
-    same(runlog.open_run("there/r.h5"), ist_mpi.run(tmp_path / "c.toml"))
+    same_run(runlog.open_run("there/r.h5"), ist_mpi.run(tmp_path / "c.toml"))
     assert command("extend", "latest.h5", "--rounds", "40").code == FINISHED
     assert command("run", "c.toml", "--out", "latest.h5", "--force").code == FINISHED
     assert sorted(os.listdir(tmp_path)) == ["c.toml", "latest.h5", "there"]
