@@ -3,9 +3,37 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ist_mpi.randomness import MAX_SEED
+
+__all__ = [
+    "BeforeValidator",
+    "Count",
+    "Field",
+    "Flag",
+    "NotNegative",
+    "Positive",
+    "Precision",
+    "Rule",
+    "Section",
+    "Seed",
+    "Text",
+    "ValidationInfo",
+    "field_validator",
+    "finite",
+    "model_validator",
+    "more_than_one",
+    "wrong",
+]
 
 Rule = tuple[str, str, str]
 """A broken rule between settings: the key, what was got, what is expected."""

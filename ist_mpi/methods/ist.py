@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
-
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Rule
-from ist_mpi.config.types import Section
+from ist_mpi.config.types import Field, Section, model_validator
 from ist_mpi.methods.method import Float64, Floats, Method, Tools
 
 

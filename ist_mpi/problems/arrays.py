@@ -10,10 +10,18 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ist_mpi.config import Problem, Rule
-from ist_mpi.config.types import Precision, Seed, Text, wrong
+from ist_mpi.config.types import (
+    Field,
+    Precision,
+    Seed,
+    Text,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+    wrong,
+)
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
 from ist_mpi.store import hdf5

@@ -21,11 +21,19 @@ from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 from scipy import sparse
 
 from ist_mpi.config import Problem, Rule
-from ist_mpi.config.types import Count, Flag, NotNegative, Precision, Seed, Text
+from ist_mpi.config.types import (
+    Count,
+    Field,
+    Flag,
+    NotNegative,
+    Precision,
+    Seed,
+    Text,
+    model_validator,
+)
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
 from ist_mpi.problems import samples as kept

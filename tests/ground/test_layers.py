@@ -17,6 +17,7 @@ ROOT = Path(ist_mpi.__file__).parent
 # From the ground up; rooms named together do not import each other, except inside a room.
 LAYERS = [
     ["_version", "errors", "partition", "randomness", "kernels"],
+    ["registry"],
     ["store"],
     ["config"],
     ["sketches"],

@@ -6,9 +6,10 @@ from mpi4py import MPI
 
 from ist_mpi.config import method_table
 from ist_mpi.errors import Fault, InputError, LauncherError
-from ist_mpi.parallel import ranks, rounds
+from ist_mpi.parallel import exchange as exchanges
+from ist_mpi.parallel import ranks
 from ist_mpi.parallel.team import Team
-from ist_mpi.sketches import Sketch
+from ist_mpi.sketches import drawing_of, sketch_of
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
 
@@ -79,30 +80,32 @@ def test_means_are_sums_in_worker_order(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("d", [5, 13, 1000])
-@pytest.mark.parametrize("kind", rounds.KINDS)
+@pytest.mark.parametrize("kind", exchanges.KINDS)
 def test_a_round_trip_brings_every_piece_home(kind: str, d: int) -> None:
     """Parts arrive where they belong, and the model that comes back is the one that was made."""
     n = 5
     method = method_table({"name": "ist", "step_size": 1.0})
-    sketch = Sketch(method, n, d, seed=3)
+    sketch = sketch_of(method, n, d)
     team = Team.of(WORLD, n, d)
-    exchange = rounds.connect(team, kind, sketch)
+    even, odd = (drawing_of(sketch, 3, team.first, team.last) for _ in range(2))
+    exchange = exchanges.connect(team, kind, sketch, (even, odd))
+    expected = drawing_of(sketch, 3)
     truth = np.random.default_rng(2).standard_normal(d)
     x = truth.copy()
     rank_of_worker = np.repeat(np.arange(WORLD.size), np.diff(team.workers))
     for k in range(6):
-        blocks = exchange.broadcast(k)
-        expected = Sketch(method, n, d, seed=3).draw(k)
-        np.testing.assert_array_equal(blocks.pi, expected.pi)
-        np.testing.assert_array_equal(blocks.offsets, expected.offsets)
+        own = exchange.broadcast(k)
+        expected.draw(k)
+        np.testing.assert_array_equal(exchange.drawing.pi, expected.pi)
+        np.testing.assert_array_equal(exchange.drawing.offsets, expected.offsets)
         first, last = expected.offsets[team.first], expected.offsets[team.last]
-        mine = exchange.scatter(x, k)
+        np.testing.assert_array_equal(own.pi, expected.pi[first:last])
+        mine = exchange.scatter(x)
         np.testing.assert_array_equal(mine, truth[expected.pi[first:last]])
-        merged = exchange.gather(mine * (1.0 + WORLD.rank), k)
+        exchange.place(x, mine * (1.0 + WORLD.rank))
         truth[expected.pi] *= 1.0 + np.repeat(rank_of_worker, np.diff(expected.offsets))
         if exchange.holds:
-            np.testing.assert_array_equal(merged, truth[expected.pi])
-            x[expected.pi] = merged
+            np.testing.assert_array_equal(x, truth)
         if k % 2 == 1:
             exchange.share(x)
             np.testing.assert_array_equal(x, truth)

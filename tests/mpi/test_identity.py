@@ -15,7 +15,7 @@ from same import same_run
 import ist_mpi
 from ist_mpi.errors import InputError
 from ist_mpi.exact_theory import constants, objective
-from ist_mpi.parallel import rounds
+from ist_mpi.parallel import exchange as exchanges
 from ist_mpi.problems import samples
 from ist_mpi.training import job as jobs
 
@@ -28,7 +28,7 @@ def of_auto(config: dict[str, Any]) -> set[str]:
     """What the log may call the exchange besides its configured name."""
     if WORLD.size == 1:
         return {"alone"}
-    return set(rounds.KINDS) if config["run"].get("exchange") == "auto" else set()
+    return set(exchanges.KINDS) if config["run"].get("exchange") == "auto" else set()
 
 
 def alone_and_together(config: dict[str, Any]) -> None:

@@ -11,21 +11,35 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ist_mpi import sketches
 from ist_mpi.config import method_table
 from ist_mpi.errors import InputError
 from ist_mpi.kernels import draws, philox
-from ist_mpi.sketches import Factors, Sketch
+from ist_mpi.sketches import Blocks, drawing_of
 
 Law = dict[tuple[tuple[int, ...], ...], float]
 
 
-def sketch_of(n: int, d: int, seed: int = 0, **settings: object) -> Sketch:
-    return Sketch(method_table({"name": "ist", "step_size": 1.0, **settings}), n, d, seed)
+class Drawn:
+    """A sketch and a run seed: the blocks of any round, with all workers on one rank."""
+
+    def __init__(self, n: int, d: int, seed: int, settings: dict[str, object]) -> None:
+        table = method_table({"name": "ist", "step_size": 1.0, **settings})
+        self.sketch = sketches.sketch_of(table, n, d)
+        self._drawing = drawing_of(self.sketch, seed, diagonals=np.ones((1, d)))
+
+    def draw(self, k: int) -> Blocks:
+        self._drawing.draw(k)
+        return self._drawing.own()
 
 
-def block_lists(sketch: Sketch, k: int) -> list[np.ndarray]:
-    pi, offsets = sketch.draw(k)
-    return [pi[offsets[i] : offsets[i + 1]].copy() for i in range(sketch.n)]
+def sketch_of(n: int, d: int, seed: int = 0, **settings: object) -> Drawn:
+    return Drawn(n, d, seed, settings)
+
+
+def block_lists(drawn: Drawn, k: int) -> list[np.ndarray]:
+    pi, offsets, _, _ = drawn.draw(k)
+    return [pi[offsets[i] : offsets[i + 1]].copy() for i in range(drawn.sketch.n)]
 
 
 @pytest.mark.parametrize(
@@ -59,11 +73,10 @@ def test_permutation_blocks_add_up_to_the_identity(n: int, d: int, seed: int, k:
     k %= 2**62
     sketch = sketch_of(n, d, seed)
     blocks = block_lists(sketch, k)
-    factors = Factors(sketch, np.ones((1, d)), np.zeros(n, dtype=np.int64))
-    C, A = factors.of(sketch.blocks(k), sketch.blocks(k))
+    pi, _, C, A = sketch.draw(k)
     total, merged = np.zeros(d), np.zeros(d)
-    np.add.at(total, sketch.blocks(k).pi, C / n)
-    np.add.at(merged, sketch.blocks(k).pi, A * C)
+    np.add.at(total, pi, C / n)
+    np.add.at(merged, pi, A * C)
     np.testing.assert_allclose(total, 1.0, rtol=1e-14)  # (1/n) Σ C_i = I
     np.testing.assert_allclose(merged, 1.0, rtol=1e-14)  # Σ A_i C_i = I
     sizes = [len(block) for block in blocks]
@@ -184,8 +197,8 @@ def test_draws_follow_the_law(sketch: str, n: int, d: int, q: int | None, g: int
 def test_groups_go_where_coordinates_go(n: int, d: int, g: int) -> None:
     """The same stream as at d/g coordinates, each of which becomes g."""
     grouped, single = sketch_of(n, d, 3, group_size=g), sketch_of(n, d // g, 3)
-    assert grouped.size == g * single.size
-    assert grouped.q == g * single.q
+    assert grouped.sketch.total == g * single.sketch.total
+    assert grouped.sketch.largest == g * single.sketch.largest
     for k in range(20):
         blocks, groups = grouped.draw(k), single.draw(k)
         np.testing.assert_array_equal(blocks.offsets, g * groups.offsets)
@@ -195,10 +208,9 @@ def test_groups_go_where_coordinates_go(n: int, d: int, g: int) -> None:
 @pytest.mark.parametrize(("n", "d", "g"), GROUPED)
 def test_grouped_sketches_add_up_to_the_identity(n: int, d: int, g: int) -> None:
     sketch = sketch_of(n, d, 4, group_size=g)
-    factors = Factors(sketch, np.ones((1, d)), np.zeros(n, dtype=np.int64))
     for k in range(10):
         blocks = sketch.draw(k)
-        C, A = factors.of(blocks, blocks)
+        C, A = blocks.C, blocks.A
         total, merged = np.zeros(d), np.zeros(d)
         np.add.at(total, blocks.pi, C / n)
         np.add.at(merged, blocks.pi, A * C)
