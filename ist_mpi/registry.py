@@ -39,6 +39,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 SETTING = {"methods": "method.name", "sketches": "method.sketch", "problems": "problem.kind"}
 
+BASE = {"methods": "Method", "sketches": "Sketch", "problems": "Functions"}
+"""The class that those of a room derive from; by name, as nothing above is imported here."""
+
 _given: dict[str, type] = {}
 """Classes that this process was handed, by the name that stands for them."""
 
@@ -97,7 +100,7 @@ def load(room: str, name: str) -> Any:
     if name in BUILT_IN[room]:
         return _member(BUILT_IN[room][name])
     if name in _given:
-        return _given[name]
+        return _fit(room, name, _given[name])
     if is_file(name):
         path, _, member = name.rpartition(":")
         return _of_file(room, path, member, digest(Path(path)))
@@ -139,4 +142,12 @@ def _of_file(room: str, path: str, member: str, sha256: str) -> Any:
     kind = getattr(module, member, None)
     if not isinstance(kind, type):
         raise InputError(Fault(SETTING[room], f'"{path}:{member}"', expected))
-    return kind
+    return _fit(room, f"{path}:{member}", kind)
+
+
+def _fit(room: str, name: str, kind: type) -> type:
+    """Refuse a class that is not what the room holds."""
+    if any(base.__name__ == BASE[room] for base in kind.__mro__):
+        return kind
+    expected = f"a class derived from ist_mpi.{room}.{BASE[room]}"
+    raise InputError(Fault(SETTING[room], f'"{name}"', expected))

@@ -51,6 +51,16 @@ app = typer.Typer(
 app.add_typer(cli_sweep.app, name="sweep")
 
 
+CodeOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The Python file of the method, sketch or problem that the log names, if it names "
+        "one; it is run only if it is the file that the log was made with.",
+    ),
+]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"ist-mpi {__version__}")
@@ -240,13 +250,16 @@ def _compile(config: Path, overrides: Sequence[str]) -> None:
 
 
 @app.command()
-def resume(log: Annotated[Path, typer.Argument(help="The log of a run that stopped.")]) -> None:
+def resume(
+    log: Annotated[Path, typer.Argument(help="The log of a run that stopped.")],
+    code: CodeOption = None,
+) -> None:
     """Continue a run that was stopped or killed, on any number of ranks.
 
     It starts from the newest whole checkpoint, with the configuration in the log. Exit codes as
     for run.
     """
-    _go_on(log, None)
+    _go_on(log, None, code)
 
 
 @app.command()
@@ -255,12 +268,13 @@ def extend(
     rounds: Annotated[
         int, typer.Option(min=1, metavar="N", help="The new total number of rounds.")
     ],
+    code: CodeOption = None,
 ) -> None:
     """Continue a finished run beyond its end, to N rounds in all. Exit codes as for run."""
-    _go_on(log, rounds)
+    _go_on(log, rounds, code)
 
 
-def _go_on(log: Path, rounds: int | None) -> None:
+def _go_on(log: Path, rounds: int | None, code: Path | None) -> None:
     """Resume an unfinished run, or extend a finished one."""
     from ist_mpi.parallel import ranks
 
@@ -271,17 +285,17 @@ def _go_on(log: Path, rounds: int | None) -> None:
 
         over = jobs.status_if_over(comm, log) if rounds is None else None
         if over is None:
-            job, problem = jobs.reopen(comm, log, rounds)
+            job, problem = jobs.reopen(comm, log, rounds, code)
             warn(comm, [])
             going_on: jobs.GoingOn = "resume" if rounds is None else "extend"
             with progress(comm, log.stem, job) as watch:
                 runs = api.results(comm, job, problem, False, watch, going_on, say)
                 del problem
-                code = show(comm, job, runs)
+                ended = show(comm, job, runs)
         else:
             say_done(comm, log, over)
-            code = code_of([over])
-    raise typer.Exit(code)
+            ended = code_of([over])
+    raise typer.Exit(ended)
 
 
 @app.command()
@@ -438,6 +452,7 @@ def verify(
     seconds: Annotated[
         float, typer.Option(min=0, help="Longest replay of a log; a longer one is not judged.")
     ] = 60.0,
+    code: CodeOption = None,
 ) -> None:
     """Judge run logs: each alone, and 20 seeds or more of one configuration against theory.
 
@@ -447,7 +462,7 @@ def verify(
     from ist_mpi import verify as verification
     from ist_mpi.cli import report
 
-    found = verification.verify(logs, replay=replay, seconds=seconds)
+    found = verification.verify(logs, replay=replay, seconds=seconds, code=code)
     report.show_findings(found)
     if found.failed:
         raise typer.Exit(1)

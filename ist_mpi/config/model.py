@@ -145,6 +145,9 @@ class Method(Section):
         return _restored, (self.name, self.sketch, self.__dict__)
 
 
+CODE = {"problem": {"kind": "code"}, "method": {"name": "code", "sketch": "sketch_code"}}
+"""The settings that name code, by table, and where the digest of a file that they name is."""
+
 OF_SOME = ("form", "q")
 """Settings that only some methods or sketches of this package have."""
 
@@ -243,6 +246,10 @@ class Config(Section):
         values = self.to_dict()
         for key in OPERATION:
             values["run"].pop(key, None)
+        for section, keys in CODE.items():
+            for key, digest in keys.items():
+                if digest in values[section]:  # what the code is, not where
+                    values[section][key] = values[section][key].rpartition(":")[2]
         return hashlib.sha256(tomli_w.dumps(values).encode()).hexdigest()[:16]
 
     def with_values(self, **sections: Mapping[str, Any]) -> "Config":

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from ist_mpi import registry
 from ist_mpi.config.faults import Labels, fault_of, is_rule, shown, unknown_name
-from ist_mpi.config.model import Config, Log, Method, Problem, Run, UnknownMethod, method_class
+from ist_mpi.config.model import (
+    CODE,
+    Config,
+    Log,
+    Method,
+    Problem,
+    Run,
+    UnknownMethod,
+    method_class,
+)
 from ist_mpi.config.types import Section
 from ist_mpi.errors import Fault, InputError
 
@@ -17,9 +26,6 @@ REQUIRED = ("problem", "method", "run")
 
 NAMES = {"problem": {"kind": "problems"}, "method": {"name": "methods", "sketch": "sketches"}}
 """The settings that name code, and the rooms of what they name."""
-
-CODE = {"kind": "code", "name": "code", "sketch": "sketch_code"}
-"""Where the digest of a named file is kept."""
 
 
 def validated(tables: dict[str, Any], labels: Labels) -> tuple[Config | None, list[Fault]]:
@@ -110,18 +116,28 @@ def _with_digests(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(name, str) and registry.is_foreign(room, name):
             path = Path(name.rpartition(":")[0])
             if path.exists():
-                found[CODE[key]] = registry.digest(path)
+                found[CODE[section][key]] = registry.digest(path)
     return {**values, **found} if found else values
 
 
-def named_files(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str | None]]:
-    """Section, key, name and digest of each setting that names code in a file."""
+class Named(NamedTuple):
+    """A setting of a log that names code in a file."""
+
+    section: str
+    key: str
+    name: str
+    digest_key: str
+    digest: str | None
+
+
+def named_files(tables: Mapping[str, Any]) -> Iterator[Named]:
+    """Each setting that names code in a file."""
     for section, keys in NAMES.items():
         table: Any = tables.get(section)
         for key in keys if isinstance(table, Mapping) else ():
             name = table.get(key)
             if isinstance(name, str) and registry.is_file(name):
-                yield section, key, name, table.get(CODE[key])
+                yield Named(section, key, name, CODE[section][key], table.get(CODE[section][key]))
 
 
 def with_code(tables: dict[str, Any], code: Path | None, what: str) -> dict[str, Any]:
@@ -139,9 +155,9 @@ def with_code(tables: dict[str, Any], code: Path | None, what: str) -> dict[str,
     InputError
         If the log names code in a file, and `code` is None or another.
     """
-    for section, key, name, sha256 in named_files(tables):
-        path, _, member = name.rpartition(":")
-        where = f"{section}.{key} in {what}"
+    for named in list(named_files(tables)):
+        path, _, member = named.name.rpartition(":")
+        where = f"{named.section}.{named.key} in {what}"
         if code is None:
             raise InputError(
                 Fault(
@@ -151,10 +167,11 @@ def with_code(tables: dict[str, Any], code: Path | None, what: str) -> dict[str,
                     "--code FILE names it; it is run only if it is what the log was made with",
                 )
             )
-        if registry.digest(code) != sha256:
+        if registry.digest(code) != named.digest:
             got = f"{code}, which is not the file that the log was made with"
-            raise InputError(Fault(where, got, f"SHA-256 {sha256}"))
-        tables[section] = {**tables[section], key: f"{code.absolute()}:{member}"}
+            raise InputError(Fault(where, got, f"SHA-256 {named.digest}"))
+        table = tables[named.section]
+        tables[named.section] = {**table, named.key: f"{code.absolute()}:{member}"}
     return tables
 
 

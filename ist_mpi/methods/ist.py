@@ -37,8 +37,7 @@ class IstSettings(Section):
     def _whole(self) -> bool:
         """Whether the pieces of a round add up to the whole model."""
         sketch: Any = getattr(type(self), "sketch_class", None)
-        whole = getattr(sketch, "sums_to_identity", None)
-        return whole is None or bool(whole(self))
+        return sketch is None or bool(sketch.sums_to_identity(self))
 
     @property
     def multiplies_model(self) -> bool:

@@ -18,7 +18,7 @@ from ist_mpi.kernels import model as kernels
 from ist_mpi.kernels import routes
 from ist_mpi.parallel.mpi import MPI
 from ist_mpi.parallel.team import Team
-from ist_mpi.sketches import Blocks, Drawing
+from ist_mpi.sketches import Blocks, Drawing, Sketch
 
 Float64 = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ class Alone(_Merging):
     name = "alone"
     alone = holds = True
 
-    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+    def __init__(self, team: Team, sketch: Sketch, drawings: Drawings) -> None:
         self.drawing = drawings[0]
         self._parts = np.empty(sketch.total)
 
@@ -139,7 +139,7 @@ class _Together(_Merging):
     alone = False
     holds = False
 
-    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+    def __init__(self, team: Team, sketch: Sketch, drawings: Drawings) -> None:
         self._comm, self._drawings, self._workers = team.comm, drawings, team.workers
         self.drawing = drawings[0]
         self._rank = team.rank
@@ -147,8 +147,8 @@ class _Together(_Merging):
         self._counts = np.zeros(team.size, dtype=np.int32)
         most = (team.last - team.first) * sketch.largest
         self._parts = np.empty(min(most, sketch.total))
-        self._changing = not getattr(sketch, "same_sizes", False)
-        self._random = getattr(sketch, "random", True)
+        self._changing = not sketch.same_sizes
+        self._random = sketch.random
         if not self._changing:
             self._count(self.drawing)
         self._request = MPI.REQUEST_NULL
@@ -193,7 +193,7 @@ class Server(_Together):
 
     name = "server"
 
-    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+    def __init__(self, team: Team, sketch: Sketch, drawings: Drawings) -> None:
         super().__init__(team, sketch, drawings)
         self.holds = team.rank == 0
         self._all = np.empty(sketch.total if self.holds else 0)
@@ -225,7 +225,7 @@ class Replicated(_Together):
     name = "replicated"
     holds = True
 
-    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+    def __init__(self, team: Team, sketch: Sketch, drawings: Drawings) -> None:
         super().__init__(team, sketch, drawings)
         self._all = np.empty(sketch.total)
         self._everything = [self._all, self._counts, self._edges[:-1], MPI.DOUBLE]
@@ -256,7 +256,7 @@ class Serverless(_Together):
 
     name = "serverless"
 
-    def __init__(self, team: Team, sketch: Any, drawings: Drawings) -> None:
+    def __init__(self, team: Team, sketch: Sketch, drawings: Drawings) -> None:
         super().__init__(team, sketch, drawings)
         room = self._parts.size
         self._held: Float64 | None = None  # this rank's part of the model, after its last round
@@ -312,7 +312,7 @@ class Serverless(_Together):
 KINDS: dict[str, Any] = {"server": Server, "replicated": Replicated, "serverless": Serverless}
 
 
-def connect(team: Team, kind: str, sketch: Any, drawings: Drawings) -> Exchange:
+def connect(team: Team, kind: str, sketch: Sketch, drawings: Drawings) -> Exchange:
     """The exchange of that name; with one rank there is nothing to exchange."""
     exchange: Exchange = (Alone if team.size == 1 else KINDS[kind])(team, sketch, drawings)
     return exchange

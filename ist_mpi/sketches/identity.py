@@ -3,24 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.config import Method, Section
+from ist_mpi.config import Method
 from ist_mpi.kernels import draws
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
+from ist_mpi.sketches.sketch import Sketch
 
 
-class Identity:
-    """Nothing is drawn. Attributes as for `Permutation`."""
+class Identity(Sketch):
+    """Nothing is drawn."""
 
-    Settings = Section
-    scalings = ("unbiased",)
-    groups = False
     random = False
     same_sizes = True
-    rescales = False
 
     def __init__(self, method: Method, n: int, d: int) -> None:
-        self.n, self.d = n, d
+        super().__init__(method, n, d)
         self.largest, self.total = d, n * d
         fits(n, self.total)
         self.disjoint = n == 1

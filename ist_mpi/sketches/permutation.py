@@ -9,40 +9,21 @@ group, and the h_j holders of a group share it.
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.config import Method, Section
+from ist_mpi.config import Method
 from ist_mpi.kernels import draws
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
+from ist_mpi.sketches.sketch import Sketch
 
 
-class Permutation:
-    """The blocks of every round, drawn from (seed, round) alone.
+class Permutation(Sketch):
+    """g coordinates of a group, N = d/g groups; largest block g⌈N/n⌉, in all d, or ng at n > N."""
 
-    Attributes
-    ----------
-    n, d : int
-        Workers and coordinates.
-    g, N : int
-        Coordinates of a group, and the groups, d/g.
-    largest : int
-        Size of the largest block: g⌈N/n⌉.
-    total : int
-        Coordinates handed out in a round, summed over the workers: d, or ng at n > N.
-    disjoint : bool
-        Whether every coordinate belongs to exactly one worker.
-    same_sizes : bool
-        Whether the blocks have the same sizes in every round.
-    rescales : bool
-        Whether C_i needs D_i = Diag(L_i).
-    """
-
-    Settings = Section
     scalings = ("unbiased", "unscaled", "preconditioned")
     groups = True
-    random = True
 
     def __init__(self, method: Method, n: int, d: int) -> None:
-        self.n, self.d = n, d
+        super().__init__(method, n, d)
         self.g, self.N = method.group_size, method.groups(d)
         self.scaling = method.scaling
         self.largest = self.g * -(-self.N // n)

@@ -12,6 +12,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import draws
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
+from ist_mpi.sketches.sketch import Sketch
 
 
 class RandSettings(Section):
@@ -27,29 +28,20 @@ class RandSettings(Section):
         yield from super().broken_rules(values)
 
 
-class Rand:
-    """The blocks of every round; they overlap. Attributes as for `Permutation`."""
+class Rand(Sketch):
+    """Blocks of q that overlap."""
 
     Settings = RandSettings
-    scalings = ("unbiased",)
-    groups = False
-    random = True
-    disjoint = False
     same_sizes = True
-    rescales = False
 
     def __init__(self, method: Method, n: int, d: int) -> None:
         q = int(getattr(method, "q", None) or 0)
         if not 1 <= q <= d:
             raise InputError(Fault("method.q", str(q), f"1 ≤ q ≤ d = {d}"))
-        self.n, self.d, self.q = n, d, q
+        super().__init__(method, n, d)
+        self.q = q
         self.largest, self.total = q, n * q
         fits(n, self.total)
-
-    @staticmethod
-    def sums_to_identity(method: Method) -> bool:
-        """Whether (1/n) Σ C_i = I: only on average."""
-        return False
 
     def drawing(
         self, seed: int, first: int, last: int, diagonals: Float64 | None, which: NDArray[np.int64]

@@ -170,13 +170,17 @@ def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Jo
     return job._replace(effort=effort, budget=needs(most))
 
 
-def reopen(comm: Any, log: Path, rounds: int | None = None) -> tuple[Job, Source | None]:
+def reopen(
+    comm: Any, log: Path, rounds: int | None = None, code: Path | None = None
+) -> tuple[Job, Source | None]:
     """`open_job` for a run that has begun, with its own configuration; collective.
 
     Parameters
     ----------
     rounds : int, optional
         The new number of rounds in all, for a finished run; None: resume an unfinished one.
+    code : Path, optional
+        The file of the method, sketch or problem that the log names, if it names one.
 
     Raises
     ------
@@ -185,7 +189,7 @@ def reopen(comm: Any, log: Path, rounds: int | None = None) -> tuple[Job, Source
     """
 
     def configuration() -> Config:
-        config = continuation.config_of(followed(log))
+        config = continuation.config_of(followed(log), code)
         if rounds is None:
             return config
         continuation.check_extensible(open_run(log), rounds)

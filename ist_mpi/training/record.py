@@ -73,7 +73,7 @@ class Record:
         self._method, self._exchange, self._sketch = method, tools.exchange, tools.sketch
         self._log, self._watch = log, watch
         self._folder = checkpoint.folder_of(out) if out is not None else None
-        one_by_one = config.log.permutations and getattr(tools.sketch, "random", True)
+        one_by_one = config.log.permutations and tools.sketch.random
         self._keeps_draws = self.on_root and one_by_one
         self._first = math.nan  # the gap at x⁰
         self._observed = -1

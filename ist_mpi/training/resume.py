@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ist_mpi.config import OPERATION, Config, load
+from ist_mpi.config.tables import named_files, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError, MismatchError
 from ist_mpi.parallel import ranks
 from ist_mpi.store import log as runlog
@@ -85,7 +86,7 @@ def check_extensible(run: Run, rounds: int) -> None:
     if run.status != "finished":
         got = f"a run that is {_standing_of(run)}"
         raise InputError(Fault(str(run.path), got, "a finished run", "ist-mpi resume goes on"))
-    before = _config_of(run).run.rounds
+    before = int(_table(run)["run"]["rounds"])
     if rounds <= before:
         expected = f"more than the {before} rounds that it has"
         raise InputError(Fault("--rounds", str(rounds), expected))
@@ -122,8 +123,9 @@ def _check_belongs(
     misfit = _misfit(run)
     if misfit:
         raise DamagedError(Fault(str(log), f"a damaged log: {misfit}", "the rows of a run"))
-    rounds = "run.rounds" if longer else " "
-    different = [text for text in differences(config, run) if not text.startswith(rounds)]
+    different = differences(config, run)
+    if longer:
+        different = [item for item in different if item.setting != "run.rounds"]
     if different:
         raise _of_another(log, different)
     x_star, logged = experiment.objective.prediction.x_star, run.theory.get("x_star")
@@ -159,20 +161,35 @@ def _near(x: Any, y: Any) -> bool:
     return x.shape == y.shape and bool(np.linalg.norm(x - y) <= 1e-8 * np.linalg.norm(y))
 
 
-def differences(config: Config, run: Run) -> list[str]:
+class Difference(NamedTuple):
+    """A setting that a log's configuration has otherwise, or all of it (`setting` empty)."""
+
+    setting: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}{self.text}"
+
+
+def differences(config: Config, run: Run) -> list[Difference]:
     """The settings in which a log's configuration differs, but for those that change no result."""
+    ours, table = config.to_dict(), _table(run)
+    for named in named_files(table):
+        if ours[named.section].get(named.digest_key) != named.digest:
+            return [Difference(f"{named.section}.{named.key}", " is other code")]
+        table[named.section][named.key] = ours[named.section][named.key]
     try:
-        logged = load(_table(run)).to_dict()
+        logged = load(table).to_dict()
     except InputError as error:
-        return [str(error)]
-    ours = config.to_dict()
+        return [Difference("", str(error))]
     found = []
     for section in sorted(set(ours) | set(logged)):
         mine, theirs = ours.get(section, {}), logged.get(section, {})
         for key in sorted(set(mine) | set(theirs)):
             free = section == "run" and key in OPERATION
             if not free and mine.get(key) != theirs.get(key):
-                found.append(f"{section}.{key} = {theirs.get(key)}, now {mine.get(key)}")
+                text = f" = {theirs.get(key)}, now {mine.get(key)}"
+                found.append(Difference(f"{section}.{key}", text))
     return found
 
 
@@ -180,8 +197,10 @@ def _table(run: Run) -> dict[str, Any]:
     return tomllib.loads(run.attributes["config"])
 
 
-def config_of(log: Path) -> Config:
+def config_of(log: Path, code: Path | None = None) -> Config:
     """The configuration of a run that has begun: from its log, else from a checkpoint.
+
+    `code` is the file of the method, sketch or problem that the log names, if it names one.
 
     Raises
     ------
@@ -196,13 +215,14 @@ def config_of(log: Path) -> Config:
     run = begun[0] if begun is not None else runlog.open_run(log)  # says that there is none
     if "digest" in _table(run).get("problem", {}):
         raise MismatchError(f"{log}: its problem was arrays in memory, which are gone")
-    return _config_of(run)
+    return _config_of(run, code)
 
 
-def _config_of(run: Run) -> Config:
+def _config_of(run: Run, code: Path | None) -> Config:
     """The configuration in a log, checked like any other; DamagedError if it cannot be one."""
+    table = with_code(_table(run), code, str(run.path))
     try:
-        return load(_table(run))
+        return load(table)
     except InputError as error:
         got = f"a log whose configuration cannot be run ({error.faults[0]})"
         raise DamagedError(Fault(str(run.path), got, "one as this program writes it")) from error
@@ -230,7 +250,7 @@ def examine(config: Config, log: Path) -> tuple[str, Run | None]:
     if begun is None:
         return "absent", None
     run, in_checkpoint = begun
-    different = [text for text in differences(config, run) if not _is_theirs(config, text)]
+    different = [item for item in differences(config, run) if not _is_theirs(config, item)]
     if different:
         raise _of_another(log, different)
     return ("unfinished", None) if in_checkpoint else (_standing_of(run), run)
@@ -277,13 +297,13 @@ def over(log: Path) -> str | None:
     return status if status in OVER else None
 
 
-def _is_theirs(config: Config, text: str) -> bool:
+def _is_theirs(config: Config, difference: Difference) -> bool:
     """Whether a difference is that the log has the number that "theory" has become."""
-    return config.method.step_size == "theory" and text.startswith("method.step_size")
+    return config.method.step_size == "theory" and difference.setting == "method.step_size"
 
 
-def _of_another(log: Path, different: list[str]) -> MismatchError:
+def _of_another(log: Path, different: list[Difference]) -> MismatchError:
     return MismatchError(
-        f"{log} is the log of another configuration ({'; '.join(different)}); use another --out, "
-        "or --force to replace it"
+        f"{log} is the log of another configuration ({'; '.join(map(str, different))}); use "
+        "another --out, or --force to replace it"
     )

@@ -30,7 +30,13 @@ from ist_mpi.verify.logs import instance_of, read
 __all__ = ["Finding", "Report", "verify"]
 
 
-def verify(paths: Sequence[Path | str], *, replay: bool = True, seconds: float = 60.0) -> Report:
+def verify(
+    paths: Sequence[Path | str],
+    *,
+    replay: bool = True,
+    seconds: float = 60.0,
+    code: Path | None = None,
+) -> Report:
     """Judge run logs, each alone, and twenty or more of one configuration together.
 
     Parameters
@@ -41,6 +47,8 @@ def verify(paths: Sequence[Path | str], *, replay: bool = True, seconds: float =
         themselves say is judged, and the statistics of many seeds.
     seconds : float
         What would take longer, for one log or one group, is not judged.
+    code : Path, optional
+        The file of the method, sketch or problem that the logs name, if they name one.
 
     Returns
     -------
@@ -54,14 +62,14 @@ def verify(paths: Sequence[Path | str], *, replay: bool = True, seconds: float =
     """
     options = Options(replay, seconds)
     groups: dict[str, list[Path]] = {}
-    for path, key in _keys(paths):
+    for path, key in _keys(paths, code):
         groups.setdefault(key, []).append(path)
     found: list[Finding] = []
     of_groups: list[Finding | Statistic] = []
     for members in groups.values():
-        instance, logs = instance_of(read(members[0])), []
+        instance, logs = instance_of(read(members[0], code)), []
         for path in members:
-            log = read(path)
+            log = read(path, code)
             found += alone.check(log, instance, options)
             logs.append(log.lighter())
         of_groups += together.check(logs, instance, options)
@@ -71,13 +79,13 @@ def verify(paths: Sequence[Path | str], *, replay: bool = True, seconds: float =
     return Report(tuple(found))
 
 
-def _keys(paths: Iterable[Path | str]) -> list[tuple[Path, str]]:
+def _keys(paths: Iterable[Path | str], code: Path | None) -> list[tuple[Path, str]]:
     """The configuration of every log but for its seed, or an InputError with all that is wrong."""
     keys, faults = [], list[Fault]()
     of = InputError
     for path in map(Path, paths):
         try:
-            keys.append((path, read(path).key))
+            keys.append((path, read(path, code).key))
         except InputError as error:
             faults += error.faults
             of = DamagedError if isinstance(error, DamagedError) else of

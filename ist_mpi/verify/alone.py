@@ -10,7 +10,7 @@ from ist_mpi.verify.blocks import recorded_blocks
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, faults, not_judged
 from ist_mpi.verify.logs import Instance, Log, from_log
 from ist_mpi.verify.measure import RELATIVE, columns
-from ist_mpi.verify.rounds import advance, padded, seconds_per_round, seeded
+from ist_mpi.verify.rounds import advance, padded, seconds_per_round, seeded, without_replay
 
 Float64 = NDArray[np.float64]
 
@@ -25,6 +25,12 @@ def check(log: Log, instance: Instance | str, options: Options) -> Iterator[Find
             yield not_judged(name, log.name, instance)
         return
     yield floats(log, instance.n)
+    unknown = without_replay(instance)
+    if unknown:
+        yield measurements(log, instance)
+        for name in ("blocks", "constants", "replay"):
+            yield not_judged(name, log.name, unknown)
+        return
     blocks = recorded_blocks(log, instance, options)
     yield blocks
     shape = np.shape(log.run.problem.get("L", instance.L)), len(log.run.model["x0"])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ist_mpi import config, problems
 from ist_mpi.config import Method
+from ist_mpi.config.tables import with_code
 from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, round_moments
 from ist_mpi.store import log as runlog
@@ -58,12 +59,16 @@ class Log:
         return replace(self, run=replace(self.run, iterates={}, problem={}))
 
 
-def read(path: Path) -> Log:
-    """Open a log; raises InputError where it is none, DamagedError where it lacks a part."""
+def read(path: Path, code: Path | None = None) -> Log:
+    """Open a log; raises InputError where it is none, DamagedError where it lacks a part.
+
+    `code` is the file of the method, sketch or problem that the log names, if it names one; without
+    it such a log is refused.
+    """
     run = runlog.open_run(path)
     expected = "a run log with a configuration and at least the row of round 0"
     try:
-        tables = tomllib.loads(run.attributes["config"])
+        tables = with_code(tomllib.loads(run.attributes["config"]), code, str(path))
         method = config.method_table(tables["method"])
         settings = tables["run"]
         seed = int(settings.pop("seed"))
@@ -77,6 +82,8 @@ def read(path: Path) -> Log:
             every=int(tables["log"]["every"]),
             key=json.dumps(tables, sort_keys=True),
         )
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         got = f"a log whose configuration cannot be read ({error})"
         raise DamagedError(Fault(str(path), got, expected)) from error

@@ -9,7 +9,7 @@ from ist_mpi.verify import alone, blocks, bounds, means
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, not_judged
 from ist_mpi.verify.groups import Group, Statistic
 from ist_mpi.verify.logs import Instance, Log
-from ist_mpi.verify.rounds import Integers, seeded
+from ist_mpi.verify.rounds import Integers, seeded, without_replay
 from ist_mpi.verify.simulate import (
     CURVES,
     Expected,
@@ -41,6 +41,8 @@ def check(
         reason = "a log's rows are not those of its configuration"
     elif isinstance(instance, str):
         reason = instance
+    else:
+        reason = without_replay(instance)
     if reason or isinstance(instance, str):
         yield not_judged("expectations", name, reason)
         return
