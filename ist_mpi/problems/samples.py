@@ -152,11 +152,21 @@ def _entries(A: Any) -> int:
     return int(A.nnz) if sparse.issparse(A) else int(np.count_nonzero(A))
 
 
+def _own_columns(kept: DenseSamples, u: int) -> Float64:
+    """The columns of A_u in float64, shape (d, m_u), in an array of their own.
+
+    The stored ones are as far apart as the rank's largest worker asks for, and how a library adds
+    up may depend on a sum's length, on strides and on where an array begins: a worker's bits must
+    not depend on who else is on its rank.
+    """
+    return np.array(kept.columns[u, :, : int(kept.samples[u])], dtype=np.float64, order="C")
+
+
 def diagonal(kept: DenseSamples | SparseSamples, u: int) -> Float64:
     """Diag(L_u), shape (d,)."""
     m, d = int(kept.samples[u]), kept.every.size
     if isinstance(kept, DenseSamples):
-        squares = np.array([float(c @ c) for c in kept.columns[u].astype(np.float64)])
+        squares = np.array([float(c @ c) for c in _own_columns(kept, u)])
     else:
         lo, hi = kept.starts[u, 0], kept.starts[u, -1]
         column = np.repeat(kept.every, np.diff(kept.starts[u]))
@@ -169,7 +179,7 @@ def matrix(kept: DenseSamples | SparseSamples, u: int) -> Float64:
     """L_u = A_uᵀA_u/m + l2 I, shape (d, d)."""
     m, d = int(kept.samples[u]), kept.every.size
     if isinstance(kept, DenseSamples):
-        columns = kept.columns[u].astype(np.float64)
+        columns = _own_columns(kept, u)
         L = columns @ columns.T
     else:
         lo, hi = kept.starts[u, 0], kept.starts[u, -1]
