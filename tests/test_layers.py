@@ -19,7 +19,7 @@ LAYERS = [
     ["_version", "errors", "partition", "randomness", "kernels"],
     ["store"],
     ["config"],
-    ["sketches"],
+    ["sketches", "sketches_law"],
     ["problems"],
     ["parallel"],
     ["methods", "exact_theory"],

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ist_mpi import config, problems
 from ist_mpi.config import Method
 from ist_mpi.errors import DamagedError, Fault, InputError
-from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, round_moments
+from ist_mpi.exact_theory.adapter import step_and_law
+from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory.workers import Quadratic
 from ist_mpi.store import log as runlog
 
 Float64 = NDArray[np.float64]
@@ -136,13 +138,14 @@ class Instance:
 
     @cached_property
     def moments(self) -> RoundMoments | None:
-        """The moments of a round; None with several local steps."""
-        if self.method.local_steps > 1:
+        """The moments of a round; None where they have no closed form."""
+        known = step_and_law(self.method, self.n, self.d)
+        if not known.closed:
             return None
         distinct = [Quadratic(self.L[0], self.b[0], self.n)]
         if not self.homogeneous:
             distinct = [Quadratic(L, b) for L, b in zip(self.L, self.b, strict=True)]
-        return round_moments(self.method, self.n, self.d, distinct)
+        return round_moments(known.step, known.law, self.n, self.d, distinct)
 
     @cached_property
     def mean_step(self) -> tuple[Float64, Float64] | None:
