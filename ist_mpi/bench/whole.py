@@ -11,6 +11,7 @@ from ist_mpi.bench.material import as_matrices
 from ist_mpi.bench.timing import Candidate, Effort, figure, measure, slowest
 from ist_mpi.config import Config, load
 from ist_mpi.exact_theory import first_moments as theory
+from ist_mpi.exact_theory.adapter import step_and_law
 from ist_mpi.exact_theory.operators import Slabs
 from ist_mpi.parallel import ranks
 from ist_mpi.parallel.teams import Team, turn
@@ -81,7 +82,10 @@ def _textbook(config: Config, experiment: Experiment) -> Candidate:
     prediction, mean = experiment.objective.prediction, experiment.objective.mean.L
     if not isinstance(mean, Slabs):
         raise TypeError("the benchmark's problems are matrices")
-    moments = theory.first_moments(config.method, N, D)
+    step, law, *_ = step_and_law(config.method, N, D)
+    if step is None or law is None:
+        raise TypeError("the benchmark's method has exact theory")
+    moments = theory.first_moments(step, law)
     fixed_point = prediction.fixed_point
     ruler = textbook.Ruler(
         L_mean=np.asarray(mean.whole()),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Section
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory.step import Step
 from ist_mpi.parallel.exchange import Exchange
 from ist_mpi.parallel.team import Team
 
@@ -87,6 +88,11 @@ class Method:
     def round(self, k: int) -> None:
         """Round k, which leads from x^k to x^{k+1}; collective."""
         raise NotImplementedError
+
+    @staticmethod
+    def step(settings: MethodTable) -> Step | None:
+        """One round as exact theory sees it; None: there is no exact theory of this method."""
+        return None
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
