@@ -124,6 +124,20 @@ def check_vectors(method: Any, d: int, workers: int) -> None:
 
 
 def restore(method: Any, server: dict[str, Float64], workers: dict[str, Float64]) -> None:
-    """Put a checkpoint's vectors into a method; `workers` has this rank's rows."""
-    for name, holder, array in method.vectors():
+    """Put a checkpoint's vectors into a method; `workers` has this rank's rows.
+
+    Raises
+    ------
+    InputError
+        On every rank, if some are missing: a finished log has the model only.
+    """
+    vectors = list(method.vectors())
+    missing = [vector.name for vector in vectors if vector.name not in server | workers]
+    if missing:
+        got = f"no {', '.join(missing)}, which {type(method).__name__} carries beside the model"
+        expected, remedy = "all that it carries", "a finished log has the model: run it anew"
+        error = InputError(Fault("what the run goes on from", got, expected, remedy))
+        error.agreed = True
+        raise error
+    for name, holder, array in vectors:
         array[:] = (server if holder == "server" else workers)[name]

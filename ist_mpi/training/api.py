@@ -91,9 +91,9 @@ def _run_of(
             finished: Result = ranks.on_root(comm, lambda: open_run(out).without_bulk())
             return finished
         if ranks.from_root(comm, _begun(out)):
-            found = continuation.resume(comm, config, experiment, out)
+            found = continuation.resume(config, experiment, out)
     elif going_on == "extend" and out is not None:
-        found = continuation.extend(comm, config, experiment, out)
+        found = continuation.extend(config, experiment, out)
     for note in found.notes if comm.rank == 0 else ():
         tell(f"{out}: {note}")
     replace = force or going_on != "no"

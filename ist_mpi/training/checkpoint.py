@@ -4,7 +4,8 @@ A checkpoint is a folder ``RUN.ckpt/<round>/``: one shard from every rank that h
 as of that round, and a manifest with the size and the SHA-256 of each. It is made under another
 name, synced, and renamed, so that a folder with a number for a name is whole, unless the disk has
 damaged it, which its digests tell. The state is split by logical worker, never by rank: worker i's
-part of an array of d numbers is its i-th near-equal span, so any number of ranks can go on.
+part of a server's vector (d,) is its i-th near-equal span, and of the workers' vectors its own, so
+any number of ranks can go on.
 """
 
 import errno
@@ -28,7 +29,8 @@ from ist_mpi.store import files
 Float64 = NDArray[np.float64]
 
 FORMAT = "ist_mpi.checkpoint"
-VERSION = 1
+VERSION, WITH_WORKERS = 1, 2
+"""2 where workers have vectors of their own; else what is written is version 1."""
 KEPT = 2
 """How many are kept: the newest, and one in case it is damaged."""
 LOG, MANIFEST = "log.h5", "manifest.json"
@@ -59,8 +61,10 @@ class Checkpoint(NamedTuple):
     round: int
     seconds: float
     """Wall-clock seconds of the run so far."""
-    state: dict[str, Float64]
-    """The method's arrays, each (d,)."""
+    server: dict[str, Float64]
+    """The method's vectors of the server, each (d,)."""
+    workers: dict[str, Float64]
+    """Of the workers, each (n, m)."""
     log: bytes
     """The run log as of that round."""
 
@@ -79,7 +83,8 @@ def save(
     run_id: str,
     k: int,
     seconds: float,
-    state: Mapping[str, Float64],
+    server: Mapping[str, Float64],
+    workers: Mapping[str, Float64],
     log: bytes,
 ) -> None:
     """Write the checkpoint of round k and drop the ones before the last two; collective.
@@ -88,8 +93,10 @@ def save(
     ----------
     folder : Path
         ``RUN.ckpt``, on a file system that all ranks see.
-    state : mapping
-        The method's arrays (d,), up to date on every rank.
+    server : mapping
+        The method's vectors (d,) of the server, up to date on every rank.
+    workers : mapping
+        Those of this rank's workers, a row for each.
     log : bytes
         The log as of this round; used on rank 0 only.
 
@@ -109,20 +116,22 @@ def save(
         entry = None
         with team.agreeing(), _writing(folder):
             if team.last > team.first:
-                entry = _write_shard(unfinished, team, state)
+                entry = _write_shard(unfinished, team, server, workers)
         entries = team.comm.gather(entry)
         with team.agreeing(), _writing(folder):
             if team.rank == 0:
                 written = dict(found for found in entries if found is not None)
                 written[LOG] = _write(unfinished / LOG, log)
+                widths = {name: workers[name].shape[1] for name in sorted(workers)}
                 manifest = {
                     "format": FORMAT,
-                    "version": VERSION,
+                    "version": WITH_WORKERS if workers else VERSION,
                     "run_id": run_id,
                     "round": k,
                     "seconds": seconds,
                     "workers": team.n,
-                    "arrays": {name: state[name].size for name in sorted(state)},
+                    "arrays": {name: server[name].size for name in sorted(server)},
+                    **({"widths": widths} if workers else {}),
                     "files": written,
                 }
                 files.write_durably(unfinished / MANIFEST, files.sealed(manifest))
@@ -144,15 +153,20 @@ def _writing(folder: Path) -> Iterator[None]:
         raise CheckpointError(text) from error
 
 
+def _edges(size: int, n: int, width: int | None) -> NDArray[np.int64]:
+    """Where each worker's part of a flat vector is: its row, or its near-equal span (None)."""
+    return spans(size, n) if width is None else np.arange(n + 1) * width
+
+
 def _write_shard(
-    unfinished: Path, team: Team, state: Mapping[str, Float64]
+    unfinished: Path, team: Team, server: Mapping[str, Float64], workers: Mapping[str, Float64]
 ) -> tuple[str, dict[str, Any]]:
-    """This rank's workers' parts of the state: its name and entry in the manifest."""
-    n = team.n
+    """This rank's workers' parts of all vectors: the shard's name and entry in the manifest."""
     parts = []
-    for name in sorted(state):
-        edges = spans(state[name].size, n)
-        parts.append(state[name][edges[team.first] : edges[team.last]])
+    for name in sorted(server):
+        edges = _edges(server[name].size, team.n, None)
+        parts.append(server[name][edges[team.first] : edges[team.last]])
+    parts += [workers[name].ravel() for name in sorted(workers)]
     name = f"workers-{team.first}-{team.last}.bin"
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
     contents = np.ascontiguousarray(whole, dtype="<f8").data.cast("B")
@@ -262,14 +276,16 @@ def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
         One of `DAMAGED`, if anything is missing, damaged, or of another run.
     """
     manifest = files.unsealed(_contents(path / MANIFEST, LARGEST_MANIFEST), MANIFEST)
-    if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
-        raise ValueError(f"not a checkpoint of version {VERSION}")
+    if manifest["format"] != FORMAT or manifest["version"] not in (VERSION, WITH_WORKERS):
+        raise ValueError(f"not a checkpoint of version {VERSION} or {WITH_WORKERS}")
     if run_id not in (None, manifest["run_id"]):
         raise ValueError(f"of run {manifest['run_id']}, not of {run_id}")
     if manifest["round"] != k:
         raise ValueError(f"of round {manifest['round']}")
     n = int(manifest["workers"])
-    state = {name: np.full(size, np.nan) for name, size in manifest["arrays"].items()}
+    server = {name: np.full(size, np.nan) for name, size in manifest["arrays"].items()}
+    widths = manifest.get("widths", {})
+    workers = {name: np.full((n, width), np.nan) for name, width in widths.items()}
     log, reached = b"", 0
     for name, entry in manifest["files"].items():
         if Path(name).name != name:
@@ -278,11 +294,11 @@ def load(path: Path, run_id: str | None, k: int) -> Checkpoint:
         if name == LOG:
             log = contents
         else:
-            _place(state, n, entry, np.frombuffer(contents, dtype="<f8"))
+            _place(server, workers, n, entry, np.frombuffer(contents, dtype="<f8"))
             reached += entry["last"] - entry["first"]
     if reached != n or not log:
         raise ValueError(f"the parts of {reached} of {n} workers")
-    return Checkpoint(k, float(manifest["seconds"]), state, log)
+    return Checkpoint(k, float(manifest["seconds"]), server, workers, log)
 
 
 def _read(path: Path, entry: Mapping[str, Any]) -> bytes:
@@ -304,12 +320,22 @@ def _contents(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-def _place(state: Mapping[str, Float64], n: int, entry: Mapping[str, Any], values: Float64) -> None:
+def _place(
+    server: Mapping[str, Float64],
+    workers: Mapping[str, Float64],
+    n: int,
+    entry: Mapping[str, Any],
+    values: Float64,
+) -> None:
     """Put one shard's numbers where its workers' parts are."""
+    flat = [(server[name], _edges(server[name].size, n, None)) for name in sorted(server)]
+    flat += [
+        (workers[name].reshape(-1), _edges(workers[name].size, n, workers[name].shape[1]))
+        for name in sorted(workers)
+    ]
     at = 0
-    for name in sorted(state):
-        edges = spans(state[name].size, n)
-        part = state[name][edges[entry["first"]] : edges[entry["last"]]]
+    for vector, edges in flat:
+        part = vector[edges[entry["first"]] : edges[entry["last"]]]
         part[:] = values[at : at + part.size]
         at += part.size
 

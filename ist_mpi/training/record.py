@@ -234,6 +234,7 @@ class Record:
             k,
             began - self._began,
             held["server"],
+            held["worker"],
             log,
         )
         self._keeps_finished_log = False

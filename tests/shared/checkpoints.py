@@ -35,7 +35,7 @@ def state(k: int) -> dict[str, np.ndarray]:
 
 def save(folder: Path, k: int) -> None:
     log = f"the log after {k} rounds".encode()
-    checkpoint.save(TEAM, folder, "a run", k, 0.5 * k, state(k), log)
+    checkpoint.save(TEAM, folder, "a run", k, 0.5 * k, state(k), {}, log)
 
 
 def whole(folder: Path) -> checkpoint.Checkpoint:
@@ -43,6 +43,6 @@ def whole(folder: Path) -> checkpoint.Checkpoint:
     found, _ = checkpoint.newest(folder, "a run")
     assert found is not None
     for name, array in state(found.round).items():
-        assert found.state[name].tobytes() == array.tobytes()
+        assert found.server[name].tobytes() == array.tobytes()
     assert found.log == f"the log after {found.round} rounds".encode()
     return found

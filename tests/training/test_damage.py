@@ -34,7 +34,7 @@ def falls_back(folder: Path) -> None:
     found, complaints = checkpoint.newest(folder, "a run")
     assert found is not None
     assert found.round == 1
-    assert found.state["x"].tobytes() == state(1)["x"].tobytes()
+    assert found.server["x"].tobytes() == state(1)["x"].tobytes()
     assert len(complaints) == 1
     assert str(folder / f"{2:012d}") in complaints[0]
 
@@ -104,6 +104,7 @@ def test_parts_of_others(folder: Path) -> None:
         2,
         1.0,
         {name: array + 1 for name, array in state(2).items()},
+        {},
         b"the log after 2 rounds",
     )
     (shard,) = (path for path in files_of(folder) if path.name.startswith("workers"))
