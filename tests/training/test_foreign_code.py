@@ -119,7 +119,7 @@ def test_a_log_is_no_program(tmp_path: Path) -> None:
     assert not seen.exists()
     with pytest.raises(InputError, match="--code FILE"):
         verify([log])
-    found = {finding.name: finding for finding in verify([log], code=code).findings}
+    found = {finding.check: finding for finding in verify([log], code=code).findings}
     assert found["floats"].verdict == "ok"
     assert found["replay"].verdict == "not judged"
 
