@@ -1,6 +1,6 @@
 """The benchmark: what a round costs, beside plain numpy and the raw collectives.
 
-cases         sizes, and their cheap quadratics
+cases         sizes, and how they are written
 rounds        what is timed of a case
 textbook      the loop in plain numpy
 timing        laps that take turns
@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import psutil
 from threadpoolctl import threadpool_limits
 
-from ist_mpi.bench.cases import QUICK, TABLE, Case, CheapProblem, parse
-from ist_mpi.bench.environment import cautions, environment
+from ist_mpi import problems
+from ist_mpi.bench.cases import QUICK, TABLE, Case, parse
+from ist_mpi.bench.environment import environment
 from ist_mpi.bench.rounds import candidates, exchanges_of, row
 from ist_mpi.bench.timing import Candidate, Effort, measure
 from ist_mpi.errors import Fault, InputError
@@ -103,12 +104,11 @@ def bench(
     LauncherError
         If the ranks are not what the launcher started.
     InputError
-        If a case has too many coordinates in its blocks.
+        On every rank, if a case cannot be prepared, as a run of it could not.
     """
     ranks.check_launcher(comm)
-    where = environment(comm)
+    where, notes = environment(comm)
     rows: list[dict[str, Any]] = []
-    notes = cautions(where)
     with threadpool_limits(limits=1):
         for case in options.cases:
             if comm.rank == 0:
@@ -134,7 +134,7 @@ def _fitting(comm: Any, case: Case) -> tuple[list[int], str]:
     The fewest are given up first. The second is what was given up, and why; empty if nothing.
     """
     config = case.config
-    facts = ranks.on_root(comm, lambda: facts_of(config, CheapProblem(case.n, case.d)))
+    facts = ranks.on_root(comm, lambda: facts_of(config, problems.load(config.problem)))
     hosts = ranks.hosts(comm)
     free = dict(zip(hosts, comm.allgather(psutil.virtual_memory().available), strict=True))
     needed: Counter[str] = Counter()
@@ -153,16 +153,16 @@ def _fitting(comm: Any, case: Case) -> tuple[list[int], str]:
 
 def _measure(comm: Any, case: Case, sizes: list[int], options: Options) -> list[dict[str, Any]]:
     """The rows of a case, on rank 0; collective."""
-    config, source = case.config, CheapProblem(case.n, case.d)
+    config = case.config
     parts = [first_ranks(comm, size) for size in sizes]
     experiments: list[Experiment] = []
     names: list[list[str]] = []
     entered: list[list[Candidate]] = [[] for _ in parts]
     for part, found in zip(parts, entered, strict=True):
-        with others_asleep(comm):
+        with ranks.agreeing(comm), others_asleep(comm):
             if part is not None:
-                facts = facts_of(config, source)
-                experiment = prepare(part, config, facts, source, "none")
+                source = problems.load(config.problem)
+                experiment = prepare(part, config, facts_of(config, source), source, "none")
                 experiments.append(experiment)
                 names.append(exchanges_of(experiment, options.exchanges))
                 found += candidates(case, experiment, names[-1])

@@ -1,4 +1,4 @@
-"""What is measured: (d, n) or (d, n, q), how they are written, and their cheap quadratics."""
+"""What is measured: (d, n) or (d, n, q), and how they are written."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
-from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic
-from ist_mpi.randomness import Purpose, data_stream
 
-Float64 = NDArray[np.float64]
 MAX_D = 65_535
 """A matrix of 34 GB."""
-ROWS = 256
-"""Rows of a matrix that are mirrored at once."""
 
 
 class Case(NamedTuple):
@@ -85,46 +80,3 @@ def parse(texts: Sequence[str]) -> list[Case]:
     if faults:
         raise InputError(faults)
     return list(dict.fromkeys(cases))
-
-
-class CheapShare(NamedTuple):
-    """One worker's quadratic: a random symmetric matrix with eigenvalues of about 1 to 3.
-
-    The same for all but for a shift: values change no time, their places in memory do.
-    """
-
-    d: int
-    shift: float
-
-    def quadratic(self, room: Float64 | None = None) -> Quadratic:
-        """2 I plus a symmetric matrix of norm about 1; needs no room beside the matrix."""
-        d, stream = self.d, data_stream(0, Purpose.WORKER)
-        L = np.empty((d, d)) if room is None else room
-        stream.random(out=L)
-        L -= 0.5
-        L *= np.sqrt(3.0 / d)  # entries uniform in ±√(3/d)/2: norm 2 √d √(3/d)/(2 √3) = 1
-        for top in range(0, d, ROWS):
-            end = min(top + ROWS, d)
-            square = np.tril(L[top:end, top:end])
-            L[top:end, top:end] = square + np.tril(square, -1).T
-            L[top:end, end:] = L[end:, top:end].T
-        L[np.diag_indices(d)] += 2.0 + self.shift
-        return Quadratic(L, stream.standard_normal(d))
-
-
-class CheapProblem(NamedTuple):
-    """A `Source` of a case, in a fraction of the time that a synthetic one takes."""
-
-    n: int
-    d: int
-    homogeneous: bool = False
-    data_bytes: int = 0
-    stored: Any = AS_MATRICES
-
-    def share(self, worker: int) -> CheapShare:
-        """Of worker `worker`."""
-        return CheapShare(self.d, worker / self.n)
-
-    def start(self) -> Float64:
-        """x⁰ ~ N(0, I)."""
-        return data_stream(0, Purpose.START).standard_normal(self.d)

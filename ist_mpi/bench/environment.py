@@ -1,4 +1,4 @@
-"""Where a benchmark was made: processor, MPI, versions, threads, and how busy it was."""
+"""Where a benchmark was made, and whether its times can be a measure."""
 
 import os
 import platform
@@ -11,40 +11,30 @@ from ist_mpi.parallel import ranks
 from ist_mpi.store import provenance
 
 
-def environment(comm: Any) -> dict[str, Any]:
-    """As seen by rank 0, with the hosts of all ranks; collective."""
+def environment(comm: Any) -> tuple[dict[str, Any], list[str]]:
+    """As seen by rank 0, with the hosts of all ranks; and what to tell the user; collective."""
     census = ranks.census(comm)
-    on_host = Counter(rank.host for rank in census)
-    cores = ranks.cores(census)
-    loads = comm.allgather(os.getloadavg()[0])
-    return {
+    hosts, crowded = Counter(rank.host for rank in census), ranks.crowded(census)
+    loads = dict(zip(ranks.hosts(comm), comm.allgather(os.getloadavg()[0]), strict=True))
+    busy = [
+        f"{host} is busy: a load average of {load:.1f} before {hosts[host]} rank(s) began; times "
+        "are too long, and ratios vary"
+        for host, load in loads.items()
+        if load > hosts[host]
+    ]
+    found = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": processor(),
         "mpi_library": ranks.mpi_version(),
         "versions": provenance.versions(),
         "ranks": comm.size,
-        "hosts": dict(on_host),
-        "cores": cores,
-        "oversubscribed": any(on_host[host] > cores[host] for host in on_host),
+        "hosts": dict(hosts),
+        "cores": ranks.cores(census),
+        "oversubscribed": bool(crowded),
         "thread_settings": census[0].threads,
-        "load_average": dict(zip(ranks.hosts(comm), loads, strict=True)),
+        "load_average": loads,
     }
-
-
-def cautions(environment: dict[str, Any]) -> list[str]:
-    """Why times of this environment may be no measure."""
-    hosts = environment["hosts"]
-    found = [
-        f"{host} is busy: a load average of {load:.1f} before {hosts[host]} rank(s) began; times "
-        "are too long, and ratios vary"
-        for host, load in environment["load_average"].items()
-        if load > hosts[host]
-    ]
-    if environment["oversubscribed"]:
-        found.append(
-            "more ranks than cores: they take turns, and no time of several ranks is a measure"
-        )
-    return found
+    return found, crowded + busy
 
 
 def processor() -> str:

@@ -29,7 +29,9 @@ def first_ranks(comm: Any, count: int) -> Any:
 @contextmanager
 def others_asleep(comm: Any) -> Iterator[None]:
     """Nobody goes on before all ranks of `comm` are through the body; who is early sleeps."""
-    yield
-    request = comm.Ibarrier()
-    while not request.Test():
-        time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:  # after an error too: the others would wait for ever
+        request = comm.Ibarrier()
+        while not request.Test():
+            time.sleep(POLL_SECONDS)

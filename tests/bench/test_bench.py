@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ist_mpi import bench
-from ist_mpi.bench import rounds, textbook, timing
-from ist_mpi.bench.cases import Case, CheapProblem, parse
-from ist_mpi.bench.environment import cautions
+from ist_mpi import bench, problems
+from ist_mpi.bench import environment, rounds, textbook, timing
+from ist_mpi.bench.cases import Case, parse
 from ist_mpi.cli import report
 from ist_mpi.errors import InputError
 from ist_mpi.parallel import ranks, split
@@ -27,7 +26,7 @@ SPEEDS = 20
 
 
 def laid_out(comm: Any, case: Case) -> Experiment:
-    source = CheapProblem(case.n, case.d)
+    source = problems.load(case.config.problem)
     return prepare(comm, case.config, facts_of(case.config, source), source, "none")
 
 
@@ -85,17 +84,6 @@ def test_where_memory_is_short_few_ranks_are_left_out(monkeypatch: pytest.Monkey
     sizes, note = bench._fitting(together, case)
     assert sizes == []
     assert note == "p ≤ 2 left out, memory is short: 11.8 KiB wanted, 9.8 KiB free"
-
-
-def test_cheap_quadratics_are_symmetric_positive_and_apart() -> None:
-    problem = CheapProblem(3, 300)
-    made = [problem.share(i).quadratic(np.empty((300, 300))) for i in range(3)]
-    for quadratic in made:
-        assert np.array_equal(quadratic.L, quadratic.L.T)
-        values = np.linalg.eigvalsh(quadratic.L)
-        assert 0.5 < values[0] < 2.0 < values[-1] < 4.5
-    assert not np.array_equal(made[0].L, made[1].L)
-    assert np.array_equal(made[1].L, problem.share(1).quadratic().L)
 
 
 def test_the_textbook_is_algorithm_1() -> None:
@@ -185,17 +173,17 @@ def test_parts_of_a_round_are_never_negative_nor_more_than_all() -> None:
     }
 
 
-def test_who_measures_on_a_busy_machine_is_told() -> None:
-    quiet = {
-        "hosts": {"one": 2, "two": 2},
-        "load_average": {"one": 2.0, "two": 0.1},
-        "oversubscribed": False,
-    }
-    assert cautions(quiet) == []
-    (caution,) = cautions({**quiet, "load_average": {"one": 2.4, "two": 0.1}})
-    assert caution.startswith("one is busy: a load average of 2.4 before 2 rank(s) began")
-    (caution,) = cautions({**quiet, "oversubscribed": True})
-    assert caution.startswith("more ranks than cores")
+@pytest.mark.parametrize(("load", "busy"), [(2.0, False), (2.4, True)])
+def test_who_measures_on_a_busy_machine_is_told(
+    monkeypatch: pytest.MonkeyPatch, load: float, busy: bool
+) -> None:
+    monkeypatch.setattr(environment.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    census = [ranks.Ranks("one", cpus, {}) for cpus in (1, 2)]
+    monkeypatch.setattr(environment.ranks, "census", lambda comm: census)
+    found, notes = environment.environment(Ranks(["one", "one"]))
+    assert (found["hosts"], found["load_average"]) == ({"one": 2}, {"one": load})
+    assert not found["oversubscribed"]
+    assert [note[:34] for note in notes] == ["one is busy: a load average of 2.4"] * busy
 
 
 def check(document: dict[str, Any], p: int, sizes: list[int]) -> None:

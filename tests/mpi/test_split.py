@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from ist_mpi.bench.cases import Case, CheapProblem
-from ist_mpi.parallel import raw, split
+from ist_mpi import problems
+from ist_mpi.bench.cases import Case
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.parallel import ranks, raw, split
 from ist_mpi.training.setup import facts_of, method_of, prepare
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
@@ -39,6 +41,16 @@ def test_who_waits_for_its_turn_sleeps() -> None:
     assert busy < 0.3 * max(SECONDS, ended - began)
 
 
+def test_an_error_of_a_part_is_everybodys() -> None:
+    def fail() -> None:
+        with ranks.agreeing(WORLD), split.others_asleep(WORLD):
+            if WORLD.rank == 0:
+                raise InputError(Fault("a fault", "got", "expected"))
+
+    with pytest.raises(InputError, match="a fault"):
+        fail()
+
+
 @pytest.mark.parametrize("exchange", ["server", "replicated", "serverless"])
 def test_raw_rounds_of_uneven_counts(exchange: str) -> None:
     counts = np.arange(WORLD.size, dtype=np.int32) * 3  # the first rank has nothing
@@ -50,7 +62,7 @@ def test_raw_rounds_of_uneven_counts(exchange: str) -> None:
 @pytest.mark.parametrize("case", [Case(24, 6), Case(30, 6, 4)])
 def test_raw_rounds_have_the_sizes_of_real_ones(case: Case) -> None:
     """`case.edges` and the message are those that the exchange broadcasts; sizes divide evenly."""
-    source = CheapProblem(case.n, case.d)
+    source = problems.load(case.config.problem)
     experiment = prepare(WORLD, case.config, facts_of(case.config, source), source, "none")
     method, tools = method_of(case.config, experiment, "server")
     method.rounds(0, 1)
