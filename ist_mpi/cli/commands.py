@@ -365,7 +365,7 @@ def bench(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing JSON.")] = False,
 ) -> None:
-    """Measure kernels, rounds and scaling beside their floors: mpiexec -n 2 ist-mpi bench
+    """Measure rounds beside plain numpy and the raw collectives: mpiexec -n 2 ist-mpi bench
 
     Medians over laps that take turns, quartiles in brackets. Ranks that are not needed sleep.
     """
