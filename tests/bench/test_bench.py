@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from ist_mpi import bench, problems
-from ist_mpi.bench import environment, rounds, textbook, timing
+from ist_mpi.bench import rounds, textbook, timing
 from ist_mpi.bench.cases import Case, parse
+from ist_mpi.bench.environment import environment
 from ist_mpi.cli import report
 from ist_mpi.errors import InputError
 from ist_mpi.parallel import ranks, split
@@ -177,10 +178,10 @@ def test_parts_of_a_round_are_never_negative_nor_more_than_all() -> None:
 def test_who_measures_on_a_busy_machine_is_told(
     monkeypatch: pytest.MonkeyPatch, load: float, busy: bool
 ) -> None:
-    monkeypatch.setattr(environment.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
     census = [ranks.Ranks("one", cpus, {}) for cpus in (1, 2)]
-    monkeypatch.setattr(environment.ranks, "census", lambda comm: census)
-    found, notes = environment.environment(Ranks(["one", "one"]))
+    monkeypatch.setattr(ranks, "census", lambda comm: census)
+    found, notes = environment(Ranks(["one", "one"]))
     assert (found["hosts"], found["load_average"]) == ({"one": 2}, {"one": load})
     assert not found["oversubscribed"]
     assert [note[:34] for note in notes] == ["one is busy: a load average of 2.4"] * busy
