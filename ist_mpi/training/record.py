@@ -12,8 +12,9 @@ from ist_mpi.methods import Method
 from ist_mpi.methods.bench import Bench, Float64
 from ist_mpi.parallel import ranks, signals, watchdog
 from ist_mpi.sketches import Blocks
+from ist_mpi.store import checkpoint
 from ist_mpi.store.log import Run, RunLog
-from ist_mpi.training import checkpoint
+from ist_mpi.training.checkpoint import save as save_checkpoint
 from ist_mpi.training.pace import Pace
 from ist_mpi.training.progress import Progress, Watcher
 from ist_mpi.training.setup import Experiment
@@ -227,13 +228,14 @@ class Record:
         began = time.monotonic()
         self._exchange.share(self._method.x)
         log = self._log.image() if self._log is not None else b""
-        checkpoint.save(
+        save_checkpoint(
             self._experiment.team,
             self._folder,
             self._config.run_id(),
             k,
             began - self._began,
             self._method.state(),
+            {},
             log,
         )
         now = time.monotonic()

@@ -9,10 +9,10 @@ import numpy as np
 from ist_mpi.config import OPERATION, Config, load
 from ist_mpi.errors import DamagedError, Fault, InputError, MismatchError
 from ist_mpi.parallel import ranks
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
 from ist_mpi.store.log import Run
 from ist_mpi.store.provenance import versions
-from ist_mpi.training import checkpoint
 from ist_mpi.training.record import Start
 from ist_mpi.training.setup import Experiment
 
@@ -50,7 +50,7 @@ def resume(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
         notes += _check_belongs(config, experiment, run, log)
         checkpoint.drop_later(checkpoint.folder_of(log), kept.round)
         notes.append(f"going on after round {kept.round}")
-        return Found(_start(kept.round, kept.seconds, kept.state, run), notes)
+        return Found(_start(kept.round, kept.seconds, kept.server, run), notes)
 
     return _shared(comm, look)
 

@@ -13,8 +13,8 @@ from test_kills import same
 
 import ist_mpi
 from ist_mpi.config import load
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
-from ist_mpi.training import checkpoint
 
 FAILED = 74
 
