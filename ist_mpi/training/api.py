@@ -12,9 +12,9 @@ from ist_mpi.errors import ISTError, LogError
 from ist_mpi.parallel import ranks
 from ist_mpi.parallel.watchdog import SETUP_FACTOR, Watchdog
 from ist_mpi.problems.quadratic import Source
+from ist_mpi.store import checkpoint
 from ist_mpi.store.locks import locked
 from ist_mpi.store.log import Result, open_run
-from ist_mpi.training import checkpoint
 from ist_mpi.training import loop as runner
 from ist_mpi.training import resume as continuation
 from ist_mpi.training.job import GoingOn, Job, open_job

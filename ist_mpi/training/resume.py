@@ -11,10 +11,10 @@ from ist_mpi.config import OPERATION, Config, load
 from ist_mpi.config.tables import named_files, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError, MismatchError
 from ist_mpi.parallel.team import Team
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
 from ist_mpi.store.log import Run
 from ist_mpi.store.provenance import versions
-from ist_mpi.training import checkpoint
 from ist_mpi.training.record import Start
 from ist_mpi.training.setup import Experiment
 
