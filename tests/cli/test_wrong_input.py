@@ -581,8 +581,8 @@ def test_wrong_commands(
         assert fragment in message
 
 
-def test_real_command_unknown_command(tmp_path: Path) -> None:
-    assert "rum" in refused_command(tmp_path, "rum", "job.toml")
+def test_command_unknown_command(main: Callable[..., str]) -> None:
+    assert "rum" in main("rum", "job.toml")
 
 
 def test_real_command_several_faults(tmp_path: Path) -> None:
@@ -596,40 +596,40 @@ def test_real_command_several_faults(tmp_path: Path) -> None:
     assert "run.exchange" in message
 
 
-def test_real_command_missing_configuration(tmp_path: Path) -> None:
-    message = refused_command(tmp_path, "run", "nowhere/job.toml")
+def test_command_missing_configuration(main: Callable[..., str]) -> None:
+    message = main("run", "nowhere/job.toml")
     assert "nowhere/job.toml" in message
     assert "no such file" in message
 
 
-def test_real_command_malformed_configuration(tmp_path: Path) -> None:
+def test_command_malformed_configuration(main: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text("[run]\nrounds = three\n")
-    message = refused_command(tmp_path, "run", "job.toml")
+    message = main("run", "job.toml")
     assert "job.toml" in message
     assert "line 2" in message
 
 
-def test_real_command_data_cut(tmp_path: Path) -> None:
+def test_command_data_cut(main: Callable[..., str], tmp_path: Path) -> None:
     written(tmp_path, job(kind="ridge", path="data.svm", n=2))
     (tmp_path / "data.svm").write_text(GOOD[:-3])
-    message = refused_command(tmp_path, "run", "job.toml", "--dry-run")
+    message = main("run", "job.toml", "--dry-run")
     assert str(tmp_path / "data.svm") in message
     assert "cut off" in message
 
 
-def test_real_command_zero_diagonal(tmp_path: Path) -> None:
+def test_command_zero_diagonal(main: Callable[..., str], tmp_path: Path) -> None:
     tables = job(PRECONDITIONED, kind="ridge", dataset="digits", n=4, l2=0.0)
     written(tmp_path, tables)
-    message = refused_command(tmp_path, "run", "job.toml")
+    message = main("run", "job.toml")
     assert "coordinate 0 " in message
     assert "worker 0 " in message
 
 
-def test_real_command_default_output_exists(tmp_path: Path) -> None:
+def test_command_default_output_exists(main: Callable[..., str], tmp_path: Path) -> None:
     written(tmp_path, job())
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "job.h5").write_bytes(b"precious")
-    message = refused_command(tmp_path, "run", "job.toml")
+    message = main("run", "job.toml")
     assert str(Path("results") / "job.h5") in message
 
 
