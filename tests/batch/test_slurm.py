@@ -53,6 +53,7 @@ def test_one_source_of_the_text() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [template(), slurm.render(slurm.Request(), WILD)])
 def test_bash_reads_it(text: str) -> None:
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
@@ -73,6 +74,7 @@ exit $CODE
 SCONTROL = '#!/bin/bash\n[ "$1" = requeue ] && echo "$2" >>requeued\nexit 0\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "restarts", "requeued", "ends"),
     [
@@ -197,6 +199,7 @@ def test_what_is_asked_for_is_in_the_text() -> None:
     assert request.ranks == 12
 
 
+@pytest.mark.slow
 def test_words_reach_the_command_as_they_are(tmp_path: Path) -> None:
     """Whatever a path or a setting holds, bash hands it on unchanged."""
     text = slurm.render(slurm.Request(), WILD)

@@ -207,6 +207,7 @@ AWKWARD = "a[/b]:dog:[red]\x1b[31m\nend"
 SHOWN = "a[/b]:dog:[red]\\x1b[31m\\nend"
 
 
+@pytest.mark.slow
 def test_names_are_shown_as_they_are_and_steer_no_terminal(config: Path) -> None:
     log = f"{AWKWARD}.h5"
     Path(f"{AWKWARD}.toml").parent.mkdir()

@@ -86,6 +86,7 @@ def test_constants_are_those_of_the_enumeration() -> None:
     assert theory["not_computed"] == ""
 
 
+@pytest.mark.slow
 def test_limit_is_where_many_seeds_end() -> None:
     config = small(step_size=0.02)
     config["run"]["rounds"] = 1500
