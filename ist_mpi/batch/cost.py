@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ist_mpi.batch.points import Plan
 from ist_mpi.batch.standing import Standing
 from ist_mpi.config import Config
-from ist_mpi.exact_theory.constants import Effort, effort_seconds, wish_of_run
+from ist_mpi.exact_theory.cost import Effort, effort_seconds, wish_of_run
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.training import budget
 

@@ -5,55 +5,35 @@ constants, and the step size that is made from them, are the same on any number 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import recursions
-from ist_mpi.exact_theory.estimates import MAX_RESTARTS, estimate, few_restarts
+from ist_mpi.exact_theory import enumeration, recursions, theorems
+from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
-from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, is_certain, round_moments
-from ist_mpi.exact_theory.objective import Objective
+from ist_mpi.exact_theory.matrix_free import estimate
+from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory.objective import TOO_LARGE, Objective
+from ist_mpi.exact_theory.step import Known
+from ist_mpi.exact_theory.workers import OverRanks
 from ist_mpi.parallel.team import Team
-from ist_mpi.problems.quadratic import Facts, LocalQuadratics
+from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.sketches.law import Finite
 
 Float64 = NDArray[np.float64]
-Effort = Literal["none", "cheap", "dense", "full"]
-"""How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;
-everything. Beyond d = `DENSE` all but "none" are estimates, and "full" tries longest."""
-
-EFFORTS: tuple[Effort, ...] = get_args(Effort)
-"""From the least to the most, each with all that those before it have."""
-
-AUTO_DENSE = 300
-"""Largest d for which a run computes second moments unasked."""
-AUTO_CHEAP = 1500
-"""Largest d for which a run computes eigenvalues unasked."""
-AUTO_SECONDS = 5.0
-"""Longest that a run waits, unasked, for the constants that take many applications of T."""
-DENSE = 6000
-"""Largest d for which d × d eigenvalues are computed at all."""
-PATIENCE = 150.0
-"""Seconds, estimated, beyond which a constant is left out unless all are asked for."""
-FLOPS = 2e10
-"""Of a core's matrix products, for that estimate."""
-APPLICATIONS = 30
-"""Of T, in an iteration for γ_max or for the limit."""
-EIGENVALUES = 14
-"""Of d³ operations, at that speed, for the eigenvalue problems: 7e-10 d³ s were measured."""
 
 SLOW = "--full"
 """Why a constant was left out: it takes longer than was allowed."""
 NO_MEMORY = "does not fit into free memory"
-TOO_LARGE = "too large for d × d matrices"
 AT_THE_LIMIT = "the step size is γ_max, to rounding"
 INDEFINITE = "conjugate gradients do not find x∞: the mean step is indefinite or singular"
 NOT_FOUND = "Lanczos' method did not converge"
+NOT_DEFINITE = "the mean step is not symmetric and positive definite"
 
 
 @dataclass(frozen=True)
@@ -108,36 +88,12 @@ class Constants:
         return {name: getattr(self, name) for name in names}
 
 
-def over_workers(
-    team: Team, local: LocalQuadratics
-) -> Callable[[Callable[[Quadratic], Float64]], Float64]:
-    """The sum over all workers, for `round_moments`."""
-    n = team.n
-    mine = [Quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
-
-    def total(term: Callable[[Quadratic], Float64]) -> Float64:
-        if local.homogeneous:  # one term, the same on every rank that has a worker
-            one = term(mine[0]) if team.rank == 0 else None
-            return n * np.asarray(team.comm.bcast(one))
-        if team.size == 1:
-            result = np.zeros(())
-            for quadratic in mine:
-                result = result + term(quadratic)
-            return result
-        terms = [term(quadratic) for quadratic in mine]
-        shape = team.comm.bcast(terms[0].shape if team.rank == 0 else None)
-        return team.sum_everywhere(terms, shape)
-
-    return total
-
-
-def moments_of(team: Team, local: LocalQuadratics, method: Method, d: int) -> RoundMoments:
+def moments_of(team: Team, local: LocalQuadratics, known: Known) -> RoundMoments:
     """The moments of one round, on every rank."""
-    n = team.n
-    return round_moments(method, n, d, over_workers(team, local))
+    return round_moments(known.step, known.law, team.n, team.d, OverRanks(team, local))
 
 
-def theory_step_size(team: Team, local: LocalQuadratics, method: Method, d: int) -> float:
+def theory_step_size(team: Team, local: LocalQuadratics, known: Known) -> float:
     """1/θ, the largest step size of Theorem 1.
 
     Raises
@@ -146,9 +102,11 @@ def theory_step_size(team: Team, local: LocalQuadratics, method: Method, d: int)
         On every rank, where no θ exists, or d is too large to find it.
     """
     expected = "a number, or a problem for which θ of (14) exists"
-    if d > DENSE:
-        raise _agreed(Fault("method.step_size", f'"theory" at d = {d}', f"d ≤ {DENSE}"))
-    found = recursions.theorem_one(moments_of(team, local, method, d))
+    if not known.closed:
+        raise _agreed(Fault("method.step_size", f'"theory", but {known.why_not}', "a number"))
+    if team.d > DENSE:
+        raise _agreed(Fault("method.step_size", f'"theory" at d = {team.d}', f"d ≤ {DENSE}"))
+    found = theorems.theorem_one(moments_of(team, local, known))
     if found is None or not found.theta:
         reason = "Theorem 1 does not apply"
         if found is not None:
@@ -164,71 +122,6 @@ def _agreed(fault: Fault) -> InputError:
     return error
 
 
-class Wish(NamedTuple):
-    """How much theory is wanted, and how much cannot be done without."""
-
-    wanted: Effort
-    least: Effort
-    """Refused where it does not fit into memory; what is wanted beyond is left out."""
-
-
-def wish_of_run(config: Config, facts: Facts) -> Wish:
-    """What a run computes, on any number of ranks."""
-    wanted = _effort_of_run(config, facts)
-    least: Effort = "dense" if config.method.step_size == "theory" else "none"
-    return Wish(wanted, wanted if config.run.theory is True else least)
-
-
-def _effort_of_run(config: Config, facts: Facts) -> Effort:
-    """`run.theory`, or what costs next to nothing."""
-    asked = config.run.theory
-    if asked != "auto":
-        return "full" if asked else "none"
-    if facts.d <= AUTO_DENSE:
-        quick = _iteration_seconds(_distinct(facts), facts.d) <= AUTO_SECONDS
-        return "full" if quick else "cheap"
-    return "cheap" if facts.d <= AUTO_CHEAP else "none"
-
-
-def patient_effort(facts: Facts) -> Effort:
-    """As much as `PATIENCE` allows, for who wants the constants but did not ask for all."""
-    distinct, d = _distinct(facts), facts.d
-    if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
-        return "cheap"
-    return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
-
-
-def effort_seconds(effort: Effort, facts: Facts) -> float:
-    """A rough time of the constants of this effort, on one core."""
-    if effort == "none":
-        return 0.0
-    distinct, d = _distinct(facts), facts.d
-    seconds = EIGENVALUES * float(d) ** 3 / FLOPS
-    if effort != "cheap":
-        seconds += _theta_seconds(distinct, d)
-    return seconds + (_iteration_seconds(distinct, d) if effort == "full" else 0.0)
-
-
-def _distinct(facts: Facts) -> int:
-    """The number of distinct quadratics."""
-    return 1 if facts.homogeneous else facts.n
-
-
-def _iteration_seconds(distinct: int, d: int) -> float:
-    """A rough time of an iteration with T for so many distinct quadratics, on one core."""
-    return APPLICATIONS * _application(distinct, d) / FLOPS
-
-
-def _theta_seconds(distinct: int, d: int) -> float:
-    """A rough time of θ likewise: T once, and the eigenvalues."""
-    return (_application(distinct, d) + EIGENVALUES * float(d) ** 3) / FLOPS
-
-
-def _application(distinct: int, d: int) -> float:
-    """Operations of T: two products of matrices for each quadratic, and for their mean."""
-    return (2 * distinct + 2) * 2.0 * float(d) ** 3
-
-
 THEOREM = ("theta", "step_size_limit")
 LIMIT = ("limit_relative_gap", "limit_gap")
 OF_FIXED_POINT = ("fixed_point_relative_gap", "bias_norm_squared")
@@ -239,13 +132,14 @@ def compute(
     team: Team,
     local: LocalQuadratics,
     objective: Objective,
-    method: Method,
+    known: Known,
+    gamma: float,
     x0: Float64,
     effort: Effort,
 ) -> Constants:
     """The constants that the effort allows; collective, the same on every rank."""
     first_gap = objective.gap(x0)
-    found = _compute(team, local, objective, method, first_gap, effort)
+    found = _compute(team, local, objective, known, gamma, first_gap, effort)
     if objective.prediction.unknown:
         left_out = {**dict.fromkeys(OF_FIXED_POINT, INDEFINITE), **found.not_computed}
         found = replace(found, not_computed=left_out)
@@ -259,38 +153,46 @@ def _compute(
     team: Team,
     local: LocalQuadratics,
     objective: Objective,
-    method: Method,
+    known: Known,
+    gamma: float,
     first_gap: float,
     effort: Effort,
 ) -> Constants:
-    d, n = len(objective.mean.b), team.n
     values = _of_fixed_point(objective, first_gap)
-    if method.local_steps > 1:
+    if known.both is None:
+        return Constants.of(values, dict.fromkeys(Constants().values(), known.why_not))
+    if not known.closed:
         return Constants.of(values, {})  # nothing else is defined
-    if d > DENSE:
-        return _without_matrices(objective, method, d, n, effort, values)
+    if team.d > DENSE:
+        return _without_matrices(objective, known, gamma, effort, values)
+    why = SLOW
+    if isinstance(known.law, Finite) and not enumeration.fits(known.law, team.d):
+        effort, why = "none", NO_MEMORY
     if effort == "none":
-        return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
-    moments = moments_of(team, local, method, d)
+        return Constants.of(values, _left_out(_defined(known), values, why))
+    moments = moments_of(team, local, known)
     values["sigma_squared"] = moments.sigma_squared()
-    values["spectral_radius"] = recursions.mean_spectral_radius(moments, method.gamma)
-    if not method.multiplies_model:
-        values |= _of_theorem_one(moments, method.gamma, effort)
+    values["spectral_radius"] = recursions.mean_spectral_radius(moments, gamma)
+    if known.theorem_one:
+        values |= _of_theorem_one(moments, gamma, effort)
     if effort != "full":
-        return Constants.of(values, _left_out(_defined(method, n, d), values, SLOW))
+        return Constants.of(values, _left_out(_defined(known), values, SLOW))
     largest = recursions.step_size_limit(moments)
     values["stable_step_size_limit"] = largest
-    stable = method.gamma < largest if largest else recursions.is_stable(moments, method.gamma)
-    limits = recursions.limits(moments, method.gamma, stable=stable)
+    left_out = {}
+    if largest is None and known.theorem_one:
+        left_out["stable_step_size_limit"] = NOT_DEFINITE
+    stable = gamma < largest if largest else recursions.is_stable(moments, gamma)
+    limits = recursions.limits(moments, gamma, stable=stable)
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
-        return Constants.of(values, dict.fromkeys(LIMIT, AT_THE_LIMIT))
+        return Constants.of(values, left_out | dict.fromkeys(LIMIT, AT_THE_LIMIT))
     if limits is not None:
         gap = max(0.0, limits.gap)
         if first_gap == 0.0 and gap <= _resolution(objective):
             gap = 0.0
         values["limit_gap"] = gap
         values["limit_relative_gap"] = gap / first_gap if first_gap > 0 else None
-    return Constants.of(values, {})
+    return Constants.of(values, left_out)
 
 
 def _resolution(objective: Objective) -> float:
@@ -299,12 +201,12 @@ def _resolution(objective: Objective) -> float:
     return float(np.finfo(float).eps) * scale
 
 
-def _defined(method: Method, n: int, d: int) -> list[str]:
+def _defined(known: Known) -> list[str]:
     """The constants, of those that cost something, that are defined as far as can be told."""
     names = ["spectral_radius", *LIMIT]
-    if not method.multiplies_model:
+    if known.theorem_one:
         names += ["w_min_eigenvalue", "contraction", *THEOREM, "stable_step_size_limit"]
-    if is_certain(method, n, d):
+    if known.certain:
         names.append("sigma_squared")
     return names
 
@@ -327,13 +229,13 @@ def _of_fixed_point(objective: Objective, first_gap: float) -> dict[str, float |
 def _of_theorem_one(moments: RoundMoments, gamma: float, effort: Effort) -> dict[str, float | None]:
     """The constants of Theorem 1; without θ at effort "cheap", unless it does not exist."""
     if effort == "cheap":
-        spectrum = recursions.w_spectrum(moments)
+        spectrum = theorems.w_spectrum(moments)
         w_min = spectrum.w_min_eigenvalue
         if spectrum.indefinite:
             return _no_theta(w_min)
         contraction = 1.0 - gamma * float(spectrum.eigenvalues[0])
         return {"w_min_eigenvalue": w_min, "contraction": contraction}
-    theorem = recursions.theorem_one(moments)
+    theorem = theorems.theorem_one(moments)
     if theorem is None or theorem.theta is None:
         return _no_theta(None if theorem is None else theorem.w_min_eigenvalue)
     covered = theorem.theta > 0 and gamma * theorem.theta <= 1.0 + 1e-12
@@ -353,23 +255,23 @@ def _no_theta(w_min_eigenvalue: float | None) -> dict[str, float | None]:
 
 def _without_matrices(
     objective: Objective,
-    method: Method,
-    d: int,
-    n: int,
+    known: Known,
+    gamma: float,
     effort: Effort,
     values: dict[str, float | None],
 ) -> Constants:
     """Estimates by Lanczos' method, where d × d matrices are too large; collective."""
-    defined = _defined(method, n, d)
+    defined = _defined(known)
     lanczos = ("spectral_radius", "w_min_eigenvalue")
     found: dict[str, float | None] = {}
     why = SLOW
-    if method.multiplies_model:
-        why = TOO_LARGE  # E C̄ is no multiple of I
-    elif effort != "none":
+    if known.multiplies_model or isinstance(known.law, Finite):
+        why = TOO_LARGE  # E C̄ is no multiple of I; M may not be symmetric
+    elif effort != "none" and known.both is not None:
         restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
         why = SLOW if restarts < MAX_RESTARTS else NOT_FOUND
-        estimates = estimate(objective, first_moments(method, n, d), method.gamma, d, restarts)
+        first = first_moments(*known.both)
+        estimates = estimate(objective.mean.L, objective.X, first, gamma, restarts)
         found |= estimates.found
         if estimates.indefinite:
             values = values | _no_theta(None)

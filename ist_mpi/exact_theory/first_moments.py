@@ -11,9 +11,11 @@ Where the permutation moves groups of g consecutive coordinates,
 
     M = α [ρ X + (1 − ρ) BD(X)],
 
-BD(X) the g × g blocks on the diagonal of X, and α, ρ, β are those of N = d/g coordinates.
+BD(X) the g × g blocks on the diagonal of X, and α, ρ, β are those of N = d/g coordinates. Of a
+`Finite` law (X, y) are M and m themselves, α = ρ = β = 1.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +23,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import diagonals
-from ist_mpi.partition import spans
+from ist_mpi.exact_theory.step import Step
+from ist_mpi.sketches.law import Finite, Law
 
 Float64 = NDArray[np.float64]
 
@@ -35,55 +37,22 @@ class FirstMoments(NamedTuple):
     alpha: float
     rho: float
     beta: float
-    root_mean: float
-    """E C̄ = root_mean · mean_i D_i^{−1/2} for a preconditioned merge (unused otherwise)."""
+    """Also that of E C̄ = β mean_i D_i^{−1/2}, or β I."""
     group_size: int = 1
     """g."""
 
 
-def holder_moments(n: int, d: int) -> tuple[float, float]:
-    """E[1/h_j] and E[√h_j] of the number h_j of workers that hold coordinate j, n > d."""
-    few, extra = divmod(n, d)
-    more = extra / d
-    inverse = (1 - more) / few + more / (few + 1)
-    root = (1 - more) * np.sqrt(few) + more * np.sqrt(few + 1)
-    return inverse, float(root)
-
-
-def meeting_probability(n: int, d: int) -> float:
-    """ρ = Σ_i q_i (q_i − 1) / (d (d − 1)) for near-equal blocks q_i of d ≥ n coordinates."""
-    if d == 1:
-        return 1.0
-    sizes = np.diff(spans(d, n))
-    return float(np.sum(sizes * (sizes - 1)) / (d * (d - 1)))
-
-
-def first_moments(method: Method, n: int, d: int) -> FirstMoments:
-    """The first moments of one round with one local step, every sketch of SPEC §2.
-
-    Raises
-    ------
-    InputError
-        If the sketch's groups do not divide d.
-    """
-    if method.name != "ist" or method.sketch == "identity":
-        return FirstMoments(1.0, 1.0, 1.0, 1.0)
-    if method.sketch == "rand":
-        q = int(getattr(method, "q", None) or d)
-        rho = 1.0 if d == 1 else (q - 1) / (d - 1)
-        return FirstMoments(d / q, rho, 1.0, 1.0)
-    g, N = method.group_size, method.groups(d)
-    inverse, root = holder_moments(n, N) if n > N else (1.0, 1.0)
-    rho = 0.0 if n > N else meeting_probability(n, N)
-    if method.scaling == "unscaled":
-        return FirstMoments(1.0, rho, 1.0, 1.0, g)
-    if method.scaling == "preconditioned":
-        return FirstMoments(1.0, rho, root / np.sqrt(n), root / np.sqrt(n), g)
-    return FirstMoments(n * inverse, rho, 1.0, 1.0, g)
+def first_moments(step: Step, law: Law) -> FirstMoments:
+    """The first moments of one round with one local step."""
+    if isinstance(law, Finite):
+        return FirstMoments(1.0, 1.0, 1.0)
+    if not step.two_sided:
+        return FirstMoments(law.beta, 1.0, law.beta)
+    return FirstMoments(law.alpha, law.rho, law.beta, law.group_size)
 
 
 def mean_operator(moments: FirstMoments, X: Float64) -> Float64:
-    """M = α [ρ X + (1 − ρ) BD(X)] in place of X, shape (d, d); BD = Diag at g = 1."""
+    """M = α [ρ X + (1 − ρ) BD(X)] in place of X, shape (d, d)."""
     if moments.group_size > 1:
         blocks = diagonals.blocks_of(X, moments.group_size)
         X *= moments.alpha * moments.rho
@@ -144,7 +113,11 @@ def is_solution(x: Float64, image: Float64, b_mean: Float64, largest: float) -> 
 
 
 def fixed_point(
-    M: Float64, m: Float64, gamma: float, mean_sketch: Float64 | None = None
+    M: Float64,
+    m: Float64,
+    gamma: float,
+    mean_sketch: Float64 | None = None,
+    symmetric: bool = True,
 ) -> Float64 | None:
     """x∞ = M⁻¹ m, or (I − E C̄ + γM)⁻¹ γm when a merge multiplies the model; destroys M.
 
@@ -154,6 +127,8 @@ def fixed_point(
     m : ndarray, shape (d,)
     mean_sketch : ndarray, shape (d,), optional
         The diagonal of E C̄, where it is not the identity.
+    symmetric : bool
+        Whether M is.
 
     Returns
     -------
@@ -162,11 +137,25 @@ def fixed_point(
     if mean_sketch is not None:
         M[np.diag_indices_from(M)] += (1.0 - mean_sketch) / gamma
     try:
+        if not symmetric:
+            return np.asarray(linalg.solve(M, m, check_finite=False))
         return np.asarray(
             linalg.solve(M.T, m, assume_a="sym", overwrite_a=True, check_finite=False)
         )
     except linalg.LinAlgError:
         return None
+
+
+def mean_step_size_limit(M: Float64, symmetric: bool = True) -> float:
+    """The γ below which I − γM contracts: 2/λ_max(M), or min 2 Re λ/|λ|² where M is not symmetric.
+
+    NaN where there is none, since an eigenvalue is not to the right of 0.
+    """
+    if symmetric:
+        return 2.0 / largest_eigenvalue(M)
+    w = linalg.eigvals(M)
+    limit = float((2.0 * w.real / np.abs(w) ** 2).min())
+    return limit if limit > 0.0 else math.nan
 
 
 def largest_eigenvalue(M: Float64) -> float:

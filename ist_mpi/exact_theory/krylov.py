@@ -1,7 +1,7 @@
-"""Systems and eigenvalues of matrices that are known by their products alone.
+"""Systems and eigenvalues of matrices that are known by their products alone, by scipy.
 
-Nothing here crosses ranks: every rank makes the same steps with the same products, dot products
-in one fixed order included, and so comes to the same bits.
+Nothing here crosses ranks: every rank makes the same steps with the same products, on whole
+vectors, and so comes to the same bits.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
-
-from ist_mpi.kernels.matrices import row_product
+from scipy.sparse.linalg import ArpackError, LinearOperator, cg, eigsh
 
 Float64 = NDArray[np.float64]
 Product = Callable[[Float64], Float64]
@@ -51,43 +49,30 @@ class Solution(NamedTuple):
         return self.definite and self.residual <= ACCURATE
 
 
-class _Descent:
-    """One system: its products counted, ‖A‖ bounded from below on the way."""
+class _IndefiniteError(Exception):
+    """A direction p of conjugate gradients has no positive pᵀAp, beyond rounding."""
 
-    def __init__(self, apply: Product, diagonal: Float64) -> None:
+
+class _Watched:
+    """A, its products counted, ‖A‖ bounded from below and its definiteness watched on the way."""
+
+    def __init__(self, apply: Product) -> None:
         self._apply = apply
-        self._inverse = 1.0 / diagonal
         self.norm = 0.0
-        self.definite = True
         self.products = 0
 
     def image(self, v: Float64) -> Float64:
         self.products += 1
         return self._apply(v)
 
-    def minimise(self, r: Float64, reduction: float) -> Float64:
-        """An x with Ax ≈ r (d,), ‖r − Ax‖ ≤ reduction ‖r‖ as the recurrence has it."""
-        x, r = np.zeros_like(r), r.copy()
-        goal = reduction * _length(r)
-        z = self._inverse * r
-        p = z.copy()
-        rz = row_product(r, z)
-        while _length(r) > goal and self.products < MAX_PRODUCTS:
-            Ap = self.image(p)
-            squared = row_product(p, p)
-            curvature = row_product(p, Ap)
-            self.norm = max(self.norm, float(np.sqrt(row_product(Ap, Ap) / squared)))
-            if curvature <= r.size * EPSILON * self.norm * squared:
-                self.definite = False
-                break
-            step = rz / curvature
-            x += step * p
-            r -= step * Ap
-            z = self._inverse * r
-            rz, before = row_product(r, z), rz
-            p *= rz / before
-            p += z
-        return x
+    def along(self, p: Float64) -> Float64:
+        """Ap for a direction of conjugate gradients."""
+        Ap = self.image(p)
+        squared = float(p @ p)
+        self.norm = max(self.norm, float(np.sqrt((Ap @ Ap) / squared)))
+        if p @ Ap <= p.size * EPSILON * self.norm * squared:
+            raise _IndefiniteError
+        return Ap
 
 
 def solve(apply: Product, b: Float64, diagonal: Float64, goal: float = 0.0) -> Solution:
@@ -104,15 +89,21 @@ def solve(apply: Product, b: Float64, diagonal: Float64, goal: float = 0.0) -> S
     goal : float
         A relative residual that is small enough; default: as small as can be had.
     """
-    descent = _Descent(apply, diagonal)
+    shape, watched, definite = (b.size, b.size), _Watched(apply), True
+    A = LinearOperator(shape, matvec=lambda p: watched.along(p.ravel()), dtype=np.float64)
+    preconditioner = LinearOperator(shape, matvec=lambda r: r.ravel() / diagonal, dtype=np.float64)
     x = np.zeros_like(b)
     residual, size = b, _length(b)
     reduction = max(goal, ONE_GO)
-    while size > 0 and descent.products < MAX_PRODUCTS:
-        candidate = x + descent.minimise(residual, reduction)
-        if not descent.definite:
+    while size > 0 and watched.products < MAX_PRODUCTS:
+        most = MAX_PRODUCTS - watched.products
+        try:
+            change, _ = cg(A, residual, rtol=reduction, atol=0.0, maxiter=most, M=preconditioner)
+        except _IndefiniteError:
+            definite = False
             break
-        fresh = b - descent.image(candidate)
+        candidate = x + change
+        fresh = b - watched.image(candidate)
         left = _length(fresh)
         if left < size:
             x, residual = candidate, fresh
@@ -120,10 +111,10 @@ def solve(apply: Product, b: Float64, diagonal: Float64, goal: float = 0.0) -> S
             size = min(size, left)
             break
         size, reduction = left, 1e-4
-    scale = descent.norm * _length(x) + _length(b)
+    scale = watched.norm * _length(x) + _length(b)
     relative = size / scale if scale > 0 else 0.0
     left = size / _length(b) if size > 0 else 0.0
-    return Solution(x, relative, left, descent.norm, descent.definite, descent.products)
+    return Solution(x, relative, left, watched.norm, definite, watched.products)
 
 
 def is_definite(apply: Product, diagonal: Float64) -> bool:
@@ -162,4 +153,4 @@ def extreme_eigenvalue(
 
 
 def _length(v: Float64) -> float:
-    return float(np.sqrt(row_product(v, v)))
+    return float(np.sqrt(v @ v))

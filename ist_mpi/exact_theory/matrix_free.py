@@ -1,10 +1,12 @@
-"""x*, x∞ and λ_max(M) from products with L̄ alone, for problems too large for d × d matrices.
+"""x*, x∞ and eigenvalues from products with L̄ alone, for problems too large for d × d matrices.
 
 Every rank makes the same steps with products that all ranks make together, and comes to the same
-bits; so all functions are collective.
+bits; so all functions are collective. Eigenvalues are estimates from inside the spectrum, by
+Lanczos' method, good to about `TOLERANCE`.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,10 @@ from ist_mpi.exact_theory.first_moments import FirstMoments
 from ist_mpi.exact_theory.operators import Operator
 
 Float64 = NDArray[np.float64]
-EIGENVALUE_TOLERANCE = 1e-8
-EIGENVALUE_RESTARTS = 100
+TOLERANCE = 1e-4
+"""Of estimates, relative."""
+LIMIT_TOLERANCE = 1e-8
+LIMIT_RESTARTS = 100
 
 
 def solution(L: Operator, b: Float64, least: float) -> Float64:
@@ -58,7 +62,7 @@ def solution(L: Operator, b: Float64, least: float) -> Float64:
 
 
 def mean_product(moments: FirstMoments, X: Operator) -> krylov.Product:
-    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) BD(X)]; BD = Diag at g = 1."""
+    """v ↦ Mv for v (d,), M = α [ρ X + (1 − ρ) BD(X)]."""
     alpha, rho = moments.alpha, moments.rho
 
     def apply(v: Float64) -> Float64:
@@ -71,13 +75,8 @@ def mean_product(moments: FirstMoments, X: Operator) -> krylov.Product:
 
 def step_size_limit(moments: FirstMoments, X: Operator) -> float:
     """2/λ_max(M), on every rank; NaN where Lanczos' method does not converge."""
-    largest = krylov.extreme_eigenvalue(
-        mean_product(moments, X),
-        X.diagonal.size,
-        largest=True,
-        tolerance=EIGENVALUE_TOLERANCE,
-        restarts=EIGENVALUE_RESTARTS,
-    )
+    M, d = mean_product(moments, X), X.diagonal.size
+    largest = krylov.extreme_eigenvalue(M, d, True, LIMIT_TOLERANCE, LIMIT_RESTARTS)
     return math.nan if largest is None else 2.0 / largest
 
 
@@ -108,6 +107,59 @@ def fixed_point(
         return None
     found = krylov.solve(lambda v: M(v) + shift * v, m, diagonal)
     return found.x if found.accurate else None
+
+
+class Estimates(NamedTuple):
+    """What Lanczos' method found."""
+
+    found: dict[str, float]
+    """Of `spectral_radius` and `w_min_eigenvalue`, those that converged."""
+    indefinite: bool
+    """Whether W̄ is known to have a negative eigenvalue: then no θ exists."""
+
+
+def extreme(apply: krylov.Product, d: int, largest: bool, restarts: int) -> float | None:
+    """λ_min or λ_max of a symmetric operator on R^d; None where Lanczos did not converge."""
+    return krylov.extreme_eigenvalue(apply, d, largest, TOLERANCE, restarts)
+
+
+def estimate(
+    L: Operator, X: Operator, moments: FirstMoments, gamma: float, restarts: int
+) -> Estimates:
+    """The spectral radius of I − γM, and λ_min(W̄), W̄ = ½ (L̄M + ML̄).
+
+    Parameters
+    ----------
+    L, X : Operator
+        L̄, and what M is made of; the same object where that is L̄.
+    moments : FirstMoments
+    gamma : float
+    restarts : int
+        Of Lanczos' method, for each eigenvalue.
+    """
+    M, d = mean_product(moments, X), L.diagonal.size
+    found = {}
+    smallest = extreme(M, d, largest=False, restarts=restarts)
+    largest = extreme(M, d, largest=True, restarts=restarts)
+    if smallest is not None and largest is not None:
+        found["spectral_radius"] = max(abs(1.0 - gamma * smallest), abs(1.0 - gamma * largest))
+    if X is L and moments.rho == 1.0:
+        # M = αL̄, as for gradient descent, and W̄ = M²/α; L̄ is positive definite.
+        w_min = None if smallest is None else smallest**2 / moments.alpha
+    else:
+        of_L = L.product_everywhere
+        w_min = extreme(
+            lambda v: np.asarray(0.5 * (of_L(M(v)) + M(of_L(v)))),
+            d,
+            largest=False,
+            restarts=restarts,
+        )
+    if w_min is None:
+        return Estimates(found, indefinite=False)
+    found["w_min_eigenvalue"] = w_min
+    # The true one is no larger; about d ε ‖W̄‖ of it can be rounding.
+    size = L.diagonal.max() * (np.inf if largest is None else largest)
+    return Estimates(found, bool(w_min < -d * krylov.EPSILON * size))
 
 
 def _agreed(fault: Fault) -> InputError:

@@ -1,9 +1,8 @@
-"""f(x) = (1/n) Σ f_i(x): its minimiser, its prediction, and the measurements of an iterate.
+"""f(x) = (1/n) Σ f_i(x): the means that it is made of, and the measurements of an iterate.
 
-L̄ is kept in slabs of rows over the ranks; no rank needs the memory of n matrices, and rank 0 holds
-a whole one only while it solves for x* and x∞. Where the workers keep samples and d is large, L̄ is
-never formed, and x* and x∞ are found by conjugate gradients (`matrix_free`). A measurement is one
-product with L̄, the same on any number of ranks.
+L̄ is kept in slabs of rows over the ranks; no rank needs the memory of n matrices. Where the
+workers keep samples and d is large, L̄ is never formed. A measurement is one product with L̄, the
+same on any number of ranks.
 """
 
 import math
@@ -11,20 +10,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
-from ist_mpi.config import Method
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory import enumeration
 from ist_mpi.exact_theory import first_moments as theory
-from ist_mpi.exact_theory import matrix_free
 from ist_mpi.exact_theory.operators import MeanOfWorkers, Operator, Slabs
+from ist_mpi.exact_theory.step import Known
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics, Stored
+from ist_mpi.sketches.law import Finite
 
 Float64 = NDArray[np.float64]
 SLABS = 6000
 """Largest d for which L̄ is formed where the workers keep samples; beyond nothing has d² entries."""
+
+
+TOO_LARGE = "too large for d × d matrices"
+"""Why there is no exact theory of what needs them."""
 
 
 class Means(NamedTuple):
@@ -40,15 +43,20 @@ class Means(NamedTuple):
     """A number that no eigenvalue of L̄ is below: l2 where samples are kept."""
 
 
-class Preconditioned(NamedTuple):
-    """Means of the rescaled quadratics D_i^{−1/2} L_i D_i^{−1/2}."""
+class StandIns(NamedTuple):
+    """What M and m are made of, where that is not L̄ and b̄.
 
-    L: Operator
-    """Their mean."""
-    b: Float64
-    """mean D_i^{−1/2} b_i, shape (d,), on every rank."""
-    inverse_root: Float64
-    """mean D_i^{−1/2}, shape (d,), on every rank."""
+    Of preconditioned sketches the means of D_i^{−1/2} L_i D_i^{−1/2}, D_i^{−1/2} b_i and
+    D_i^{−1/2}; of a finite law M, m and the diagonal of E Σ A_i C_i themselves.
+    """
+
+    X: Operator
+    y: Float64
+    """Shape (d,), on every rank."""
+    z: Float64
+    """Shape (d,), on every rank."""
+    symmetric: bool = True
+    """Whether X is."""
 
 
 class Prediction(NamedTuple):
@@ -118,14 +126,50 @@ def means(team: Team, local: LocalQuadratics, stored: Stored) -> Means:
     return Means(L, np.asarray(b), mean, local.least)
 
 
-def preconditioned_means(team: Team, local: LocalQuadratics, stored: Stored) -> Preconditioned:
-    """The means of the preconditioned quadratics; collective.
+def within_reach(known: Known, stored: Stored, d: int) -> Known:
+    """What is known, but for a finite law where no d × d matrix is formed."""
+    if isinstance(known.law, Finite) and by_products(stored, d):
+        return known._replace(obstacle=TOO_LARGE)
+    return known
+
+
+def stand_ins(team: Team, local: LocalQuadratics, stored: Stored, known: Known) -> StandIns | None:
+    """What takes the place of L̄ and b̄ in M and m, if anything does; collective.
 
     Raises
     ------
     InputError
-        On every rank, if a diagonal entry of some L_i is not positive: names worker, coordinate.
+        On every rank: a preconditioned sketch meets a diagonal entry that is not positive; a
+        finite law is of other n or d.
     """
+    if known.both is None:
+        return None
+    step, law = known.both
+    if isinstance(law, Finite):
+        return _of_finite_law(team, local, law, step.two_sided)
+    return _preconditioned(team, local, stored) if law.preconditioned else None
+
+
+def _of_finite_law(team: Team, local: LocalQuadratics, law: Finite, two_sided: bool) -> StandIns:
+    """M = Σ W_i ∘ L_i, m = Σ w_i ∘ b_i and E Σ A_i C_i, from the weights of each worker."""
+    n, d = team.n, team.d
+    law.check(n, d)
+
+    def both(worker: int) -> Float64:
+        u = int(local.index[worker - team.first])
+        W, w = enumeration.mean_weights(law, two_sided, worker, d)
+        return np.column_stack([W * local.matrix(u), w * local.b[u], w])
+
+    whole = team.whole(team.sum_rows(both, (d, d + 2)), everywhere=True)
+    M, y, z = np.split(np.asarray(whole), [d, d + 1], axis=1)
+    symmetric = enumeration.is_symmetric(M)
+    M = 0.5 * (M + M.T) if symmetric else M
+    slab = Slabs(team, np.ascontiguousarray(M[team.slab]))
+    return StandIns(slab, y.ravel(), z.ravel(), symmetric)
+
+
+def _preconditioned(team: Team, local: LocalQuadratics, stored: Stored) -> StandIns:
+    """The means of the preconditioned quadratics; see `stand_ins`."""
     diagonals = local.diagonals
     with team.agreeing():
         bad = np.argwhere(diagonals[local.index] <= 0)
@@ -156,122 +200,7 @@ def preconditioned_means(team: Team, local: LocalQuadratics, stored: Stored) -> 
         return np.asarray(team.whole(slab, everywhere=True))
 
     L = _mean_operator(team, local, stored, roots)
-    return Preconditioned(L, vector(b_of), vector(root_of))
-
-
-def predict(
-    team: Team,
-    method: Method,
-    mean: Means,
-    rescaled: Preconditioned | None,
-    x0: Float64,
-) -> Prediction:
-    """x*, f* and x∞, solved on rank 0 and known everywhere; collective.
-
-    An x⁰ (d,) that solves L̄x = b̄ to rounding is x*: beside another solution, which is no better,
-    its gap would be made of rounding errors, and so would all that is relative to it.
-
-    Raises
-    ------
-    InputError
-        On every rank, if L̄ is singular.
-    """
-    d, n = len(mean.b), team.n
-    moments = theory.first_moments(method, n, d)
-    if isinstance(mean.L, Slabs):
-        x_star = _solution(team, mean.L, mean.b)
-    else:
-        x_star = matrix_free.solution(mean.L, mean.b, mean.least)
-    if _is_solution(team, mean, x0):
-        x_star = x0.copy()
-    X = mean.L if rescaled is None else rescaled.L
-    m = moments.beta * (mean.b if rescaled is None else rescaled.b)
-    mean_sketch = None
-    if method.multiplies_model and rescaled is not None:
-        mean_sketch = moments.root_mean * rescaled.inverse_root
-    known = None
-    if moments.rho == 1.0 and mean_sketch is None and rescaled is None:
-        known = np.asarray(x_star * (moments.beta / moments.alpha))
-    wanted = method.local_steps == 1
-    if isinstance(X, Slabs):
-        found = _fixed_point(team, X, moments, method, m, mean_sketch, known, wanted)
-    else:
-        limit = math.nan if mean_sketch is not None else matrix_free.step_size_limit(moments, X)
-        x_infinity = known if wanted else None
-        if wanted and known is None:
-            x_infinity = matrix_free.fixed_point(moments, X, m, method.gamma, mean_sketch)
-        found = x_infinity, limit
-    f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
-    unknown = wanted and found[0] is None and not isinstance(X, Slabs)
-    return Prediction(x_star, f_star, *found, mean.L.diagonal, unknown)
-
-
-Found = tuple[Float64 | None, float]
-"""x∞ and the limit of the step size."""
-
-
-def _fixed_point(
-    team: Team,
-    X: Slabs,
-    moments: theory.FirstMoments,
-    method: Method,
-    m: Float64,
-    mean_sketch: Float64 | None,
-    known: Float64 | None,
-    wanted: bool,
-) -> Found:
-    """x∞, if it is wanted and not known, and 2/λ_max(M), by dense algebra on rank 0."""
-    whole = X.whole()
-
-    def solve() -> Found:
-        if whole is None:
-            return None, math.nan
-        M = theory.mean_operator(moments, whole)
-        limit = math.nan
-        if mean_sketch is None:
-            limit = 2.0 / theory.largest_eigenvalue(M)
-        if not wanted or known is not None:
-            return known if wanted else None, limit
-        return theory.fixed_point(M, m, method.gamma, mean_sketch), limit
-
-    found: Found = team.on_root(solve)
-    return found
-
-
-def _is_solution(team: Team, mean: Means, x: Float64) -> bool:
-    """`theory.is_solution` of an x (d,) that all ranks know, on every rank; collective."""
-    image = mean.L.product(x)
-    largest = float(np.max(mean.L.diagonal))
-    return bool(
-        team.on_root(lambda: image is not None and theory.is_solution(x, image, mean.b, largest))
-    )
-
-
-def _solution(team: Team, L: Slabs, b: Float64) -> Float64:
-    """x* on every rank: Cholesky on rank 0, then two steps of iterative refinement."""
-    L_whole = L.whole()
-    solved = None
-
-    def factorise() -> Float64:
-        nonlocal solved
-        if L_whole is None:
-            return np.empty(0)
-        solved = theory.solve_mean(L_whole, b)
-        return solved.solution
-
-    x = team.on_root(factorise)
-    for _ in range(2):
-        image = L.product(x)
-
-        def correct(image: Float64 | None = image, x: Float64 = x) -> Float64:
-            if solved is None or image is None:
-                return x
-            residual = b - image
-            step = linalg.cho_solve(solved.factor, residual, check_finite=False)
-            return np.asarray(x + step)
-
-        x = team.on_root(correct)
-    return np.ascontiguousarray(x)
+    return StandIns(L, vector(b_of), vector(root_of))
 
 
 class Objective:
@@ -284,7 +213,7 @@ class Objective:
     prediction : Prediction
     moments : FirstMoments or None
         Of the method, for the norm of Theorem 1; None where the theorem does not apply.
-    rescaled : Preconditioned or None
+    stand_ins : StandIns or None
     """
 
     def __init__(
@@ -293,11 +222,12 @@ class Objective:
         mean: Means,
         prediction: Prediction,
         moments: theory.FirstMoments | None,
-        rescaled: Preconditioned | None,
+        stand_ins: StandIns | None,
     ) -> None:
         self.mean, self.prediction = mean, prediction
+        self.X = mean.L if stand_ins is None else stand_ins.X
         self._team = team
-        self._moments, self.rescaled = moments, rescaled
+        self._moments = moments
 
     def gap(self, x: Float64) -> float:
         """f(x) − f* of an x (d,) known to every rank, on every rank; collective."""
@@ -334,21 +264,21 @@ class Objective:
         """
         if self._moments is None:
             return None, None
-        if self.rescaled is None:
-            return self.mean.L.groups_product(error, self._moments.group_size), None
-        X = self.rescaled.L
+        X = self.X
         around = X.groups_product(error, self._moments.group_size)
+        if X is self.mean.L:
+            return around, None
         return around, X.product(error) if self._moments.rho > 0 else None
 
     def _w_norm(self, gradient: Float64, around: Float64 | None, turned: Float64 | None) -> float:
-        """(x − x*)ᵀ W̄ (x − x*) = ⟨L̄e, Me⟩, since W̄ = ½ (L̄M + ML̄); NaN without Theorem 1.
+        """(x − x*)ᵀ W̄ (x − x*) = ⟨L̄e, Me⟩, since W̄ = ½ (L̄M + MᵀL̄); NaN without Theorem 1.
 
         `around` and `turned` (d,) are those of `_images`.
         """
         if self._moments is None or around is None:
             return math.nan
         alpha, rho = self._moments.alpha, self._moments.rho
-        if self.rescaled is None:
+        if self.X is self.mean.L:
             turned = gradient
         same = kernels.row_product(gradient, around)
         if turned is None:

@@ -1,14 +1,14 @@
-"""What the second moments of a round say about a run: θ, stability, exact expectations (SPEC §4).
+"""What the second moments of a round say about a run: stability, exact expectations (SPEC §4).
 
 With a step size γ a round is x⁺ = x − (G x − h), where G = γB̄ − (C̄ − I) and h = γc; C̄ = I except
 for merges that multiply the model. Around any point p, z = x − p and r = h − Gp, independent of z:
 
     E z⁺      = E z − Ḡ E z + r̄
-    E z⁺z⁺ᵀ   = P − ḠP − PḠ + E[GPGᵀ] + (E[(z − Gz) rᵀ] + its transpose) + E[r rᵀ],    P = E z zᵀ.
+    E z⁺z⁺ᵀ   = P − ḠP − PḠᵀ + E[GPGᵀ] + (E[(z − Gz) rᵀ] + its transpose) + E[r rᵀ],    P = E z zᵀ.
 
 At the fixed point p = x∞ = Ḡ⁻¹ h̄ of the mean, r̄ = 0, and in the limit E z = 0 and
 
-    P − ℛ⁻¹ N(P) = ℛ⁻¹ E[r rᵀ],  ℛ(P) = ḠP + PḠ − ḠPḠ,  N(P) = E[GPGᵀ] − ḠPḠ.
+    P − ℛ⁻¹ N(P) = ℛ⁻¹ E[r rᵀ],  ℛ(P) = ḠP + PḠᵀ − ḠPḠᵀ,  N(P) = E[GPGᵀ] − ḠPḠᵀ.
 
 Every function here that takes a `RoundMoments` sums over workers: all ranks call it together.
 """
@@ -30,21 +30,6 @@ Map = Callable[[Float64], Float64]
 
 DENSE = 12
 """Up to this d the matrix of a map is formed, (d(d+1)/2)² numbers; beyond, Arnoldi's method."""
-
-
-class TheoremOne(NamedTuple):
-    """The constants of Theorem 1."""
-
-    theta: float | None
-    """The smallest θ of (14), or None where there is none."""
-    w_min_eigenvalue: float
-    """λ_min(W̄)."""
-    rate: float
-    """λ_min(L̄^{−1/2} W̄ L̄^{−1/2}), of the sign of λ_min(W̄): (16) contracts by 1 − γ rate."""
-
-    def contraction(self, gamma: float) -> float:
-        """The factor of (16), which holds for 0 < γ ≤ 1/θ."""
-        return 1.0 - gamma * self.rate
 
 
 class Trajectory(NamedTuple):
@@ -73,7 +58,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
+class Update:
     """The moments of G and h; see the module's text."""
 
     mean: Float64
@@ -88,6 +73,10 @@ class Step:
     """E[h hᵀ], shape (d, d)."""
     one_draw: bool
     """Whether G and h are the same in every round."""
+    symmetric: bool
+    """Whether Ḡ is symmetric."""
+    self_adjoint: bool
+    """Whether G is, in every draw, so that N is self-adjoint."""
 
     def noise(self, p: Float64) -> Float64:
         """E[r rᵀ], shape (d, d), for r = h − Gp.
@@ -105,18 +94,20 @@ class Step:
         return noise if (np.diagonal(noise) > rounding * terms).any() else np.zeros_like(noise)
 
 
-def step(moments: RoundMoments, gamma: float) -> Step:
+def update(moments: RoundMoments, gamma: float) -> Update:
     """The moments of G and h at step size γ."""
     M, m, mean_sketch = moments.M, moments.m, moments.mean_sketch
     gamma = np.float64(gamma)  # which overflows to infinity, not to an exception
     if mean_sketch is None:
-        return Step(
+        return Update(
             gamma * M,
             gamma * m,
             lambda A: gamma**2 * moments.second(A),
             lambda x: gamma**2 * moments.cross(x),
             gamma**2 * moments.outer(),
             moments.one_draw,
+            moments.symmetric,
+            moments.self_adjoint,
         )
     excess = mean_sketch - 1.0
     sketch_sketch, sketch_vector = moments.sketch_outer()
@@ -128,94 +119,24 @@ def step(moments: RoundMoments, gamma: float) -> Step:
         cross = moments.sketch_cross(A) - M @ A
         return gamma**2 * moments.second(A) - gamma * (cross + cross.T) + A * sketch_sketch
 
-    return Step(
+    return Update(
         gamma * M - np.diag(excess),
         gamma * m,
         second,
         lambda x: gamma * (gamma * moments.cross(x) - x[:, None] * sketch_vector),
         gamma**2 * moments.outer(),
         moments.one_draw,
+        moments.symmetric,
+        moments.self_adjoint,
     )
-
-
-def theorem_one(moments: RoundMoments) -> TheoremOne | None:
-    """θ, λ_min(W̄) and the rate of (16); None for merges that multiply the model.
-
-    θ is the largest generalised eigenvalue of (E[B̄ᵀ L̄ B̄], W̄). Both are transformed by the
-    Cholesky factor of L̄ first: W̄ = ½(L̄M + ML̄) itself can be as ill conditioned as L̄².
-    """
-    if moments.mean_sketch is not None:
-        return None
-    spectrum = w_spectrum(moments)
-    factor = spectrum.factor
-    half = linalg.solve_triangular(
-        factor, moments.second(moments.L_mean, transposed=True), lower=True
-    )
-    T = linalg.solve_triangular(factor, half.T, lower=True)
-    T = 0.5 * (T + T.T)
-    theta = _largest_quotient(T, spectrum.eigenvalues, spectrum.eigenvectors)
-    return TheoremOne(theta, spectrum.w_min_eigenvalue, float(spectrum.eigenvalues[0]))
-
-
-class WSpectrum(NamedTuple):
-    """W̄ seen from L̄ = F Fᵀ: the eigenvalues of L̄^{−1/2} W̄ L̄^{−1/2}."""
-
-    w_min_eigenvalue: float
-    """λ_min(W̄) itself."""
-    eigenvalues: Float64
-    """Of F⁻¹ W̄ F⁻ᵀ, shape (d,), rising."""
-    eigenvectors: Float64
-    """Of the same, shape (d, d)."""
-    factor: Float64
-    """F, shape (d, d)."""
-
-    @property
-    def indefinite(self) -> bool:
-        """Whether W̄ has an eigenvalue below zero, beyond rounding: then no θ exists."""
-        return bool(self.eigenvalues[0] < -_rounding_of(self.eigenvalues))
-
-
-def w_spectrum(moments: RoundMoments) -> WSpectrum:
-    """What can be said of W̄ = ½ (L̄M + ML̄) without second moments; O(d³)."""
-    L, M = moments.L_mean, moments.M
-    LM = L @ M
-    w_min = float(linalg.eigvalsh(0.5 * (LM + LM.T), subset_by_index=[0, 0])[0])
-    factor = linalg.cholesky(L, lower=True)
-    # F⁻¹ W̄ F⁻ᵀ = ½ (Y + Yᵀ) with Y = F⁻¹ M F
-    Y = linalg.solve_triangular(factor, M @ factor, lower=True)
-    w, V = linalg.eigh(0.5 * (Y + Y.T))
-    return WSpectrum(w_min, w, V, factor)
-
-
-def _largest_quotient(T: Float64, w: Float64, V: Float64) -> float | None:
-    """The smallest θ with T ⪯ θW, or None, for T ⪰ 0 (d, d) and W = V Diag(w) Vᵀ, w rising.
-
-    There is one exactly where W ⪰ 0 and T vanishes on the kernel of W.
-    """
-    rounding = len(w) * np.finfo(float).eps
-    tolerance = _rounding_of(w)
-    if w[0] < -tolerance:
-        return None
-    kernel = w <= tolerance
-    if kernel.any() and np.abs(T @ V[:, kernel]).max() > rounding * np.abs(T).max():
-        return None
-    roots = V[:, ~kernel] / np.sqrt(w[~kernel])
-    if not roots.size:
-        return 0.0
-    last = roots.shape[1] - 1
-    return float(linalg.eigvalsh(roots.T @ T @ roots, subset_by_index=[last, last])[0])
-
-
-def _rounding_of(w: Float64) -> float:
-    """What of the eigenvalues w (d,) is within rounding of zero."""
-    return float(len(w) * np.finfo(float).eps * np.abs(w).max())
 
 
 def step_size_limit(moments: RoundMoments, tolerance: float = 1e-7) -> float | None:
     """γ_max: E‖x^k‖² stays bounded for γ in (0, γ_max) and for none above.
 
     1 / spectral radius of 𝓜⁻¹T, 𝓜(P) = MP + PM and T(P) = E[B̄ P B̄ᵀ]. None for merges that
-    multiply the model: whether those are stable is not monotonous in γ; see `is_stable`.
+    multiply the model, where stability is not monotonous in γ, and where M is not symmetric and
+    positive definite; see `is_stable`.
 
     Parameters
     ----------
@@ -223,11 +144,13 @@ def step_size_limit(moments: RoundMoments, tolerance: float = 1e-7) -> float | N
     tolerance : float
         Relative, of the iteration beyond d = `DENSE`; each of its tens of steps applies T once.
     """
-    if moments.mean_sketch is not None:
+    if moments.mean_sketch is not None or not moments.symmetric:
         return None
     w, V = linalg.eigh(moments.M)
+    if w[0] <= len(w) * np.finfo(float).eps * np.abs(w).max():
+        return None
     scaled = _between_roots(moments.second, V, np.add.outer(w, w))
-    return 1.0 / _radius(scaled, len(w), not moments.one_sided, tolerance)
+    return 1.0 / _radius(scaled, len(w), moments.self_adjoint, tolerance)
 
 
 def mean_spectral_radius(moments: RoundMoments, gamma: float) -> float:
@@ -237,14 +160,16 @@ def mean_spectral_radius(moments: RoundMoments, gamma: float) -> float:
         M = M + np.diag(1.0 - moments.mean_sketch)
     if not np.isfinite(M).all():
         return np.inf
+    if not moments.symmetric:
+        return float(np.abs(1.0 - linalg.eigvals(M)).max())
     w = linalg.eigvalsh(M)
     return float(max(abs(1.0 - w[0]), abs(1.0 - w[-1])))
 
 
 def is_stable(moments: RoundMoments, gamma: float, tolerance: float = 1e-7) -> bool:
     """Whether the second moment of x^k converges, by the spectral radii of I − Ḡ and ℛ⁻¹N."""
-    inner = _inner(step(moments, gamma))
-    return inner is not None and _contracts(inner, not moments.one_sided, tolerance)
+    inner = _inner(update(moments, gamma))
+    return inner is not None and _contracts(inner, moments.self_adjoint, tolerance)
 
 
 def _contracts(inner: "_Inner", self_adjoint: bool, tolerance: float) -> bool:
@@ -255,28 +180,53 @@ def _contracts(inner: "_Inner", self_adjoint: bool, tolerance: float) -> bool:
 
 
 class _Inner(NamedTuple):
-    """ℛ^{−1/2} N ℛ^{−1/2} and what leads there and back."""
+    """A map similar to ℛ⁻¹N, and what leads there and back."""
 
     scaled: Map
     d: int
-    eigenvectors: Float64
-    roots: Float64
+    enter: Map
+    """From a right side E[r rᵀ] to that of the equation with `scaled`."""
+    leave: Map
+    """From its solution to P."""
 
 
-def _inner(step: Step) -> _Inner | None:
-    """ℛ^{−1/2} N ℛ^{−1/2} in the eigenbasis of Ḡ, or None where the mean diverges."""
-    G = step.mean
+def _inner(now: Update) -> _Inner | None:
+    """ℛ^{−1/2} N ℛ^{−1/2} in the eigenbasis of Ḡ, or None where the mean diverges.
+
+    Where Ḡ is not symmetric, ℛ⁻¹N itself.
+    """
+    G = now.mean
     if not np.isfinite(G).all():
         return None
+
+    def noise_map(P: Float64) -> Float64:
+        return now.second(P) - G @ P @ G.T
+
+    if not now.symmetric:
+        return _inner_of_any(np.eye(len(G)) - G, noise_map)
     w, V = linalg.eigh(G)
     if w[0] <= 0.0 or w[-1] >= 2.0:
         return None
     R = np.add.outer(w, w) - np.multiply.outer(w, w)  # 1 − (1 − w_i)(1 − w_j)
+    roots = np.sqrt(R)
+    return _Inner(
+        _between_roots(noise_map, V, R),
+        len(w),
+        lambda noise: V.T @ noise @ V / roots,
+        lambda Q: V @ (Q / roots) @ V.T,
+    )
 
-    def noise_map(P: Float64) -> Float64:
-        return step.second(P) - G @ P @ G
 
-    return _Inner(_between_roots(noise_map, V, R), len(w), V, np.sqrt(R))
+def _inner_of_any(H: Float64, noise_map: Map) -> _Inner | None:
+    """ℛ⁻¹N, ℛ(P) = P − HPHᵀ; None where H (d, d), the mean's map, does not contract."""
+    if np.abs(linalg.eigvals(H)).max() >= 1.0:
+        return None
+
+    def inverse(Q: Float64) -> Float64:
+        P = linalg.solve_discrete_lyapunov(H, Q)
+        return np.asarray(0.5 * (P + P.T))
+
+    return _Inner(lambda Q: inverse(noise_map(Q)), len(H), inverse, lambda Q: Q)
 
 
 def _between_roots(inner: Map, V: Float64, weights: Float64) -> Map:
@@ -330,19 +280,23 @@ def _operator(apply: Map, d: int) -> LinearOperator:
     return LinearOperator((d * d, d * d), matvec=on_vector, dtype=np.float64)
 
 
-def _mean_fixed_point(step: Step) -> Float64 | None:
+def _mean_fixed_point(now: Update) -> Float64 | None:
     """x∞ = Ḡ⁻¹ h̄, shape (d,), or None where Ḡ is singular to working precision."""
-    if not np.isfinite(step.mean).all():
+    if not np.isfinite(now.mean).all():
         return None
-    w, V = linalg.eigh(step.mean)
+    if not now.symmetric:
+        if np.linalg.cond(now.mean) * len(now.mean) * np.finfo(float).eps >= 1.0:
+            return None
+        return np.asarray(linalg.solve(now.mean, now.offset))
+    w, V = linalg.eigh(now.mean)
     if np.abs(w).min() <= len(w) * np.finfo(float).eps * np.abs(w).max():
         return None
-    return np.asarray(V @ ((V.T @ step.offset) / w))
+    return np.asarray(V @ ((V.T @ now.offset) / w))
 
 
 def trajectory(moments: RoundMoments, gamma: float, x0: Float64, rounds: int) -> Trajectory:
     """Exact expectations after rounds 0 … K from x⁰ (d,); one application of T per round."""
-    now = step(moments, gamma)
+    now = update(moments, gamma)
     solution = linalg.solve(moments.L_mean, moments.b_mean, assume_a="pos")
     fixed_point = _mean_fixed_point(now)
     p = solution if fixed_point is None else fixed_point
@@ -392,22 +346,21 @@ def limits(
     """
     if stable is False:
         return None
-    now = step(moments, gamma)
+    now = update(moments, gamma)
     inner = _inner(now)
     if inner is None:
         return None
     if stable is None:
-        stable = _contracts(inner, not moments.one_sided, 1e-7)
+        stable = _contracts(inner, moments.self_adjoint, 1e-7)
     fixed_point = _mean_fixed_point(now)
     if not stable or fixed_point is None:
         return None
-    V, roots = inner.eigenvectors, inner.roots
-    source = V.T @ now.noise(fixed_point) @ V / roots
+    source = inner.enter(now.noise(fixed_point))
     source = 0.5 * (source + source.T)
-    Q, residual = _solve(lambda Q: Q - inner.scaled(Q), source, not moments.one_sided, tolerance)
+    Q, residual = _solve(lambda Q: Q - inner.scaled(Q), source, moments.self_adjoint, tolerance)
     if not residual <= 100.0 * tolerance:
         return None
-    P = V @ (Q / roots) @ V.T
+    P = inner.leave(Q)
     solution = linalg.solve(moments.L_mean, moments.b_mean, assume_a="pos")
     zero = np.zeros_like(solution)
     gap, to_solution = _distances(moments.L_mean, P, zero, fixed_point - solution)
@@ -427,48 +380,3 @@ def _solve(
     Q = vector.reshape(d, d)
     Q = 0.5 * (Q + Q.T)
     return Q, float(linalg.norm(source - apply(Q))) / size
-
-
-def bound_15(first_gap: float, last_gap: float, gamma: float, rounds: int) -> float:
-    """The right-hand side of (15) from f(x⁰) − f* and E f(x^K) − f*; holds for γ ≤ 1/θ."""
-    return 2.0 * (first_gap - last_gap) / (gamma * rounds)
-
-
-def bound_16(contraction: float, first_distance: float, rounds: int) -> float:
-    """The right-hand side of (16) after `rounds` rounds, from ‖x⁰ − x*‖²_L̄."""
-    return float(contraction**rounds * first_distance)
-
-
-def bound_30(
-    descent: float, gamma: float, bias_squared: float, sigma_squared: float, beta: float
-) -> float:
-    """The right-hand side of (30), preconditioned Perm-1.
-
-    Parameters
-    ----------
-    descent : float
-        `bound_15`.
-    gamma, beta : float
-        0 < β < ½ and 0 < γ ≤ (½ − β)/(½ + β). The largest such β, ½(1 − γ)/(1 + γ) at γ < 1, gives
-        the smallest bound.
-    bias_squared : float
-        ‖h‖²_L̄, h = x* − m.
-    sigma_squared : float
-
-    Raises
-    ------
-    ValueError
-        If γ and β are not as required.
-    """
-    largest = 0.5 * (1.0 - gamma) / (1.0 + gamma)
-    if not (gamma > 0.0 and 0.0 < beta < 0.5 and beta <= largest * (1.0 + 1e-12)):
-        raise ValueError(f"(30) needs 0 < β < ½ and 0 < γ ≤ (½−β)/(½+β): γ = {gamma}, β = {beta}")
-    return descent + (2.0 / beta * (1.0 - gamma) + gamma) * bias_squared + gamma * sigma_squared
-
-
-def sharper_bound(descent: float, gamma: float, bias_squared: float, sigma_squared: float) -> float:
-    """The smaller right-hand side than (30)'s, for 0 < γ ≤ 1; parameters as for `bound_30`.
-
-    2 (f(x⁰) − E f(x^K)) / (γK) + ‖h‖²_L̄ + γσ².
-    """
-    return descent + bias_squared + gamma * sigma_squared

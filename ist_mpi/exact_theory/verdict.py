@@ -2,22 +2,23 @@
 
 import math
 
-from ist_mpi.config import Method
 from ist_mpi.exact_theory.constants import Constants
+from ist_mpi.exact_theory.step import Known
 
 SOLVED = 1e-14
 """Relative gap below which a limit is the solution itself, to rounding."""
 
 
-def verdict(method: Method, constants: Constants) -> str:
+def verdict(known: Known, gamma: float, constants: Constants) -> str:
     """Where the iterates go, and what Theorem 1 says of the step size: a sentence or two."""
     start = "x⁰ is the solution. " if constants.from_solution else ""
-    if method.local_steps > 1:
-        return (
-            f"{start}No closed form is known for {method.local_steps} local steps; the constants "
-            "of one local step tell which step sizes to try."
-        )
-    return f"{start}{_destination(method.gamma, constants)} {_theorem(method, constants)}".strip()
+    if known.closed:
+        words = f"{_destination(gamma, constants)} {_theorem(known, gamma, constants)}"
+        return f"{start}{words}".strip()
+    reason = known.why_not[0].upper() + known.why_not[1:]
+    if known.both is not None:
+        reason += "; the constants of one local step tell which step sizes to try"
+    return f"{start}{reason}."
 
 
 def _destination(gamma: float, constants: Constants) -> str:
@@ -48,8 +49,8 @@ def _destination(gamma: float, constants: Constants) -> str:
     return f"The mean iterate converges to {where}; the noise around it was not computed."
 
 
-def _theorem(method: Method, constants: Constants) -> str:
-    if method.multiplies_model:
+def _theorem(known: Known, gamma: float, constants: Constants) -> str:
+    if known.multiplies_model:
         return "Theorem 1 does not apply to merges that multiply the model."
     smallest, limit = constants.w_min_eigenvalue, constants.step_size_limit
     if smallest is not None and limit is None and "theta" not in constants.not_computed:
@@ -58,7 +59,7 @@ def _theorem(method: Method, constants: Constants) -> str:
         return f"Theorem 1 covers no step size: W̄ has eigenvalue {smallest:.4g}{tail}."
     if limit is None:
         return ""
-    if method.gamma <= limit * (1 + 1e-12):
+    if gamma <= limit * (1 + 1e-12):
         return f"Theorem 1 covers this step size: γ ≤ 1/θ = {limit:.4g}."
     return f"Theorem 1 covers γ ≤ 1/θ = {limit:.4g}, not this step size."
 

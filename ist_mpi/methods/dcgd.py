@@ -3,6 +3,7 @@
 from typing import Any
 
 from ist_mpi.config import Method as MethodTable
+from ist_mpi.exact_theory.step import Step
 from ist_mpi.methods.method import Floats, Method
 
 
@@ -21,6 +22,11 @@ class CompressedGradientDescent(Method):
         step *= S.A
         step *= -self.gamma
         exchange.add(self.x, step)  # x − γ (1/n) Σ C_i ∇f_i(x)
+
+    @staticmethod
+    def step(settings: MethodTable) -> Step:
+        """See `Method.step`."""
+        return Step(two_sided=False)
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ist_mpi.config import Method as MethodTable
+from ist_mpi.exact_theory.step import Step
 from ist_mpi.methods.method import Floats, Method
 
 
@@ -20,6 +21,11 @@ class GradientDescent(Method):
         step = problem.gradients(self.x, S)  # ∇f_i(x)
         step *= -self.gamma / self.tools.sketch.n
         exchange.add(self.x, step)  # x − γ (1/n) Σ ∇f_i(x)
+
+    @staticmethod
+    def step(settings: MethodTable) -> Step:
+        """See `Method.step`."""
+        return Step()
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

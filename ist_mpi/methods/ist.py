@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Rule
 from ist_mpi.config.types import Field, Section, model_validator
+from ist_mpi.exact_theory.step import Step
 from ist_mpi.methods.method import Float64, Floats, Method, Tools
 
 
@@ -81,6 +82,11 @@ class IndependentSubnetworkTraining(Method):
             tools.problem.train(self.x, first, last, tools.exchange.drawing, self._steps)
         else:
             super().rounds(first, last)
+
+    @staticmethod
+    def step(settings: MethodTable) -> Step:
+        """See `Method.step`."""
+        return Step(multiplies_model=settings.multiplies_model, local_steps=settings.local_steps)
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Section
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory.step import Step
 from ist_mpi.parallel.exchange import Exchange
 from ist_mpi.parallel.team import Team
 
@@ -89,6 +90,11 @@ class Method:
         raise NotImplementedError
 
     @staticmethod
+    def step(settings: MethodTable) -> Step | None:
+        """One round as exact theory sees it; None: there is no exact theory of this method."""
+        return None
+
+    @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
         """What has been sent once x^k is reached."""
         raise NotImplementedError
@@ -118,6 +124,20 @@ def check_vectors(method: Any, d: int, workers: int) -> None:
 
 
 def restore(method: Any, server: dict[str, Float64], workers: dict[str, Float64]) -> None:
-    """Put a checkpoint's vectors into a method; `workers` has this rank's rows."""
-    for name, holder, array in method.vectors():
+    """Put a checkpoint's vectors into a method; `workers` has this rank's rows.
+
+    Raises
+    ------
+    InputError
+        On every rank, if some are missing: a finished log has the model only.
+    """
+    vectors = list(method.vectors())
+    missing = [vector.name for vector in vectors if vector.name not in server | workers]
+    if missing:
+        got = f"no {', '.join(missing)}, which {type(method).__name__} carries beside the model"
+        expected, remedy = "all that it carries", "a finished log has the model: run it anew"
+        error = InputError(Fault("what the run goes on from", got, expected, remedy))
+        error.agreed = True
+        raise error
+    for name, holder, array in vectors:
         array[:] = (server if holder == "server" else workers)[name]

@@ -8,6 +8,7 @@ permutation   disjoint near-equal blocks; at n > d one coordinate each, eqs. (7)
 rand          a uniform q-subset for every worker, eq. (4)
 identity      all coordinates for every worker
 sketch        what a sketch is
+law           what exact theory has to know of its draws
 drawing       room for the blocks of a round, and where they are drawn
 """
 
@@ -15,9 +16,10 @@ from typing import Any
 
 from ist_mpi.config import Method
 from ist_mpi.sketches.drawing import Blocks, Drawing, drawing_of
+from ist_mpi.sketches.law import Exchangeable, Finite
 from ist_mpi.sketches.sketch import Sketch
 
-__all__ = ["Blocks", "Drawing", "Sketch", "drawing_of", "sketch_of"]
+__all__ = ["Blocks", "Drawing", "Exchangeable", "Finite", "Sketch", "drawing_of", "sketch_of"]
 
 
 def sketch_of(method: Method, n: int, d: int) -> Any:

@@ -7,6 +7,8 @@ from ist_mpi.config import Method
 from ist_mpi.kernels import draws
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
+from ist_mpi.sketches.law import Exchangeable
+from ist_mpi.sketches.rand import rand_law
 from ist_mpi.sketches.sketch import Sketch
 
 
@@ -39,3 +41,7 @@ class Identity(Sketch):
         plan.offsets[:] = np.arange(self.n + 1, dtype=np.int32) * self.d
         rules = factor_rules(self, which, 1.0, 1.0 / self.n)
         return CompiledDrawing(plan, message, rules, False, True, first, last)
+
+    def law(self) -> Exchangeable:
+        """That of Rand-q with q = d."""
+        return rand_law(self.n, self.d, self.d)

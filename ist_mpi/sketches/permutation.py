@@ -6,13 +6,23 @@ blocks are disjoint, and who gets the larger ones is drawn too; with n > N each 
 group, and the h_j holders of a group share it.
 """
 
+from math import perm
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import Method
 from ist_mpi.kernels import draws
+from ist_mpi.partition import spans
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
+from ist_mpi.sketches.law import (
+    Exchangeable,
+    holder_moments,
+    meeting_probability,
+    pair_mean,
+    ratio,
+)
 from ist_mpi.sketches.sketch import Sketch
 
 
@@ -67,3 +77,66 @@ class Permutation(Sketch):
             rules = rules._replace(preconditioned=True, inverse_roots=roots)
         changing = not self.disjoint or self.rescales
         return CompiledDrawing(plan, message, rules, changing, self.same_sizes, first, last)
+
+    def law(self) -> Exchangeable:
+        """See `permutation_law`."""
+        return permutation_law(self.n, self.d, self.g, self.scaling)
+
+
+def permutation_law(n: int, d: int, g: int = 1, scaling: str = "unbiased") -> Exchangeable:
+    """A permutation deals d/g groups to n workers, or the workers to the groups where n > d/g.
+
+    Parameters
+    ----------
+    n, d : int
+        Workers and coordinates.
+    g : int
+        Coordinates of a group; divides d.
+    scaling : {"unbiased", "unscaled", "preconditioned"}
+    """
+    N = d // g
+    # The number of workers that hold a group, and of groups that a worker holds.
+    holders = np.diff(spans(n, N)) if n > N else np.ones(1)
+    sizes = [int(size) for size in np.diff(spans(N, n))] if n <= N else []
+    unscaled, preconditioned = scaling == "unscaled", scaling == "preconditioned"
+
+    def scale(power: int) -> Float64:
+        """A_i C_i^power by the number of holders, without D_i^{−1/2}."""
+        if unscaled:
+            return 1.0 / holders
+        return np.asarray((n / holders) ** (power / 2 if preconditioned else power) / n)
+
+    def one(s: int, t: int, r: int) -> float:
+        here, there = scale(s), scale(t)
+        if n > N:
+            return float(np.mean(here * there * holders)) / n if r == 1 else 0.0
+        met = [ratio(perm(size, r), perm(N, r)) for size in sizes]
+        return float(here[0] * there[0] * np.mean(met))
+
+    def two(s: int, t: int, u: int, v: int, joined: bool) -> float:
+        here, there = scale(s), scale(t)
+        if n > N:
+            if u > 1 or v > 1:
+                return 0.0
+            pairs = float(np.mean(here * there * holders * (holders - 1)))
+            if not joined:
+                pairs = pair_mean(here * holders, there * holders)
+            return pairs / (n * (n - 1))
+        if joined:
+            return 0.0  # S_i and S_j are disjoint
+        left = np.array([ratio(perm(size, u), perm(N, u)) for size in sizes])
+        right = np.array([ratio(perm(size, v), perm(max(N - u, 0), v)) for size in sizes])
+        return float(here[0] * there[0] * pair_mean(left, right))
+
+    inverse, root = holder_moments(n, N) if n > N else (1.0, 1.0)
+    return Exchangeable(
+        alpha=1.0 if unscaled or preconditioned else n * inverse,
+        rho=0.0 if n > N else meeting_probability(n, N),
+        beta=float(root / np.sqrt(n)) if preconditioned else 1.0,
+        one=one,
+        two=two,
+        group_size=g,
+        preconditioned=preconditioned,
+        one_draw=n == 1 or N == 1,
+        certain=n == 1 or N == 1 or (preconditioned and g == 1 and n >= d),
+    )

@@ -1,6 +1,7 @@
 """Rand-q, eq. (4): a uniform q-subset of the coordinates for every worker, C_i = (d/q) P_i."""
 
 from collections.abc import Iterator, Mapping
+from math import perm
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import draws
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
+from ist_mpi.sketches.law import Exchangeable, ratio
 from ist_mpi.sketches.sketch import Sketch
 
 
@@ -57,3 +59,28 @@ class Rand(Sketch):
         plan.offsets[:] = np.arange(self.n + 1, dtype=np.int32) * self.q
         rules = factor_rules(self, which, self.d / self.q, 1.0 / self.n)
         return CompiledDrawing(plan, message, rules, False, True, first, last)
+
+    def law(self) -> Exchangeable:
+        """See `rand_law`."""
+        return rand_law(self.n, self.d, self.q)
+
+
+def rand_law(n: int, d: int, q: int) -> Exchangeable:
+    """Every worker has q random coordinates of its own, C_i = d/q on them."""
+
+    def both(s: int, t: int) -> float:
+        here, there = (d / q) ** s / (n * 1.0), (d / q) ** t / (n * 1.0)
+        return here * there
+
+    def met(r: int) -> float:
+        return ratio(perm(q, r), perm(d, r))
+
+    return Exchangeable(
+        alpha=d / q,
+        rho=1.0 if d == 1 else (q - 1) / (d - 1),
+        beta=1.0,
+        one=lambda s, t, r: both(s, t) * met(r),
+        two=lambda s, t, u, v, joined: both(s, t) * (met(u) * met(v)),
+        one_draw=q == d,
+        certain=q == d,
+    )

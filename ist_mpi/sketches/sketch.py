@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ist_mpi.config import Method, Section
+from ist_mpi.sketches.law import Law
 
 
 class Sketch:
@@ -58,6 +59,6 @@ class Sketch:
         """
         raise NotImplementedError
 
-    def law(self) -> Any:
+    def law(self) -> Law | None:
         """How the moments of a round are known; None: there is no exact theory of this sketch."""
         return None

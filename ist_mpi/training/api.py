@@ -12,9 +12,9 @@ from ist_mpi.errors import ISTError, LogError
 from ist_mpi.parallel import ranks
 from ist_mpi.parallel.watchdog import SETUP_FACTOR, Watchdog
 from ist_mpi.problems.quadratic import Source
+from ist_mpi.store import checkpoint
 from ist_mpi.store.locks import locked
 from ist_mpi.store.log import Result, open_run
-from ist_mpi.training import checkpoint
 from ist_mpi.training import loop as runner
 from ist_mpi.training import resume as continuation
 from ist_mpi.training.job import GoingOn, Job, open_job
@@ -91,9 +91,9 @@ def _run_of(
             finished: Result = ranks.on_root(comm, lambda: open_run(out).without_bulk())
             return finished
         if ranks.from_root(comm, _begun(out)):
-            found = continuation.resume(comm, config, experiment, out)
+            found = continuation.resume(config, experiment, out)
     elif going_on == "extend" and out is not None:
-        found = continuation.extend(comm, config, experiment, out)
+        found = continuation.extend(config, experiment, out)
     for note in found.notes if comm.rank == 0 else ():
         tell(f"{out}: {note}")
     replace = force or going_on != "no"

@@ -11,9 +11,10 @@ import psutil
 
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault
-from ist_mpi.exact_theory.constants import DENSE, Effort
+from ist_mpi.exact_theory.cost import DENSE, Effort
 from ist_mpi.exact_theory.krylov import BASIS
 from ist_mpi.exact_theory.objective import by_products
+from ist_mpi.exact_theory.step import known_of
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.problems.quadratic import AS_MATRICES, Facts
 from ist_mpi.sketches import sketch_of
@@ -100,13 +101,15 @@ def _share(facts: Facts) -> int:
 def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, size: int) -> Budget:
     """The budget with the constants of this effort, on `size` ranks."""
     n, d = facts.n, facts.d
-    if effort == "none" or d > DENSE or config.method.local_steps > 1:
+    known = known_of(config.method, sketch_of(config.method, n, d))
+    if effort == "none" or d > DENSE or not known.closed:
         return budget._replace(theory=0)
     # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.
     distinct = 1 if facts.homogeneous else -(-n // size)
     terms = 0 if size == 1 else 2 + distinct
     terms += distinct if facts.stored != AS_MATRICES else 0  # L_i in float64, made for this
-    return budget._replace(theory=FLOAT * (THEORY_MATRICES[effort] + terms) * d * d)
+    matrices = THEORY_MATRICES[effort] + terms + known.matrices
+    return budget._replace(theory=FLOAT * matrices * d * d)
 
 
 def memory_faults(budget: Budget, ranks_here: int, root_here: bool) -> list[Fault]:

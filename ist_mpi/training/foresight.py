@@ -16,19 +16,12 @@ from threadpoolctl import threadpool_limits
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
-from ist_mpi.exact_theory.constants import (
-    AUTO_DENSE,
-    DENSE,
-    EFFORTS,
-    NO_MEMORY,
-    Constants,
-    Effort,
-    Wish,
-    moments_of,
-    patient_effort,
-)
+from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
+from ist_mpi.exact_theory.cost import AUTO_DENSE, DENSE, EFFORTS, Effort, Wish, patient_effort
+from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
+from ist_mpi.sketches import sketch_of
 from ist_mpi.training import job as jobs
 from ist_mpi.training import outputs
 from ist_mpi.training.setup import Experiment, prepare
@@ -55,6 +48,7 @@ class Foresight(NamedTuple):
     """What theory says of a configuration."""
 
     method: Method
+    known: Known
     constants: Constants
     f_star: float
     mean_step_size_limit: float
@@ -119,6 +113,7 @@ def foresee(
                 expected = trajectory(experiment, rounds, _second_moments(full, job.facts.d))
         return Foresight(
             method=experiment.method,
+            known=experiment.known,
             constants=found,
             f_star=experiment.objective.prediction.f_star,
             mean_step_size_limit=experiment.objective.prediction.mean_step_size_limit,
@@ -152,8 +147,12 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
 def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
     """Whether the expectations of rounds 0 … K can be had."""
     faults = []
-    if job.config.method.local_steps > 1:
-        got = f"method.local_steps = {job.config.method.local_steps}"
+    method = job.config.method
+    known = known_of(method, sketch_of(method, job.facts.n, job.facts.d))
+    if known.both is None:
+        faults.append(Fault("--rounds", known.why_not, "a method and a sketch with exact theory"))
+    elif not known.closed:
+        got = f"method.local_steps = {method.local_steps}"
         faults.append(Fault("--rounds", got, "one local step"))
     if job.facts.d > DENSE:
         faults.append(Fault("--rounds", f"d = {job.facts.d}", f"d ≤ {DENSE}"))
@@ -166,14 +165,14 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
 def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Float64:
     """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
     x0, gamma = experiment.x0, experiment.method.gamma
-    moments = moments_of(experiment.team, experiment.problem, experiment.method, experiment.d)
+    moments = moments_of(experiment.team, experiment.problem, experiment.known)
     x_star = experiment.objective.prediction.x_star
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:
         exact = recursions.trajectory(moments, gamma, x0, rounds)
         table[:, 1], table[:, 3], table[:, 4] = exact.gap, exact.to_solution, exact.to_fixed_point
-    step = recursions.step(moments, gamma)
+    step = recursions.update(moments, gamma)
     mean = x0.copy()
     for k in range(rounds + 1):
         error = mean - x_star

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from ist_mpi import problems
 from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError, collecting
-from ist_mpi.exact_theory.constants import EFFORTS, Effort, Wish, wish_of_run
+from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed

@@ -8,9 +8,10 @@ from typing import Any
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.randomness import MAX_SEED
+from ist_mpi.store import checkpoint
 from ist_mpi.store.files import followed
 from ist_mpi.store.locks import path_of
-from ist_mpi.training import budget, checkpoint
+from ist_mpi.training import budget
 
 MAX_SEEDS = 100_000
 """Most runs of one --seeds: all their logs are checked before the first starts."""

@@ -10,8 +10,9 @@ from ist_mpi.errors import LogError
 from ist_mpi.kernels import model as kernels
 from ist_mpi.methods.method import Float64, Tools
 from ist_mpi.parallel import ranks, signals, watchdog
+from ist_mpi.store import checkpoint
 from ist_mpi.store.log import Run, RunLog
-from ist_mpi.training import checkpoint
+from ist_mpi.training.checkpoint import save as save_checkpoint
 from ist_mpi.training.pace import Pace
 from ist_mpi.training.progress import Progress, Watcher
 from ist_mpi.training.setup import Experiment
@@ -227,13 +228,14 @@ class Record:
                 self._exchange.share(array)
             held[holder][name] = array
         log = self._log.image() if self._log is not None else b""
-        checkpoint.save(
+        save_checkpoint(
             self._experiment.team,
             self._folder,
             self._config.run_id(),
             k,
             began - self._began,
             held["server"],
+            held["worker"],
             log,
         )
         self._keeps_finished_log = False

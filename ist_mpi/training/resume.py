@@ -1,6 +1,7 @@
 """Where a run goes on: after its newest whole checkpoint, or after its end."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,11 @@ import numpy as np
 from ist_mpi.config import OPERATION, Config, load
 from ist_mpi.config.tables import named_files, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError, MismatchError
-from ist_mpi.parallel import ranks
+from ist_mpi.parallel.team import Team
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
 from ist_mpi.store.log import Run
 from ist_mpi.store.provenance import versions
-from ist_mpi.training import checkpoint
 from ist_mpi.training.record import Start
 from ist_mpi.training.setup import Experiment
 
@@ -30,7 +31,7 @@ class Found(NamedTuple):
     """What the user should know."""
 
 
-def resume(comm: Any, config: Config, experiment: Experiment, log: Path) -> Found:
+def resume(config: Config, experiment: Experiment, log: Path) -> Found:
     """Where an unfinished run goes on; collective.
 
     Raises
@@ -51,12 +52,13 @@ def resume(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
         notes += _check_belongs(config, experiment, run, log)
         checkpoint.drop_later(checkpoint.folder_of(log), kept.round)
         notes.append(f"going on after round {kept.round}")
-        return Found(_start(kept.round, kept.seconds, kept.state, run), notes)
+        start = _start(kept.round, kept.seconds, kept.server, kept.workers, run)
+        return Found(start, notes)
 
-    return _shared(comm, look)
+    return _shared(experiment.team, look)
 
 
-def extend(comm: Any, config: Config, experiment: Experiment, log: Path) -> Found:
+def extend(config: Config, experiment: Experiment, log: Path) -> Found:
     """Where a finished run goes on beyond its end; collective.
 
     Raises
@@ -75,10 +77,10 @@ def extend(comm: Any, config: Config, experiment: Experiment, log: Path) -> Foun
         notes.append(f"going on after round {end}, the last")
         rows = run.rounds["round"]
         on_grid = rows[rows % config.log.every == 0]  # the last row was there for being the last
-        start = _start(end, seconds, {"x": run.x}, run)
+        start = _start(end, seconds, {"x": run.x}, {}, run)
         return Found(start._replace(observed=int(on_grid[-1]), kept=False), notes)
 
-    return _shared(comm, look)
+    return _shared(experiment.team, look)
 
 
 def check_extensible(run: Run, rounds: int) -> None:
@@ -92,26 +94,39 @@ def check_extensible(run: Run, rounds: int) -> None:
         raise InputError(Fault("--rounds", str(rounds), expected))
 
 
-def _start(k: int, seconds: float, state: dict[str, Any], run: Run) -> Start:
-    return Start(k, int(run.rounds["round"][-1]), seconds, state, {}, run)
+def _start(
+    k: int, seconds: float, server: dict[str, Any], workers: dict[str, Any], run: Run
+) -> Start:
+    return Start(k, int(run.rounds["round"][-1]), seconds, server, workers, run)
 
 
-def _shared(comm: Any, look: Any) -> Found:
-    """What `look` finds on rank 0, on every rank, the log itself on rank 0 only; collective."""
-    here: Run | None = None
+def _shared(team: Team, look: Callable[[], Found]) -> Found:
+    """What `look` finds on rank 0, on every rank; collective.
+
+    The log itself stays on rank 0, and of the workers' vectors each rank has its workers' rows.
+    """
+    here: Start | None = None
 
     def light() -> Found:
         nonlocal here
-        found: Found = look()
+        found = look()
         if found.start is None:
             return found
-        here = found.start.log
-        return found._replace(start=found.start._replace(log=None))
+        here = found.start
+        return found._replace(start=here._replace(log=None, workers={}))
 
-    found: Found = ranks.on_root(comm, light)
+    found: Found = team.on_root(light)
     if found.start is None:
         return found
-    return found._replace(start=found.start._replace(log=here))
+    names = team.comm.bcast(None if here is None else sorted(here.workers))
+
+    def rows_of(worker: int) -> list[Any]:
+        return [] if here is None else [here.workers[name][worker] for name in names]
+
+    rows = list(team.deal(rows_of)) if names else []
+    own = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+    log = None if here is None else here.log
+    return found._replace(start=found.start._replace(log=log, workers=own))
 
 
 def _check_belongs(

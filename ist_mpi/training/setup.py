@@ -12,9 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import first_moments as theory
-from ist_mpi.exact_theory.constants import Constants, Effort, compute, theory_step_size
-from ist_mpi.exact_theory.objective import Objective, means, preconditioned_means, predict
+from ist_mpi.exact_theory.constants import Constants, compute, theory_step_size
+from ist_mpi.exact_theory.cost import Effort
+from ist_mpi.exact_theory.first_moments import first_moments
+from ist_mpi.exact_theory.objective import Objective, means, stand_ins, within_reach
+from ist_mpi.exact_theory.prediction import predict
+from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
 from ist_mpi.parallel.exchange import connect
@@ -35,6 +38,8 @@ class Experiment(NamedTuple):
     method: Method
     """Its step size a number."""
     sketch: Any
+    known: Known
+    """Of a round of that method, on this problem."""
     problem: LocalQuadratics
     objective: Objective
     constants: Constants
@@ -120,20 +125,20 @@ def _prepare(
     x0 = team.on_root(lambda: source.start() if source is not None else None)
     local, memory = _local_quadratics(team, facts, source)
     method = config.method
-    rescaled = None
-    if method.scaling == "preconditioned":
-        rescaled = preconditioned_means(team, local, facts.stored)
+    sketch = sketch_of(method, n, d)
+    known = within_reach(known_of(method, sketch), facts.stored, d)
+    replaced = stand_ins(team, local, facts.stored, known)
     mean = means(team, local, facts.stored)
     if method.step_size == "theory":
-        step = theory_step_size(team, local, method, d)
+        step = theory_step_size(team, local, known)
         method = method.model_copy(update={"step_size": step})
-    prediction = predict(team, method, mean, rescaled, x0)
-    applies = method.local_steps == 1 and not method.multiplies_model
-    moments = theory.first_moments(method, n, d) if applies else None
-    objective = Objective(team, mean, prediction, moments, rescaled)
-    constants = compute(team, local, objective, method, x0, effort)
-    sketch = sketch_of(method, n, d)
-    return Experiment(team, method, sketch, local, objective, constants, x0, n, d, memory)
+    prediction = predict(team, known, method.gamma, mean, replaced, x0)
+    moments = None
+    if known.theorem_one and known.both is not None:
+        moments = first_moments(*known.both)
+    objective = Objective(team, mean, prediction, moments, replaced)
+    constants = compute(team, local, objective, known, method.gamma, x0, effort)
+    return Experiment(team, method, sketch, known, local, objective, constants, x0, n, d, memory)
 
 
 def _local_quadratics(

@@ -16,11 +16,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ist_mpi.errors import DamagedError, Fault, InputError
-from ist_mpi.store import locks
+from ist_mpi.store import checkpoint, locks
 from ist_mpi.store import log as runlog
 from ist_mpi.store.locks import Lock
 from ist_mpi.store.log import COMMIT_SECONDS, COMMIT_SHARE, Run
-from ist_mpi.training import checkpoint
 
 State = Literal[
     "absent", "unreadable", "setting up", "running", "gone", "stopped", "failed", "finished"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory import theorems
 from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.verify import means
 from ist_mpi.verify.findings import Finding, Options, not_judged
@@ -36,7 +36,7 @@ def _theorem_one(
     group: Group, simulated: Simulated, moments: RoundMoments
 ) -> Iterator[Finding | Statistic]:
     """(15) and (16), for γ ≤ 1/θ."""
-    theorem, gamma = recursions.theorem_one(moments), group.instance.method.gamma
+    theorem, gamma = theorems.theorem_one(moments), group.instance.method.gamma
     if theorem is None or theorem.theta is None or gamma * theorem.theta > 1.0 + 1e-9:
         yield not_judged("bounds (15), (16)", group.name, "there is no θ, or γ > 1/θ")
         return
@@ -48,7 +48,7 @@ def _sixteen(group: Group, simulated: Simulated, contraction: float) -> Statisti
     """E‖x^k − x*‖²_L̄ = 2 E gap against (16)."""
     first = float(group.logs[0].run.rounds["gap"][0])
     measured = group.column("gap")
-    bound = [recursions.bound_16(contraction, first, int(k)) for k in group.places]
+    bound = [theorems.bound_16(contraction, first, int(k)) for k in group.places]
     ps = []
     for k, limit in enumerate(bound):
         runs, slack = simulated.curves["gap"][:, k], 1e-8 * limit
@@ -71,10 +71,10 @@ def _theorem_two(
         return
     h = instance.x_star - moments.m
     bias = float(h @ instance.L_mean @ h)
-    constants = {"sharper bound": recursions.sharper_bound(0.0, gamma, bias, sigma_squared)}
+    constants = {"sharper bound": theorems.sharper_bound(0.0, gamma, bias, sigma_squared)}
     if gamma < 1.0:
         beta = 0.5 * (1.0 - gamma) / (1.0 + gamma)
-        constants["bound (30)"] = recursions.bound_30(0.0, gamma, bias, sigma_squared, beta)
+        constants["bound (30)"] = theorems.bound_30(0.0, gamma, bias, sigma_squared, beta)
     yield from _descent(group, simulated, "gap", constants)
 
 
@@ -100,7 +100,7 @@ def _descent(
     )
     first = float(group.logs[0].run.rounds["gap"][0])
     for name, constant in constants.items():
-        bound = recursions.bound_15(first, 0.0, gamma, K) + constant
+        bound = theorems.bound_15(first, 0.0, gamma, K) + constant
         runs = simulated.descents[norm]
         p = means.p_value(measured, bound, 0.0, runs, 1e-8 * bound, upwards=True)
         yield Statistic(name, group.name, p, 1, f"{measured.mean():.6g}, bound {bound:.6g}")

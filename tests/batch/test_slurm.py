@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ist_mpi.parallel.exchange import KINDS
 
 from ist_mpi.batch import slurm
 from ist_mpi.batch.slurm.script import template
 from ist_mpi.errors import InputError, SubmitError
 from ist_mpi.parallel import launcher, ranks
+from ist_mpi.parallel.exchange import KINDS
 from ist_mpi.parallel.ranks import Ranks
 
 SMALL = """

@@ -12,10 +12,13 @@ import reference
 from cases import GROUPED, GROUPS, VARIANTS
 from scipy import linalg
 
-from ist_mpi.config import Method
+from ist_mpi.config import Method, method_table
 from ist_mpi.errors import InputError
-from ist_mpi.exact_theory import grouped, moments, recursions
-from ist_mpi.exact_theory.moments import Quadratic, RoundMoments, round_moments
+from ist_mpi.exact_theory import partitions, recursions, terms, theorems
+from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory.step import known_of
+from ist_mpi.exact_theory.workers import Here, Quadratic
+from ist_mpi.sketches import sketch_of
 
 ONE_STEP = [name for name in VARIANTS if "local steps" not in name]
 MERGES = ["rand merge", "preconditioned merge"]
@@ -58,12 +61,17 @@ class Case(NamedTuple):
 
 
 def method_of(settings: dict[str, Any]) -> Method:
-    return Method(step_size=0.1, **settings)
+    return method_table({"step_size": 0.1, **settings})
 
 
 def moments_of(settings: dict[str, Any], L: np.ndarray, b: np.ndarray) -> RoundMoments:
     quadratics = [Quadratic(*pair) for pair in zip(L, b, strict=True)]
-    return round_moments(method_of(settings), *b.shape, quadratics)
+    return moments_with(settings, *b.shape, quadratics)
+
+
+def moments_with(settings: dict[str, Any], n: int, d: int, workers: Any) -> RoundMoments:
+    known = known_of(method := method_of(settings), sketch_of(method, n, d))
+    return round_moments(known.step, known.law, n, d, workers)
 
 
 def quadratics(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -220,13 +228,13 @@ def mirrored(name: str) -> str:
     return "|".join("".join(block) for block in ordered)
 
 
-@pytest.mark.parametrize("name", ["|".join(blocks) for blocks in moments.partitions("aceb")])
+@pytest.mark.parametrize("name", ["|".join(blocks) for blocks in partitions.partitions("aceb")])
 @pytest.mark.parametrize("g", [1, 2, 3, 6])
 def test_terms_in_groups_are_what_they_say(g: int, name: str) -> None:
     """Each Φ_σ, with its transpose, by the sum that defines it."""
     d = 6
     X, A, group = quadratics(1, d)[0][0], symmetric(d), np.arange(d) // g
-    c = dict.fromkeys(["|".join(blocks) for blocks in moments.partitions("aceb")], 0.0)
+    c = dict.fromkeys(["|".join(blocks) for blocks in partitions.partitions("aceb")], 0.0)
     expected = np.zeros((d, d))
     for partition in {name, mirrored(name)}:
         c[partition] = 1.0
@@ -236,9 +244,7 @@ def test_terms_in_groups_are_what_they_say(g: int, name: str) -> None:
             if all(len(set(block)) == 1 for block in blocks):
                 term = X[of["a"], of["c"]] * A[of["c"], of["e"]] * X[of["e"], of["b"]]
                 expected[of["a"], of["b"]] += term
-    close(grouped.second_term(c, X, A, g), expected)
-    if g == 1:
-        close(moments.second_term(c, X, A), expected)
+    close(terms.second_term(c, X, A, g), expected)
 
 
 @pytest.mark.parametrize(("variant", "shape"), [c for c in CASES if c[0] in MERGES])
@@ -269,7 +275,8 @@ def test_sigma_squared(variant: str, shape: str) -> None:
 def test_blocks_of_one_coordinate_need_no_product_of_matrices() -> None:
     for variant in ("merge", "unscaled merge", "preconditioned estimator"):
         for n, d in ((6, 6), (7, 3), (6, 3)):
-            c = moments.coefficients(method_of(VARIANTS[variant]), n, d)
+            known = known_of(method := method_of(VARIANTS[variant]), sketch_of(method, n, d))
+            c = partitions.coefficients(known.step, known.law, n)
             for weights in c.second:
                 assert not any(weights[k] for k in ("a|c|e|b", "a|ce|b", "ac|e|b", "ab|c|e"))
             for weights in c.cross:
@@ -277,11 +284,11 @@ def test_blocks_of_one_coordinate_need_no_product_of_matrices() -> None:
 
 
 def test_moebius_function_inverts_sums_over_finer_partitions() -> None:
-    every = list(moments.partitions("aceb"))
+    every = list(partitions.partitions("aceb"))
     assert len(every) == 15
-    assert len(list(moments.partitions("acb"))) == 5
-    zeta = np.array([[bool(moments.moebius(p, q)) for q in every] for p in every], dtype=float)
-    mu = np.array([[moments.moebius(p, q) for q in every] for p in every], dtype=float)
+    assert len(list(partitions.partitions("acb"))) == 5
+    zeta = np.array([[bool(partitions.moebius(p, q)) for q in every] for p in every], dtype=float)
+    mu = np.array([[partitions.moebius(p, q) for q in every] for p in every], dtype=float)
     np.testing.assert_array_equal(zeta @ mu, np.eye(15))
 
 
@@ -300,7 +307,7 @@ def test_copies_are_workers_with_the_same_quadratic() -> None:
     L, b = quadratics(1, 5)
     for settings in (VARIANTS["merge"], VARIANTS["rand estimator"], VARIANTS["dcgd, permutation"]):
         each = moments_of(settings, np.repeat(L, 3, axis=0), np.repeat(b, 3, axis=0))
-        once = round_moments(method_of(settings), 3, 5, [Quadratic(L[0], b[0], 3)])
+        once = moments_with(settings, 3, 5, [Quadratic(L[0], b[0], 3)])
         close(once.second(symmetric(5)), each.second(symmetric(5)))
         close(once.outer(), each.outer())
 
@@ -309,18 +316,22 @@ def test_copies_are_workers_with_the_same_quadratic() -> None:
 def test_workers_may_be_spread_over_ranks(variant: str) -> None:
     L, b = quadratics(3, 5)
     barrier, slots = Barrier(3), [np.zeros(0)] * 3
-    method, x0 = method_of(VARIANTS[variant]), np.ones(5)
+    x0 = np.ones(5)
 
-    def rank(r: int, first: int, last: int) -> np.ndarray:
-        def over_workers(term: Callable[[Quadratic], np.ndarray]) -> np.ndarray:
-            slots[r] = sum((term(f) for f in own), np.zeros(1))
+    class OneOfThree(Here):
+        def __init__(self, r: int, first: int, last: int) -> None:
+            super().__init__([Quadratic(L[i], b[i]) for i in range(first, last)])
+            self.r = r
+
+        def sum(self, term: Callable[[Quadratic], np.ndarray]) -> np.ndarray:
+            slots[self.r] = super().sum(term) + np.zeros(1)
             barrier.wait(timeout=300)
             everything = sum(slots)
             barrier.wait(timeout=300)
             return everything
 
-        own = [Quadratic(L[i], b[i]) for i in range(first, last)]
-        spread = round_moments(method, 3, 5, over_workers)
+    def rank(r: int, first: int, last: int) -> np.ndarray:
+        spread = moments_with(VARIANTS[variant], 3, 5, OneOfThree(r, first, last))
         return recursions.trajectory(spread, 0.01, x0, 3).gap
 
     with ThreadPoolExecutor(3) as pool:
@@ -341,7 +352,7 @@ def test_more_local_steps_are_refused() -> None:
 @pytest.mark.parametrize(("variant", "shape"), CASES)
 def test_theta(variant: str, shape: str) -> None:
     one = case(variant, shape)
-    got = recursions.theorem_one(one.moments)
+    got = theorems.theorem_one(one.moments)
     if variant in MERGES:
         assert got is None
         return
@@ -365,7 +376,7 @@ def test_remark_1_has_no_theta() -> None:
     for c, exists in ((1.7, True), (1.9, False), (2.5, False)):
         L = np.array([[[a, c], [c, b]]] * 2)
         one = case_of({"name": "ist"}, L, np.ones((2, 2)))
-        got = recursions.theorem_one(one.moments)
+        got = theorems.theorem_one(one.moments)
         M = one.mean(lambda B, c, C: B)
         W = 0.5 * (L[0] @ M + M @ L[0])
         assert got.w_min_eigenvalue == pytest.approx(np.linalg.eigvalsh(W)[0], rel=1e-10)
@@ -377,7 +388,7 @@ def test_remark_1_has_no_theta() -> None:
 
 def test_theta_where_w_is_singular() -> None:
     def largest(T: list[float], w: list[float]) -> float | None:
-        return recursions._largest_quotient(np.diag(T), np.array(w), np.eye(len(w)))
+        return theorems._largest_quotient(np.diag(T), np.array(w), np.eye(len(w)))
 
     assert largest([0.0, 6.0], [0.0, 3.0]) == pytest.approx(2.0)
     assert largest([1e-3, 6.0], [0.0, 3.0]) is None
@@ -392,7 +403,7 @@ def test_theta_of_badly_conditioned_quadratics() -> None:
     Q = linalg.qr(rng.standard_normal((6, 6)))[0]
     L = np.stack([Q @ np.diag(np.logspace(0, 10, 6)) @ Q.T] * 2)
     L = 0.5 * (L + L.transpose(0, 2, 1))
-    got = recursions.theorem_one(moments_of({"name": "gradient_descent"}, L, np.ones((2, 6))))
+    got = theorems.theorem_one(moments_of({"name": "gradient_descent"}, L, np.ones((2, 6))))
     assert got.theta == pytest.approx(1e10, rel=1e-6)
     assert got.rate == pytest.approx(1.0, rel=1e-4)
 
@@ -590,12 +601,12 @@ def test_theorem_1_bounds_exact_expectations(variant: str, g: int) -> None:
     L, _ = quadratics(2, 4, seed=3)
     L += 20 * np.eye(4)  # so that there is a θ
     one = case_of(VARIANTS[variant] | {"group_size": g}, L, np.zeros((2, 4)))
-    constants = recursions.theorem_one(one.moments)
+    constants = theorems.theorem_one(one.moments)
     gamma, rounds = 1.0 / constants.theta, 12
     x0 = np.arange(1.0, 5.0)
     path = recursions.trajectory(one.moments, gamma, x0, rounds)
     for k in range(rounds + 1):
-        bound = recursions.bound_16(constants.contraction(gamma), 2 * path.gap[0], k)
+        bound = theorems.bound_16(constants.contraction(gamma), 2 * path.gap[0], k)
         assert 2 * path.gap[k] <= bound * (1 + 1e-12)
     M, L_mean = one.mean(lambda B, c, C: B), L.mean(axis=0)
     W = 0.5 * (L_mean @ M + M @ L_mean)
@@ -604,7 +615,7 @@ def test_theorem_1_bounds_exact_expectations(variant: str, g: int) -> None:
     for _ in range(rounds):
         left += np.trace(W @ P) / rounds
         P, x = exact.after(P, x)
-    assert left <= recursions.bound_15(path.gap[0], path.gap[-1], gamma, rounds) * (1 + 1e-12)
+    assert left <= theorems.bound_15(path.gap[0], path.gap[-1], gamma, rounds) * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("gamma", [0.1, 0.5, 0.9, 1.0])
@@ -616,22 +627,22 @@ def test_theorem_2_bounds_exact_expectations(gamma: float) -> None:
     bias = reference.optimum(one.L, one.b) - one.mean(lambda B, c, C: c)
     size = bias @ one.L.mean(axis=0) @ bias
     sigma_squared = one.moments.sigma_squared()
-    descent = recursions.bound_15(path.gap[0], path.gap[-1], gamma, rounds)
-    sharp = recursions.sharper_bound(descent, gamma, size, sigma_squared)
+    descent = theorems.bound_15(path.gap[0], path.gap[-1], gamma, rounds)
+    sharp = theorems.sharper_bound(descent, gamma, size, sigma_squared)
     assert left <= sharp * (1 + 1e-12)
     if gamma == 1.0:
         assert left == pytest.approx(sharp, rel=1e-12)
         return
     beta = 0.5 * (1 - gamma) / (1 + gamma)
-    assert sharp < recursions.bound_30(descent, gamma, size, sigma_squared, beta)
+    assert sharp < theorems.bound_30(descent, gamma, size, sigma_squared, beta)
 
 
 def test_bound_30_by_hand() -> None:
     # 7 + (2·4·(2/3) + 1/3)·3 + (1/3)·6 with β = 1/4, γ = 1/3 = (½−β)/(½+β)
-    assert recursions.bound_30(7.0, 1 / 3, 3.0, 6.0, 0.25) == pytest.approx(7 + 16 + 1 + 2)
-    assert recursions.sharper_bound(7.0, 1 / 3, 3.0, 6.0) == pytest.approx(7 + 3 + 2)
-    assert recursions.bound_15(5.0, 1.0, 0.5, 4) == pytest.approx(4.0)
-    assert recursions.bound_16(0.5, 8.0, 3) == pytest.approx(1.0)
+    assert theorems.bound_30(7.0, 1 / 3, 3.0, 6.0, 0.25) == pytest.approx(7 + 16 + 1 + 2)
+    assert theorems.sharper_bound(7.0, 1 / 3, 3.0, 6.0) == pytest.approx(7 + 3 + 2)
+    assert theorems.bound_15(5.0, 1.0, 0.5, 4) == pytest.approx(4.0)
+    assert theorems.bound_16(0.5, 8.0, 3) == pytest.approx(1.0)
     for gamma, beta in ((0.4, 0.25), (0.1, 0.5), (0.1, 0.0), (0.0, 0.1), (1.0, 0.1)):
         with pytest.raises(ValueError, match=r"\(30\)"):
-            recursions.bound_30(7.0, gamma, 3.0, 6.0, beta)
+            theorems.bound_30(7.0, gamma, 3.0, 6.0, beta)

@@ -12,8 +12,8 @@ from same import same_run
 
 import ist_mpi
 from ist_mpi.config import load
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
-from ist_mpi.training import checkpoint
 
 FAILED = 74
 

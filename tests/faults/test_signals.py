@@ -13,8 +13,8 @@ from same import same_run
 
 import ist_mpi
 from ist_mpi.parallel import signals
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
-from ist_mpi.training import checkpoint
 
 SIGNALS = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
 WHOM: list[tuple[int, int | None]] = [(0, None), (2, None), (3, 2)]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ist_mpi.parallel.team import Team
-from ist_mpi.training import checkpoint
+from ist_mpi.store import checkpoint
+from ist_mpi.training.checkpoint import save as save_collectively
 
 
 class One:
@@ -33,9 +34,14 @@ def state(k: int) -> dict[str, np.ndarray]:
     return {"x": np.arange(7.0) + 100 * k, "momentum": np.arange(7.0) - k}
 
 
+def workers(k: int) -> dict[str, np.ndarray]:
+    """Of every other round, so that both versions of a checkpoint are written."""
+    return {"shift": np.arange(12.0).reshape(3, 4) * k} if k % 2 == 0 else {}
+
+
 def save(folder: Path, k: int) -> None:
     log = f"the log after {k} rounds".encode()
-    checkpoint.save(TEAM, folder, "a run", k, 0.5 * k, state(k), log)
+    save_collectively(TEAM, folder, "a run", k, 0.5 * k, state(k), workers(k), log)
 
 
 def whole(folder: Path) -> checkpoint.Checkpoint:
@@ -43,6 +49,8 @@ def whole(folder: Path) -> checkpoint.Checkpoint:
     found, _ = checkpoint.newest(folder, "a run")
     assert found is not None
     for name, array in state(found.round).items():
-        assert found.state[name].tobytes() == array.tobytes()
+        assert found.server[name].tobytes() == array.tobytes()
+    for name, array in workers(found.round).items():
+        assert found.workers[name].tobytes() == array.tobytes()
     assert found.log == f"the log after {found.round} rounds".encode()
     return found

@@ -74,7 +74,7 @@ def checkpoint_against_write(folder: Path) -> None:
         plain.append(time.perf_counter() - began)
         (folder / f"plain{k}").unlink()
         began = time.perf_counter()
-        checkpoint.save(team, folder / "c.ckpt", "id", k, 0.0, {"x": x}, b"log")
+        checkpoint.save(team, folder / "c.ckpt", "id", k, 0.0, {"x": x}, {}, b"log")
         ours.append(time.perf_counter() - began)
     write, save = np.median(plain), np.median(ours)
     print(f"100 MB: plain {write:.3f} s, checkpoint {save:.3f} s, {save / write:.2f} times")

@@ -13,9 +13,8 @@ from launched import Job, Start
 
 import ist_mpi
 from ist_mpi.errors import LockedError
-from ist_mpi.store import locks
+from ist_mpi.store import checkpoint, locks
 from ist_mpi.store import log as runlog
-from ist_mpi.training import checkpoint
 
 LOCKED, MISMATCH = 73, 65
 

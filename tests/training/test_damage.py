@@ -10,15 +10,17 @@ from cases import configuration
 from checkpoints import One, save, state, whole
 
 from ist_mpi.parallel.team import Team
+from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
-from ist_mpi.training import checkpoint, record
+from ist_mpi.training import checkpoint as collective
+from ist_mpi.training import record
 from ist_mpi.training import resume as continuation
 from ist_mpi.training.record import Record
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Checkpoints of rounds 1 and 2."""
+    """Checkpoints of rounds 1 and 2, the second with arrays of the workers."""
     for k in (1, 2):
         save(tmp_path / "run.ckpt", k)
     return tmp_path / "run.ckpt"
@@ -34,7 +36,7 @@ def falls_back(folder: Path) -> None:
     found, complaints = checkpoint.newest(folder, "a run")
     assert found is not None
     assert found.round == 1
-    assert found.state["x"].tobytes() == state(1)["x"].tobytes()
+    assert found.server["x"].tobytes() == state(1)["x"].tobytes()
     assert len(complaints) == 1
     assert str(folder / f"{2:012d}") in complaints[0]
 
@@ -97,13 +99,14 @@ def test_an_unfinished_folder_is_no_checkpoint(folder: Path) -> None:
 def test_parts_of_others(folder: Path) -> None:
     """A shard of another run, a manifest of another round, a checkpoint of another run."""
     other = folder.parent / "other.ckpt"
-    checkpoint.save(
+    collective.save(
         Team.of(One(), 3, 7),
         other,
         "another run",
         2,
         1.0,
         {name: array + 1 for name, array in state(2).items()},
+        {},
         b"the log after 2 rounds",
     )
     (shard,) = (path for path in files_of(folder) if path.name.startswith("workers"))

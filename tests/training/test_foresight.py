@@ -15,14 +15,16 @@ from cases import VARIANTS, configuration
 import ist_mpi
 from ist_mpi.cli.report import show_foresight, to_json
 from ist_mpi.config import load
-from ist_mpi.exact_theory import constants, estimates
+from ist_mpi.exact_theory import constants, cost, matrix_free
 from ist_mpi.exact_theory.constants import SLOW, TOO_LARGE, Constants
+from ist_mpi.exact_theory.step import known_of
 from ist_mpi.exact_theory.verdict import verdict
 from ist_mpi.parallel.mpi import Solo
 from ist_mpi.problems.quadratic import Facts
+from ist_mpi.sketches import sketch_of
 from ist_mpi.training import budget
 from ist_mpi.training import job as jobs
-from ist_mpi.training.foresight import COLUMNS, foresee, to_document
+from ist_mpi.training.foresight import COLUMNS, Foresight, foresee, to_document
 from ist_mpi.verify import verify
 
 KEYS = {
@@ -48,6 +50,10 @@ def small(variant: str = "merge", **method: Any) -> dict[str, Any]:
         "run": {"rounds": 20},
         "log": {"problem": True},
     }
+
+
+def words_of(found: Foresight) -> str:
+    return verdict(found.known, found.method.gamma, found.constants)
 
 
 def enumerated_mean(run: Any, gamma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,7 +111,7 @@ def test_every_method_has_an_answer(variant: str) -> None:
     found = foresee(Solo(), small(variant))
     document = json.loads(to_json(to_document(found)))
     assert set(document) >= KEYS
-    words = verdict(found.method, found.constants)
+    words = words_of(found)
     assert words.endswith(".")
     if "local steps" in variant:
         assert "No closed form" in words
@@ -149,7 +155,7 @@ def test_verdict_of_remark_1() -> None:
     config = small(step_size=0.01)
     config["problem"] = {"kind": "arrays", "L": REMARK_1, "b": np.zeros((2, 2))}
     found = foresee(Solo(), config)
-    words = verdict(found.method, found.constants)
+    words = words_of(found)
     assert "Converges to the solution." in words
     assert "Theorem 1 covers no step size: W̄ has eigenvalue -" in words
     assert found.constants.theta is None
@@ -159,7 +165,7 @@ def test_verdict_of_remark_1() -> None:
     assert f"the second moment is stable for γ below {limit:.4g}" in words
     config["method"]["step_size"] = 1.01 * limit
     found = foresee(Solo(), config)
-    assert "Diverges" in verdict(found.method, found.constants)
+    assert "Diverges" in words_of(found)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +191,9 @@ def test_verdict_of_remark_1() -> None:
 )
 def test_verdicts(known: dict[str, Any], words: str) -> None:
     method = load(small()).method
-    assert words in verdict(method, Constants(**known))
+    assert words in verdict(
+        known_of(method, sketch_of(method, 3, 6)), method.gamma, Constants(**known)
+    )
 
 
 def test_trajectory_is_the_exact_expectation(tmp_path: Path, launch: Callable[..., Any]) -> None:
@@ -274,7 +282,7 @@ def test_table_replaces_nothing_unasked(
 @pytest.mark.parametrize("gamma", [1e300, 1e-18])
 def test_extreme_step_sizes(gamma: float) -> None:
     found = foresee(Solo(), small(step_size=gamma))
-    assert ("Diverges" in verdict(found.method, found.constants)) == (gamma > 1)
+    assert ("Diverges" in words_of(found)) == (gamma > 1)
     run = ist_mpi.run(small(step_size=gamma))
     assert run.status == ("failed" if gamma > 1 else "finished")
 
@@ -289,7 +297,7 @@ def test_homogeneous_dcgd_converges_to_the_solution() -> None:
     config = small("dcgd, rand", step_size=1e-3)
     config["problem"]["heterogeneous"] = False
     found = foresee(Solo(), config)
-    assert "Converges to the solution." in verdict(found.method, found.constants)
+    assert "Converges to the solution." in words_of(found)
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -305,7 +313,7 @@ def test_runs_compute_what_they_are_asked_for(asked: bool) -> None:
 
 
 def test_theta_is_left_out_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "PATIENCE", 0.0)
+    monkeypatch.setattr(cost, "PATIENCE", 0.0)
     found = foresee(Solo(), small()).constants
     assert found.theta is None
     assert found.not_computed["theta"] == SLOW
@@ -320,7 +328,7 @@ def test_theta_is_left_out_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) 
 
 def test_patience_allows_less_the_larger_the_problem() -> None:
     def effort(d: int, homogeneous: bool = False) -> str:
-        return constants.patient_effort(Facts(10, d, homogeneous, 0))
+        return cost.patient_effort(Facts(10, d, homogeneous, 0))
 
     efforts = [effort(d) for d in (300, 1000, 2000, 5000, 10**4)]
     assert efforts == ["full", "full", "dense", "cheap", "cheap"]
@@ -328,7 +336,7 @@ def test_patience_allows_less_the_larger_the_problem() -> None:
 
 
 def test_what_is_undefined_was_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "PATIENCE", 0.0)
+    monkeypatch.setattr(cost, "PATIENCE", 0.0)
     config = small(step_size=0.01)
     config["problem"] = {"kind": "arrays", "L": REMARK_1, "b": np.zeros((2, 2))}
     found = foresee(Solo(), config)
@@ -336,7 +344,9 @@ def test_what_is_undefined_was_not_left_out(monkeypatch: pytest.MonkeyPatch) -> 
     assert not undefined & set(found.constants.not_computed)
     assert found.constants.contraction is None
     assert "limit_gap" in found.constants.not_computed
-    assert "Theorem 1 covers no step size" in verdict(found.method, found.constants)
+    assert "Theorem 1 covers no step size" in verdict(
+        found.known, found.method.gamma, found.constants
+    )
     merge = small("rand merge")
     merge["run"]["theory"] = False
     left_out = ist_mpi.run(merge).theory["not_computed"].split()
@@ -345,7 +355,8 @@ def test_what_is_undefined_was_not_left_out(monkeypatch: pytest.MonkeyPatch) -> 
 
 def large(variant: str, monkeypatch: pytest.MonkeyPatch, restarts: int) -> dict[str, Any]:
     """A problem that is taken for one too large for d × d matrices."""
-    monkeypatch.setattr(constants, "DENSE", 100)
+    for module in (constants, cost):
+        monkeypatch.setattr(module, "DENSE", 100)
     monkeypatch.setattr(constants, "few_restarts", lambda _: restarts)
     config = small(variant, step_size=1e-5)
     config["problem"] = {"kind": "synthetic", "d": 150, "n": 1 if "gradient" in variant else 3}
@@ -374,8 +385,8 @@ def test_what_lanczos_did_not_find_is_not_undefined(
 @pytest.mark.parametrize("variant", ["gradient descent", "dcgd, rand", "merge"])
 def test_estimates_are_near_the_exact_values(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    extreme = estimates.extreme
-    monkeypatch.setattr(estimates, "extreme", lambda *a, **k: asked.append(1) or extreme(*a, **k))
+    extreme = matrix_free.extreme
+    monkeypatch.setattr(matrix_free, "extreme", lambda *a, **k: asked.append(1) or extreme(*a, **k))
     config = large(variant, monkeypatch, restarts=1)
     estimated = foresee(Solo(), config, full=True).constants
     assert len(asked) == (3 if variant == "merge" else 2)  # W̄ = L̄² has no Lanczos of its own
@@ -389,9 +400,9 @@ def test_estimates_are_near_the_exact_values(variant: str, monkeypatch: pytest.M
 
 def test_few_restarts_take_about_a_minute() -> None:
     for d in (6001, 10**4, 3 * 10**4):
-        restarts = estimates.few_restarts(float(d) ** 2)
-        assert restarts == 1 or 120 * restarts * d**2 / estimates.PRODUCT_RATE <= 60
-    assert estimates.few_restarts(6001.0**2) > 5
+        restarts = cost.few_restarts(float(d) ** 2)
+        assert restarts == 1 or 120 * restarts * d**2 / cost.PRODUCT_RATE <= 60
+    assert cost.few_restarts(6001.0**2) > 5
 
 
 # Memory
@@ -487,7 +498,7 @@ def test_gaps_relative_to_rounding_are_undefined(
     assert not found.constants.not_computed
     assert found.trajectory is not None
     assert np.isnan(found.trajectory[:, [2, 6]]).all()
-    words = verdict(found.method, found.constants)
+    words = words_of(found)
     stays = variant == "gradient descent"
     assert words.startswith("x⁰ is the solution. " + ("Converges to" if stays else "Goes from"))
     run = ist_mpi.run(config, out=tmp_path / "run.h5")
@@ -517,10 +528,10 @@ def test_near_the_solution_is_not_the_solution(off: float) -> None:
 
 
 def test_cheap_verdict_from_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "PATIENCE", 0.0)
+    monkeypatch.setattr(cost, "PATIENCE", 0.0)
     found = foresee(Solo(), from_solution())
-    words = verdict(found.method, found.constants)
+    words = words_of(found)
     assert words.startswith("x⁰ is the solution. The mean iterate converges to the solution;")
     assert "limit_relative_gap" not in found.constants.not_computed
     biased = foresee(Solo(), from_solution(name="ist"))
-    assert "a point of gap " in verdict(biased.method, biased.constants)
+    assert "a point of gap " in words_of(biased)

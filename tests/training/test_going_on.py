@@ -19,9 +19,9 @@ from same import same_run
 import ist_mpi
 from ist_mpi.config import load
 from ist_mpi.parallel import ranks, signals
-from ist_mpi.store import files, locks
+from ist_mpi.store import checkpoint, files, locks
 from ist_mpi.store import log as runlog
-from ist_mpi.training import api, checkpoint
+from ist_mpi.training import api
 from ist_mpi.training import job as jobs
 from ist_mpi.training.record import Record
 

@@ -9,9 +9,11 @@ from cases import VARIANTS, configuration
 from same import same_run
 
 import ist_mpi
-from ist_mpi import methods
+from ist_mpi import registry
 from ist_mpi.config import load
+from ist_mpi.methods import Vector
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
+from ist_mpi.methods.method import restore
 from ist_mpi.parallel import signals
 from ist_mpi.training import api
 from ist_mpi.training import job as jobs
@@ -40,10 +42,9 @@ def goes_on_exactly(variant: str) -> bool:
     straight.rounds(0, ROUNDS)
     straight.rounds(ROUNDS, 2 * ROUNDS)
     first.rounds(0, ROUNDS)
-    saved = {name: array.copy() for name, array in first.state().items()}
+    saved = {vector.name: vector.array.copy() for vector in first.vectors()}
     assert all(array.shape == (prepared.d,) for array in saved.values())
-    for name, array in second.state().items():
-        array[:] = saved[name]
+    restore(second, saved, {})
     second.rounds(ROUNDS, 2 * ROUNDS)
     assert np.abs(straight.x - first.x).max() > 0  # something happens
     return bool(straight.x.tobytes() == second.x.tobytes())
@@ -70,16 +71,16 @@ class WithMomentum(IndependentSubnetworkTraining):
             self.x += 0.5 * self.momentum
             self.momentum[:] = self.x - before
 
-    def state(self) -> dict[str, np.ndarray]:
-        carried = {"momentum": self.momentum} if self.declared else {}
-        return {**super().state(), **carried}
+    def vectors(self) -> list[Vector]:
+        carried = [Vector("momentum", "server", self.momentum)] if self.declared else []
+        return [*super().vectors(), *carried]
 
 
 @pytest.mark.parametrize("declared", [False, True])
 def test_forgotten_state_is_noticed(monkeypatch: pytest.MonkeyPatch, declared: bool) -> None:
     """The check fails for a method that forgets to declare what it carries, and only then."""
     monkeypatch.setattr(WithMomentum, "declared", declared)
-    monkeypatch.setattr(methods, "IndependentSubnetworkTraining", WithMomentum)
+    monkeypatch.setitem(registry.BUILT_IN["methods"], "ist", f"{__name__}:WithMomentum")
     assert goes_on_exactly("merge") is declared
 
 

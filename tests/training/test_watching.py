@@ -22,10 +22,10 @@ from cases import configuration
 import ist_mpi
 from ist_mpi.cli.report import LiveReport
 from ist_mpi.cli.report.plot import curve
-from ist_mpi.store import locks
+from ist_mpi.store import checkpoint, locks
 from ist_mpi.store import log as runlog
 from ist_mpi.store.locks import Lock
-from ist_mpi.training import checkpoint, watching
+from ist_mpi.training import watching
 from ist_mpi.training.watching import Moment, Sight, Watch
 
 LOG = Path("folder/name.h5")

@@ -17,7 +17,7 @@ from scipy import stats
 
 import ist_mpi
 from ist_mpi.config import Method
-from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory import theorems
 from ist_mpi.kernels import draws, philox
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
 from ist_mpi.parallel import ranks
@@ -469,8 +469,8 @@ def test_bounds_of_theorem_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     report = verify(paths, replay=False)
     assert failed(report) == set()
     assert verdicts(report, "bound (15)") == verdicts(report, "bound (16)") == {"ok"}
-    monkeypatch.setattr(recursions, "bound_16", lambda factor, first, k: first * factor ** (20 * k))
-    monkeypatch.setattr(recursions, "bound_15", lambda first, last, gamma, k: first / k)
+    monkeypatch.setattr(theorems, "bound_16", lambda factor, first, k: first * factor ** (20 * k))
+    monkeypatch.setattr(theorems, "bound_15", lambda first, last, gamma, k: first / k)
     assert failed(verify(paths, replay=False)) == {"bound (15)", "bound (16)"}
 
 
@@ -481,8 +481,8 @@ def test_bounds_of_theorem_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     report = verify(paths, replay=False)
     assert failed(report) == set()
     assert verdicts(report, "sharper bound") == {"ok"}
-    sharper = recursions.sharper_bound
-    monkeypatch.setattr(recursions, "sharper_bound", lambda *given: 0.7 * sharper(*given))
+    sharper = theorems.sharper_bound
+    monkeypatch.setattr(theorems, "sharper_bound", lambda *given: 0.7 * sharper(*given))
     assert failed(verify(paths, replay=False)) == {"sharper bound"}
     settings["step_size"] = 0.5
     (tmp_path / "half").mkdir()

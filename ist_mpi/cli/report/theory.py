@@ -44,4 +44,4 @@ def show_foresight(foresight: Foresight) -> None:
         table.row("worth trying", f"γ = {step:.4g} ({why})")
     screen = console()
     screen.print(table)
-    screen.print(Text(verdict(foresight.method, constants)))
+    screen.print(Text(verdict(foresight.known, foresight.method.gamma, constants)))

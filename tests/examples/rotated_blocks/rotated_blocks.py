@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ist_mpi.sketches import Sketch
+from ist_mpi.sketches import Finite, Sketch
 
 
 class RotatedBlocks(Sketch):
@@ -34,3 +34,7 @@ class RotatedBlocks(Sketch):
             np.full(self.d, float(self.n)),
             np.full(self.d, 1.0 / self.n),
         )
+
+    def law(self):
+        """n draws with the same probability: all of the exact theory follows."""
+        return Finite([(1.0 / self.n, *self.rotated(s)) for s in range(self.n)])

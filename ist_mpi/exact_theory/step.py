@@ -1,0 +1,86 @@
+"""One round of a method as exact theory sees it, and whether there are closed forms of it.
+
+Everything in this room reads a `Known`; nothing asks which method or which sketch it is.
+"""
+
+from typing import Any, NamedTuple
+
+from ist_mpi.config import Method
+from ist_mpi.sketches.law import Finite, Law
+
+
+class Step(NamedTuple):
+    """A round x⁺ = C̄ x − γ (B̄ x − c), c = Σ A_i C_i b_i, of a method with a sketch."""
+
+    two_sided: bool = True
+    """Whether B̄ = Σ A_i C_i L_i C_i, as for submodels; else Σ A_i C_i L_i."""
+    multiplies_model: bool = False
+    """Whether C̄ = Σ A_i C_i, where that is not always I; else C̄ = I."""
+    local_steps: int = 1
+    """How many such steps a worker takes before the merge."""
+
+
+class Known(NamedTuple):
+    """What is known of a round; decided once, in words where it is not enough."""
+
+    step: Step | None
+    """None: the method's round is not of that form."""
+    law: Law | None
+    """None: nothing is known of the sketch's draws."""
+    subject: str = "this method with this sketch"
+    """What the words call it."""
+    obstacle: str = ""
+    """Why there is no exact theory all the same, if that is so."""
+
+    @property
+    def both(self) -> tuple[Step, Law] | None:
+        """The step and the law, where there are both: then one local step has a mean."""
+        if self.step is None or self.law is None or self.obstacle:
+            return None
+        return self.step, self.law
+
+    @property
+    def why_not(self) -> str:
+        """Why a round has no closed form; empty where it has."""
+        if self.step is None or self.law is None:
+            return f"no exact theory of {self.subject}"
+        if self.obstacle:
+            return self.obstacle
+        if self.step.local_steps > 1:
+            return f"no closed form is known for {self.step.local_steps} local steps"
+        return ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the moments of a round have a closed form."""
+        return not self.why_not
+
+    @property
+    def multiplies_model(self) -> bool:
+        """Whether a merge multiplies the model by a random matrix."""
+        return self.step is not None and self.step.multiplies_model
+
+    @property
+    def theorem_one(self) -> bool:
+        """Whether Theorem 1 is about such rounds."""
+        return self.closed and not self.multiplies_model
+
+    @property
+    def certain(self) -> bool:
+        """Whether B̄ is the same in every draw, for any quadratics: then σ² of (30) is defined."""
+        if self.step is None or self.law is None:
+            return False
+        if isinstance(self.law, Finite) or not self.step.two_sided:
+            return self.law.one_draw
+        return self.law.certain
+
+    @property
+    def matrices(self) -> int:
+        """Matrices (d, d) that the law's moments keep, besides those of any law."""
+        return 2 + len(self.law.draws) if isinstance(self.law, Finite) else 0
+
+
+def known_of(method: Method, sketch: Any) -> Known:
+    """The step of a configured method, and the law of its sketch."""
+    step = type(method).method_class.step(method)
+    return Known(step, sketch.law(), f'"{method.name}" with sketch = "{method.sketch}"')

@@ -1,0 +1,38 @@
+"""The code on the pages of docs/ runs as it stands there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+
+
+def test_there_are_pages() -> None:
+    assert PAGES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """All blocks of a page, one after another, as one program."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert blocks
+    program = tmp_path / f"{page.stem}.py"
+    program.write_text("\n".join(blocks))
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    numbers = [float(line) for line in done.stdout.split()]
+    if page.stem == "extending":
+        limit, gap = numbers
+        assert 0 < limit < 1
+        assert gap < 1e-12
