@@ -5,10 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 1
-
-TABLES = ("environment", "rounds", "scaling", "links")
-"""What of a document is drawn."""
+FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 2
 
 Row = dict[str, Any]
 
@@ -28,7 +25,7 @@ def _read(path: Path) -> Row:
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ValueError(f"{path}: schema version {version}; this script reads {SCHEMA_VERSION}")
-    missing = [name for name in TABLES if name not in document]
+    missing = [name for name in ("environment", "rounds") if name not in document]
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}")
     if not document["rounds"]:
@@ -54,7 +51,7 @@ def crowded(document: Row, p: int) -> bool:
     """Whether so many ranks share cores, so that their times say nothing.
 
     The first ranks of a job fill its hosts as the launcher dealt them; with one rank a core or
-    less on every host no team is crowded.
+    less on every host no part of them is crowded.
     """
     where = document["environment"]
     return bool(where["oversubscribed"] and p > min(where["cores"].values()))

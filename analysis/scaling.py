@@ -3,45 +3,25 @@
     python analysis/scaling.py BENCH.json… -o figure.pdf
     python analysis/scaling.py BENCH.json… -o figure.pdf --predict
 
-With --predict a cost model (analysis/cost.py) is fitted to every benchmark, shown against what was
-measured, and followed to 10⁵ ranks with one worker each: once for one model of --coordinates
-numbers, once for blocks of --block numbers a rank. Memory is not modelled, and a block product
-costs what it costs with dense matrices that exceed the cache.
+With --predict a cost model (analysis/bench/cost.py) is fitted to every benchmark, to which
+analysis/bench/links.py has added messages of many sizes; it is shown against what was measured, and
+followed to 10⁵ ranks with one worker each: once for one model of --coordinates numbers, once for
+blocks of --block numbers a rank.
 """
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from benchmarks import Row, crowded, median, open_benchmarks, place
+from bench.prediction import predict
+from benchmarks import Row, median, open_benchmarks, place
 from command import finish, parser_of
-from cost import Model, Network, fit, link_terms, modelled
-from drawing import COLOURS, HATCHES, Figure, Panel, listed, look, rounded
-from numpy.typing import NDArray
+from drawing import COLOURS, HATCHES, Figure, Panel, look, rounded
 
 EXCHANGES = ("server", "replicated", "serverless")
-PREDICTED = (
-    "server",
-    "server, tree",
-    "replicated",
-    "serverless",
-    "serverless, own draws",
-)
-LABELS = {
-    "server, tree": "server, Scatterv and Gatherv as trees",
-    "serverless, own draws": "serverless, every rank draws all blocks",
-}
-PARTS = ("kernel", "permutation", "exchange", "rest")
-MOST_RANKS = 100_000
-
-
-def ranks_up_to(most: int) -> NDArray[np.int64]:
-    """1, 2, 3, … in equal steps of their logarithm."""
-    steps = round(20 * math.log10(min(most, MOST_RANKS))) + 1
-    return np.unique(np.round(np.geomspace(1, min(most, MOST_RANKS), steps)).astype(np.int64))
+PARTS = ("kernel", "raw", "rest")
+LABELS = {"raw": "raw collectives"}
 
 
 def case_of(row: Row) -> str:
@@ -50,31 +30,28 @@ def case_of(row: Row) -> str:
     return f"{row['d']}, {row['n']}{rand}"
 
 
-def draw_scaling(panel: Panel, rows: Sequence[Row], quantity: str, title: str) -> None:
-    """Speedup or efficiency of every case by every exchange, against the ideal."""
-    panel.describe("ranks", quantity, title, "log", "log" if quantity == "speedup" else "linear")
+def draw_scaling(panel: Panel, rows: Sequence[Row], title: str) -> None:
+    """The speedup of every case by every exchange, against the ideal."""
+    panel.describe("ranks", "speedup", title, "log", "log")
     panel.axes.xaxis.set_major_formatter("{x:.0f}")
     panel.axes.xaxis.set_minor_formatter("")
     panel.axes.yaxis.set_major_formatter("{x:g}")
     ranks = sorted({row["p"] for row in rows})
     panel.axes.set_xticks(ranks)
-    cases = list(dict.fromkeys((row["d"], row["rand"], row["q"]) for row in rows))
-    if title.startswith("weak"):
-        cases = cases[:1]
+    cases = list(dict.fromkeys(map(case_of, rows)))
     for at, case in enumerate(cases):
         named = False
         for exchange in EXCHANGES:
             found = [
                 row
                 for row in rows
-                if row["exchange"] in ("alone", exchange)
-                and (row["d"], row["rand"], row["q"]) == case
+                if row["exchange"] in ("alone", exchange) and case_of(row) == case
             ]
             if len(found) < 2:
                 continue
-            spread = [[row["ratios"][quantity][part] for row in found] for part in ("low", "high")]
+            spread = [[row["ratios"]["speedup"][part] for row in found] for part in ("low", "high")]
             style = {**look(at), "linestyle": look(EXCHANGES.index(exchange))["linestyle"]}
-            ratios = [row["ratios"][quantity]["median"] for row in found]
+            ratios = [row["ratios"]["speedup"]["median"] for row in found]
             panel.points(
                 *(f"{case_of(found[0])}: {exchange}", [row["p"] for row in found], ratios),
                 bars=(spread[0], spread[1]),
@@ -86,21 +63,23 @@ def draw_scaling(panel: Panel, rows: Sequence[Row], quantity: str, title: str) -
         if any(row["exchange"] == exchange for row in rows):
             style = {"color": "0.3", "linestyle": look(place_of)["linestyle"]}
             panel.axes.plot([], [], label=exchange, **style)
-    ideal = [p / ranks[0] for p in ranks] if quantity == "speedup" else [1.0] * len(ranks)
-    panel.line("ideal", ranks, ideal, kind="bound", label="ideal", color="0.5", linestyle=":")
+    panel.line("ideal", ranks, ranks, kind="bound", label="ideal", color="0.5", linestyle=":")
     panel.legend(fontsize="x-small")
 
 
 def draw_split(panel: Panel, rows: Sequence[Row]) -> None:
-    """What every round is made of, as shares of the whole; what is negative is noise."""
+    """What every round is made of, as shares of the whole: kernels, raw collectives, the rest."""
     panel.describe("case", "share_of_round", "what rounds are made of", y_scale="linear")
     names = [f"{case_of(row)}\np = {row['p']}, {row['exchange']}" for row in rows]
     base = np.zeros(len(rows))
     for at, part in enumerate(PARTS):
-        share = np.array([max(0.0, median(row, part)) for row in rows])
-        share = share / [sum(max(0.0, median(row, one)) for one in PARTS) for row in rows]
+        share = 1.0 - base
+        if part != "rest":
+            times = [median(row, part) if part in row["seconds"] else 0.0 for row in rows]
+            whole = [median(row, "round") for row in rows]
+            share = np.minimum(share, np.divide(times, whole))
         style = {"color": COLOURS[at], "hatch": HATCHES[at]}
-        panel.bars(part, names, share, base, label=part, **style)
+        panel.bars(part, names, share, base, label=LABELS.get(part, part), **style)
         base = base + share
     panel.axes.tick_params(axis="x", labelrotation=90, labelsize=6)
     panel.legend(loc="lower right")
@@ -109,20 +88,15 @@ def draw_split(panel: Panel, rows: Sequence[Row]) -> None:
 def draw(runs: Sequence[Path], output: Path) -> str:
     """Every benchmark in a row of panels; returns what they show."""
     documents = open_benchmarks(runs)
-    figure = Figure(len(documents), 3, (5.0, 4.2))
+    figure = Figure(len(documents), 2, (5.0, 4.2))
     words = []
-    for document, (left, middle, right) in zip(documents, figure.panels, strict=True):
-        strong = [row for row in document["scaling"] if row["kind"] == "strong"]
-        weak = [row for row in document["scaling"] if row["kind"] == "weak"]
-        if not strong:
-            raise ValueError("a benchmark without a case: nothing to draw")
-        draw_scaling(left, strong, "speedup", f"strong scaling\n{place(document)}")
-        if weak:
-            draw_scaling(middle, weak, "efficiency", "weak scaling: the same work on every rank")
-        else:
-            middle.axes.set_axis_off()
+    for document, (left, right) in zip(documents, figure.panels, strict=True):
+        rows = [row for row in document["rounds"] if "speedup" in row["ratios"]]
+        if not rows:
+            raise ValueError("no case was measured on one rank: no speedup to draw")
+        draw_scaling(left, rows, f"speedup\n{place(document)}")
         draw_split(right, document["rounds"])
-        words.append(_best(document, strong))
+        words.append(_best(document, rows))
     figure.save(output)
     return " ".join(words)
 
@@ -136,112 +110,6 @@ def _best(document: Row, strong: Sequence[Row]) -> str:
         f"{place(document)}: the largest speedup is {rounded(ratio['median'])} ({limits}), at "
         f"d = {most['d']}, n = {most['n']} on {most['p']} rank(s), {most['exchange']}."
     )
-
-
-def draw_links(panel: Panel, document: Row, network: Network) -> None:
-    """Messages and collectives against their sizes: points measured, lines modelled."""
-    rows = [row for row in document["links"] if row["operation"] != "barrier"]
-    p = max(
-        (row["p"] for row in rows if not crowded(document, row["p"])),
-        default=0,
-    )
-    panel.describe("bytes", "operation_seconds", f"messages, p = {p}", "log", name="links")
-    rows = [row for row in rows if row["p"] == p]
-    for at, name in enumerate(dict.fromkeys(row["operation"] for row in rows)):
-        found = [row for row in rows if row["operation"] == name]
-        sizes = [row["bytes"] for row in found]
-        times = [row["seconds"]["time"] for row in found]
-        bars = [one["low"] for one in times], [one["high"] for one in times]
-        medians = [one["median"] for one in times]
-        panel.points(name, sizes, medians, bars=bars, label=name, **look(at, marked=True))
-        fitted = [network.of(link_terms(row)) for row in found]
-        panel.line(name, sizes, fitted, kind="predicted", **look(at))
-    panel.legend(fontsize="x-small")
-
-
-def draw_fit(panel: Panel, document: Row, model: Model) -> float:
-    """Every measured round against its model; the median of |modelled / measured − 1|."""
-    panel.describe("measured_seconds", "modelled_seconds", "rounds", "log", name="fit")
-    rows = [row for row in document["rounds"] if not row["rand"]]
-    errors = []
-    for p in sorted({row["p"] for row in rows}):
-        found = [row for row in rows if row["p"] == p]
-        measured = np.array([median(row, "round") for row in found])
-        values = np.array([modelled(model, row) for row in found])
-        busy = crowded(document, p)
-        label = f"p = {p}" + (", more ranks than cores: not fitted" if busy else "")
-        style: dict[str, Any] = {"mfc": "none"} if busy else {}
-        place_of = (1, 2, 4, 8).index(p) if p in (1, 2, 4, 8) else 4
-        panel.points(label, measured, values, label=label, **look(place_of, marked=True), **style)
-        if not busy:
-            errors += list(np.abs(values / measured - 1))
-    ends = np.array([median(row, "round") for row in rows])
-    line = [ends.min(), ends.max()]
-    panel.line("equal", line, line, kind="exact", color="0.5", linestyle=":", linewidth=1.0)
-    panel.legend(fontsize="x-small")
-    return float(np.median(errors))
-
-
-def draw_prediction(panel: Panel, model: Model, d: int | None, q: int) -> dict[str, Any]:
-    """T(p) with n = p workers: of d coordinates, or of q for every rank; by exchange."""
-    title = f"predicted: d = {d:,}, n = p" if d is not None else f"predicted: d = {q} p, n = p"
-    panel.describe("ranks", "round_seconds", title, "log", name="fixed d" if d else "fixed q")
-    ranks = ranks_up_to(d or MOST_RANKS)
-    found = {}
-    for at, exchange in enumerate(PREDICTED):
-        times = np.array([model.round(exchange, int(p), int(p), d or q * int(p)) for p in ranks])
-        label = LABELS.get(exchange, exchange)
-        panel.line(exchange, ranks, times, kind="predicted", label=label, **look(at))
-        found[exchange] = times
-    compute = [model.compute(int(p), d or q * int(p), int(p)) for p in ranks]
-    style: dict[str, Any] = {"color": "0.5", "linestyle": ":", "linewidth": 1.0}
-    panel.line("kernel", ranks, compute, kind="predicted", label="kernel alone", **style)
-    panel.legend(fontsize="x-small")
-    return {"ranks": ranks, **found}
-
-
-def turning_point(ranks: Any, times: Any) -> str:
-    """Where more ranks no longer make a round faster, in words."""
-    best = int(np.argmin(times))
-    if ranks[best] == ranks[-1]:
-        return f"still gains at {ranks[-1]:,} ranks ({rounded(times[-1])} s)"
-    return f"is fastest on {rounded(float(ranks[best]))} ranks ({rounded(times[best])} s)"
-
-
-def overtaken(model: Model, exchange: str, d: int) -> str:
-    """From how many ranks on telling blocks and moving the model takes longer than computing."""
-    for p in ranks_up_to(d)[1:]:
-        compute = model.compute(int(p), d, int(p))
-        if model.round(exchange, int(p), int(p), d) > 2 * compute:
-            return f"from {p:,} ranks on"
-    return "nowhere"
-
-
-def predict(runs: Sequence[Path], output: Path, d: int, q: int) -> str:
-    """Fits and predictions, a row of panels for every benchmark; returns what they show."""
-    documents = open_benchmarks(runs)
-    figure = Figure(len(documents), 4, (4.6, 4.0))
-    words = []
-    for document, panels in zip(documents, figure.panels, strict=True):
-        model = fit(document)
-        o, L, G = model.network
-        draw_links(panels[0], document, model.network)
-        error = draw_fit(panels[1], document, model)
-        fixed_d = draw_prediction(panels[2], model, d, q)
-        draw_prediction(panels[3], model, None, q)
-        panels[0].axes.set_title(f"{place(document)}\nmessages", fontsize=8)
-        ranks = fixed_d.pop("ranks")
-        ends = [f"{name} {turning_point(ranks, times)}" for name, times in fixed_d.items()]
-        limits = [f"{name} {overtaken(model, name, d)}" for name in PREDICTED]
-        words.append(
-            f"{place(document)}: o = {rounded(1e6 * o)} µs, L = {rounded(1e6 * L)} µs, "
-            f"1/G = {rounded(1e-9 / G) if G > 0 else 'unmeasurably many'} GB/s; half of the "
-            f"measured rounds are within {rounded(100 * error)} % of the model. With "
-            f"d = {d:,} and one worker a rank, {listed(ends)}. All but the kernel takes more than "
-            f"half of a round: {listed(limits)}."
-        )
-    figure.save(output)
-    return "\n".join(words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -227,11 +227,12 @@ def test_one_logged_row_is_a_dot(
         "{}",
         '{"format": "ist_mpi.bench"}',
         '{"format": "ist_mpi.bench", "schema_version": 1}',
+        '{"format": "ist_mpi.bench", "schema_version": 2}',
         json.dumps(
             {
                 "format": "ist_mpi.bench",
-                "schema_version": 1,
-                **{name: [] for name in ("environment", "rounds", "scaling", "links")},
+                "schema_version": 2,
+                **{name: [] for name in ("environment", "rounds", "links")},
             }
         ),
     ],

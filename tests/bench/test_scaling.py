@@ -5,7 +5,7 @@ import importlib
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+Launch = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 NETWORK = (1e-6, 20e-6, 0.8e-9)
 OPERATIONS = ("barrier", "pingpong", "stream", "bcast", "scatterv", "gatherv", "alltoallv")
@@ -21,7 +22,8 @@ OPERATIONS = ("barrier", "pingpong", "stream", "bcast", "scatterv", "gatherv", "
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[dict[str, ModuleType]]:
     sys.path.insert(0, str(ROOT / "analysis"))
-    yield {name: importlib.import_module(name) for name in ("cost", "scaling", "benchmarks")}
+    names = ("bench.cost", "bench.links", "bench.floors", "scaling", "benchmarks")
+    yield {name.removeprefix("bench."): importlib.import_module(name) for name in names}
     sys.path.remove(str(ROOT / "analysis"))
 
 
@@ -40,40 +42,17 @@ def benchmark(cost: ModuleType, model: Any, p: int = 4, cores: int = 4) -> dict[
             many = 64 if operation == "stream" else 1
             row = {"p": ranks, "operation": operation, "bytes": size, "messages": many}
             links.append({**row, "seconds": times(time=model.network.of(cost.link_terms(row)))})
-    rounds, kernels, scaling = [], [], []
+    rounds = []
     for d, n in ((50, 10), (1000, 10), (4000, 16)):
-        case = {"d": d, "n": n, "q": d // n, "rand": False}
-        kernel = model.compute(n, d, n)
-        kernels.append({**case, "state": "cold", "seconds": times(kernel=kernel)})
+        case = {"d": d, "n": n, "q": -(-d // n), "rand": False}
         for ranks in (1, 2, 4)[: 1 + p // 2]:
             for exchange in ("alone",) if ranks == 1 else ("server", "replicated", "serverless"):
-                slowest = model.compute(n, d, ranks)
                 whole = model.round(exchange, ranks, n, d)
-                drawing = model.drawing(d)
-                extra = model.overhead(exchange, ranks, d)
-                raw = whole - slowest - drawing - extra
-                rounds.append(
-                    {
-                        **case,
-                        "p": ranks,
-                        "exchange": exchange,
-                        "seconds": times(
-                            round=whole,
-                            permutation=drawing,
-                            exchange=max(raw, 0.0),
-                            kernel=slowest,
-                            rest=extra,
-                            kernel_slowest=slowest,
-                            touch=model.touch * d,
-                            route=model.route * d,
-                            **({"raw": raw} if ranks > 1 else {}),
-                        ),
-                    }
-                )
-                speedup = model.round("server", 1, n, d) / whole
-                ratios = times(speedup=speedup, efficiency=speedup / ranks)
-                row = {**case, "p": ranks, "exchange": exchange, "kind": "strong"}
-                scaling.append({**row, "seconds": times(round=whole), "ratios": ratios})
+                raw = {"raw": model.traffic(exchange, ranks, n, d)} if ranks > 1 else {}
+                seconds = times(round=whole, kernel=model.compute(n, d, ranks), **raw)
+                ratios = times(speedup=model.round("alone", 1, n, d) / whole)
+                row = {**case, "p": ranks, "exchange": exchange}
+                rounds.append({**row, "seconds": seconds, "ratios": ratios})
     where = {
         "processor": "a processor",
         "hosts": {"host": p},
@@ -83,12 +62,10 @@ def benchmark(cost: ModuleType, model: Any, p: int = 4, cores: int = 4) -> dict[
     }
     return {
         "format": "ist_mpi.bench",
-        "schema_version": 1,
+        "schema_version": 2,
         "environment": where,
         "links": links,
-        "kernels": kernels,
         "rounds": rounds,
-        "scaling": scaling,
     }
 
 
@@ -96,7 +73,7 @@ def benchmark(cost: ModuleType, model: Any, p: int = 4, cores: int = 4) -> dict[
 def truth(scripts: dict[str, ModuleType]) -> Any:
     cost = scripts["cost"]
     network = cost.Network(*NETWORK)
-    return cost.Model(network, (2e-7, 1e-9), (1e-6, 3e-9), call=1e-5, touch=2e-9, route=5e-9)
+    return cost.Model(network, (2e-7, 1e-9), (1e-6, 3e-9), (1e-5, 5e-9), (2e-5, 8e-9))
 
 
 @pytest.mark.parametrize("p", [2, 4])
@@ -120,7 +97,7 @@ def test_what_shares_cores_is_not_fitted(scripts: dict[str, ModuleType], truth: 
                 time["median"] *= 1000
     found = cost.fit(document)
     assert tuple(found.network) == pytest.approx(NETWORK, rel=1e-6)
-    assert found.call == pytest.approx(truth.call, rel=1e-6)
+    assert found.held == pytest.approx(truth.held, rel=1e-6)
 
 
 def test_collectives_count_their_messages(scripts: dict[str, ModuleType]) -> None:
@@ -156,7 +133,9 @@ def test_the_server_is_overtaken(scripts: dict[str, ModuleType], truth: Any) -> 
     assert tree[1] < server[1]
     assert serverless[1] < server[1]
     assert free[1] < serverless[1]
-    assert truth.round("server", 1, 10, d) == truth.compute(10, d, 1) + truth.drawing(d)
+    assert truth.round("server", 1, 10, d) == truth.compute(10, d, 1) + truth.overhead(
+        "server", 1, d
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--predict"]])
@@ -194,6 +173,66 @@ def test_figures_and_tables(
         assert found == pytest.approx({1: 1.0, **expected})
 
 
+def test_shares_of_a_round_add_up(
+    scripts: dict[str, ModuleType], truth: Any, tmp_path: Path
+) -> None:
+    """Where parts took longer by themselves than the round did, none is negative."""
+    document = benchmark(scripts["cost"], truth, 2)
+    document["rounds"][1]["seconds"]["raw"]["median"] *= 1000
+    path, output = tmp_path / "bench.json", tmp_path / "figure.svg"
+    path.write_text(json.dumps(document))
+    assert scripts["scaling"].main([str(path), "-o", str(output)]) == 0
+    shares: dict[str, list[float]] = {}
+    for row in csv.DictReader(output.with_suffix(".csv").open()):
+        if row["series"] in ("kernel", "raw", "rest"):
+            shares.setdefault(row["series"], []).append(float(row["y"]))
+    assert all(0.0 <= share <= 1.0 for one in shares.values() for share in one)
+    assert np.sum(list(shares.values()), axis=0) == pytest.approx(1.0)
+
+
+def test_messages_are_added_to_a_benchmark(
+    scripts: dict[str, ModuleType], launch: Launch, truth: Any, tmp_path: Path
+) -> None:
+    document = benchmark(scripts["cost"], truth, 2)
+    document.pop("links")
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(document))
+    script = str(ROOT / "analysis" / "bench" / "links.py")
+    done = launch(2, script, str(path), "--quick")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text())
+    assert found | {"links": None} == document | {"links": None}
+    links = scripts["links"]
+    tried = {(row["operation"], row["bytes"]) for row in found["links"]}
+    assert len(tried) == len(found["links"]) == 7 * len(links.SIZES) + 1
+    assert {name for name, _ in tried} == set(links.OPERATIONS)
+    assert all(row["seconds"]["time"]["best"] > 0 for row in found["links"])
+    scripts["cost"].fit(found)
+    done = launch(0, script, str(path))
+    assert done.returncode == 2
+    assert "one of 2 rank(s), on 1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("d", "q"), [(40, 7), (24, 24), (37, 9), (9, 1)])
+def test_lines_of_half_a_block(scripts: dict[str, ModuleType], d: int, q: int) -> None:
+    block = np.sort(np.random.default_rng(d).permutation(d)[:q])
+    expected = {
+        (row, (int(row) * d + int(column)) // 8) for row in block for column in block[block <= row]
+    }
+    assert scripts["floors"].lines_of_half(block, d) == len(expected)
+
+
+def test_floors_are_a_table(
+    scripts: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert scripts["floors"].main(["40,5"]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split()[-1] == "kernel/sequential"
+    assert row.split()[:2] == ["40,", "5"]
+    assert scripts["floors"].main(["5,40"]) == 2
+
+
 def test_wrong_input_is_one_line(
     scripts: dict[str, ModuleType],
     truth: Any,
@@ -203,13 +242,16 @@ def test_wrong_input_is_one_line(
     alone = benchmark(scripts["cost"], truth, 2)
     alone["links"] = []
     one = benchmark(scripts["cost"], truth, 2)
-    for key in ("kernels", "rounds", "scaling"):
-        one[key] = [row for row in one[key] if row["d"] == 1000]
+    one["rounds"] = [row for row in one["rounds"] if row["d"] == 1000]
+    many = {**alone, "rounds": [row for row in alone["rounds"] if row["p"] > 1]}
+    for row in many["rounds"]:
+        row["ratios"].clear()
     cases: dict[str, tuple[str, list[str]]] = {
         "one size only": (json.dumps(one), ["--predict"]),
         "not a JSON file": ("{", []),
         "not written by ist-mpi bench": ("[]", []),
-        "schema version 2": (json.dumps({**alone, "schema_version": 2}), []),
+        "schema version 1": (json.dumps({**alone, "schema_version": 1}), []),
+        "no speedup to draw": (json.dumps(many), []),
         "needs a benchmark of 2 ranks": (json.dumps(alone), ["--predict"]),
         "--coordinates": (json.dumps(alone), ["--predict", "--coordinates", "1"]),
     }

@@ -14,7 +14,9 @@ o + L + G m + o, of which o keeps the sender or the receiver busy. With D = ⌈l
 
 o contains the interpreter's call, which for linear collectives overstates it. Every rank has one
 core and one link; links do not share a switch; nothing is overlapped with computing, though blocks
-do travel a round ahead: the prediction is rather too slow than too fast.
+do travel a round ahead: the prediction is rather too slow than too fast. What a round takes beside
+its kernels and its collectives (drawing, the interpreter, the coordinates that the server or a
+router touches, waiting for each other) is a constant and a time for each coordinate.
 """
 
 import math
@@ -122,60 +124,50 @@ class Model(NamedTuple):
     network: Network
     block: tuple[float, float]
     """Of a block product: constant, and for each cache line of half a block."""
-    draw: tuple[float, float]
-    """Of drawing a permutation: constant, and for each coordinate."""
-    call: float
-    """What a round of several ranks takes besides: the interpreter, and waiting for each other."""
-    touch: float
-    """Of each coordinate that the server or a replica takes out of the model and puts back."""
-    route: float
-    """Of each coordinate whose next owner a rank finds, without a server."""
+    alone: tuple[float, float]
+    """What a round of one rank takes beside its kernels: constant, and for each coordinate."""
+    held: tuple[float, float]
+    """What a round of several ranks takes beside kernels and collectives, with a server or
+    replicas that hold the model."""
+    routed: tuple[float, float]
+    """The same without a server: each rank finds every coordinate's next owner."""
 
     def compute(self, n: int, d: int, p: int) -> float:
         """The slowest rank's local steps."""
         return -(-n // p) * (self.block[0] + self.block[1] * half_lines(d / n, d))
 
-    def drawing(self, d: int) -> float:
-        """Of one round's blocks."""
-        return self.draw[0] + self.draw[1] * d
-
-    def blocks(self, p: int, n: int, d: int) -> float:
-        """To draw them and tell every rank."""
-        plan = INTEGER * (d + n + 1)
-        return self.drawing(d) + (self.network.of(bcast(p, plan)) if p > 1 else 0.0)
-
     def traffic(self, exchange: str, p: int, n: int, d: int) -> float:
-        """The model's way to the workers and back."""
+        """What is told of the blocks, and the model's way to the workers and back.
+
+        "serverless, own draws": every rank draws all blocks, nothing is told.
+        """
         if p == 1:
             return 0.0
-        m = NUMBER * d / min(p, n)  # ranks without a worker get nothing
-        active = min(p, n)
+        active = min(p, n)  # ranks without a worker get nothing
+        m = NUMBER * d / active
+        told = self.network.of(bcast(p, INTEGER * (d + n + 1)))
         if exchange == "server":
-            return 2 * self.network.of(linear(active, m))
+            return told + 2 * self.network.of(linear(active, m))
         if exchange == "server, tree":
-            return 2 * self.network.of(tree(active, m))
+            return told + 2 * self.network.of(tree(active, m))
         if exchange == "replicated":
-            return self.network.of(tree(p, NUMBER * d / p))  # no ring: it has p − 1 steps
+            return told + self.network.of(tree(p, NUMBER * d / p))  # no ring: it has p − 1 steps
         messages, numbers = spread(d / active, active)
-        return self.network.of(alltoallv(messages, NUMBER * numbers))
+        moved = self.network.of(alltoallv(messages, NUMBER * numbers))
+        return moved if exchange == "serverless, own draws" else told + moved
 
     def overhead(self, exchange: str, p: int, d: int) -> float:
-        """What is neither drawing, nor traffic, nor a kernel."""
-        if p == 1:
-            return 0.0
-        return self.call + d * (self.route if exchange.startswith("serverless") else self.touch)
+        """What is neither traffic nor a kernel."""
+        constant, each = self.alone if p == 1 else self._together(exchange)
+        return constant + each * d
+
+    def _together(self, exchange: str) -> tuple[float, float]:
+        return self.routed if exchange.startswith("serverless") else self.held
 
     def round(self, exchange: str, p: int, n: int, d: int) -> float:
-        """T(p, n, d). "serverless, own draws": every rank draws all blocks, nothing is told."""
-        blocks = self.blocks(p, n, d)
-        if exchange == "serverless, own draws":
-            blocks = self.drawing(d)
-        return (
-            blocks
-            + self.traffic(exchange, p, n, d)
-            + self.compute(n, d, p)
-            + self.overhead(exchange, p, d)
-        )
+        """T(p, n, d)."""
+        parts = self.compute(n, d, p) + self.traffic(exchange, p, n, d)
+        return parts + self.overhead(exchange, p, d)
 
 
 def half_lines(q: float, d: float) -> float:
@@ -198,50 +190,48 @@ def spread(q: float, p: int) -> tuple[float, float]:
 
 
 def fit(document: Row) -> Model:
-    """The model of a benchmark: each part by non-negative least squares of ratios.
-
-    What is left of the measured rounds is `call`, their median.
+    """The model of a benchmark with links: each part by non-negative least squares of ratios.
 
     Raises
     ------
     ValueError
         If the benchmark lacks what a part is fitted to.
     """
-    links = [row for row in document["links"] if not crowded(document, row["p"])]
-    rounds = [row for row in document["rounds"] if not row["rand"]]
-    cold = [row for row in document["kernels"] if row["state"] == "cold"]
+    links = [row for row in document.get("links", []) if not crowded(document, row["p"])]
+    rounds = [row for row in document["rounds"] if not (row["rand"] or crowded(document, row["p"]))]
     if not links:
-        raise ValueError("no measured messages: --predict needs a benchmark of 2 ranks or more")
+        raise ValueError(
+            "no measured messages: --predict needs a benchmark of 2 ranks or more, to which "
+            "analysis/bench/links.py has added them"
+        )
     alone = [row for row in rounds if row["p"] == 1]
-    if not cold or not alone:
+    if not alone:
         raise ValueError("no case was measured on one rank: nothing to fit kernels to")
-    if len({row["q"] for row in cold}) < 2 or len({row["d"] for row in alone}) < 2:
+    if len({row["q"] for row in alone}) < 2 or len({row["d"] for row in alone}) < 2:
         raise ValueError("one size only: --predict needs cases with several d and block sizes")
     o, L, G = _fitted([link_terms(row) for row in links], [median(row, "time") for row in links])
-    sizes = [(1.0, half_lines(row["q"], row["d"])) for row in cold]
-    block = _fitted(sizes, [median(row, "kernel") for row in cold])
-    coordinates = [(1.0, row["d"]) for row in alone]
-    draw = _fitted(coordinates, [median(row, "permutation") for row in alone])
-    touch, route = (
-        _fitted(coordinates, [median(row, name) for row in alone])[1] for name in ("touch", "route")
-    )
-    together = [row for row in rounds if row["p"] > 1 and not crowded(document, row["p"])]
-    model = Model(
-        Network(o, L, G), (block[0], block[1]), (draw[0], draw[1]), 0.0, touch=touch, route=route
-    )
-    if not together:
-        return model
-    left = [
-        median(row, "round") - parts(row) - model.overhead(row["exchange"], row["p"], row["d"])
-        for row in together
-    ]
-    return model._replace(call=max(0.0, float(np.median(left))))
+    lines = [(1.0, half_lines(row["d"] / row["n"], row["d"])) for row in rounds]
+    blocks = [median(row, "kernel") / -(-row["n"] // row["p"]) for row in rounds]
+    constant, each = _fitted(lines, blocks)
+    routed = [row for row in rounds if row["exchange"] == "serverless"]
+    held = [row for row in rounds if row["exchange"] in ("server", "replicated")]
+    return Model(Network(o, L, G), (constant, each), *map(_left, (alone, held, routed)))
+
+
+def _left(rows: Sequence[Row]) -> tuple[float, float]:
+    """What rounds take beside their kernels and raw collectives: constant, and by coordinate."""
+    if not rows:
+        return 0.0, 0.0
+    whole = np.array([median(row, "round") for row in rows])
+    left = whole - [parts(row) for row in rows]
+    terms = np.array([(1.0, row["d"]) for row in rows])
+    constant, each = _least_squares(terms, left, 1.0 / whole)
+    return float(constant), float(each)
 
 
 def parts(row: Row) -> float:
-    """What a measured round is made of: drawing, the slowest rank's kernel, raw collectives."""
-    names = ("permutation", "kernel_slowest", "raw")
-    return sum(median(row, name) for name in names if name in row["seconds"])
+    """What a measured round is made of: the slowest rank's kernels, the raw collectives."""
+    return sum(median(row, name) for name in ("kernel", "raw") if name in row["seconds"])
 
 
 def _fitted(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[float]:
@@ -252,17 +242,20 @@ def _fitted(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[
     """
     measured = np.asarray(seconds, dtype=np.float64)
     matrix = np.asarray(terms, dtype=np.float64)
-    values = measured
-    found = np.zeros(matrix.shape[1])
+    values, found = measured, np.zeros(matrix.shape[1])
     for _ in range(REWEIGHTED):
-        weights = 1.0 / np.sqrt(measured * values)
-        weighted = matrix * weights[:, None]
-        sizes = np.linalg.norm(weighted, axis=0)
-        sizes[sizes == 0] = 1.0  # coefficients differ by orders of magnitude
-        scaled, _ = optimize.nnls(weighted / sizes, measured * weights)
-        found = scaled / sizes
+        found = _least_squares(matrix, measured, 1.0 / np.sqrt(measured * values))
         values = np.maximum(matrix @ found, LEAST * measured)
     return [float(value) for value in found]
+
+
+def _least_squares(matrix: Float64, wanted: Float64, weights: Float64) -> Float64:
+    """Coefficients ≥ 0 of the smallest weighted error."""
+    weighted = matrix * weights[:, None]
+    sizes = np.linalg.norm(weighted, axis=0)
+    sizes[sizes == 0] = 1.0  # coefficients differ by orders of magnitude
+    scaled, _ = optimize.nnls(weighted / sizes, wanted * weights)
+    return np.asarray(scaled / sizes)
 
 
 def modelled(model: Model, row: Row) -> float:
