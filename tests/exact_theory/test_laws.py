@@ -11,7 +11,6 @@ from cases import VARIANTS, configuration
 from scipy import linalg
 
 import ist_mpi
-from ist_mpi import sketches_law
 from ist_mpi.cli.report import to_json
 from ist_mpi.config import load
 from ist_mpi.exact_theory import constants, enumeration, objective, recursions, theorems
@@ -21,7 +20,9 @@ from ist_mpi.exact_theory.step import Known, Step
 from ist_mpi.exact_theory.verdict import verdict
 from ist_mpi.exact_theory.workers import Quadratic
 from ist_mpi.parallel.mpi import Solo
-from ist_mpi.sketches_law import Finite, Law
+from ist_mpi.sketches import sketch_of
+from ist_mpi.sketches.law import Finite, Law
+from ist_mpi.sketches.permutation import permutation_law
 from ist_mpi.training import budget, foresight, setup
 from ist_mpi.training.foresight import foresee, to_document
 
@@ -215,7 +216,7 @@ def test_all_permutations_are_the_permutation(step: Step) -> None:
     L, b = quadratics(n, d)
     every = finite(n, list(reference.permutation_draws(n, d)))
     one = moments_of(every, step, L, b)
-    two = moments_of(sketches_law.permutation(n, d), step, L, b)
+    two = moments_of(permutation_law(n, d), step, L, b)
     A, x = L[0] + np.eye(d), np.arange(1.0, d + 1)
     for function in (
         lambda m: m.M,
@@ -288,7 +289,7 @@ def test_moments_without_a_step_or_a_law_are_refused(step: Step | None, law: Law
 def taken_for(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is configured, theory knows this of it."""
     for module in (setup, foresight, budget):
-        monkeypatch.setattr(module, "step_and_law", lambda method, n, d: known)
+        monkeypatch.setattr(module, "known_of", lambda method, sketch: known)
 
 
 def small(**run: Any) -> dict[str, Any]:
@@ -350,7 +351,7 @@ def test_finite_laws_need_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Known(SUBMODELS, rotated(3, 7))
     monkeypatch.setattr(objective, "by_products", lambda stored, d: True)
     assert objective.within_reach(known, objective.Stored(), 7).why_not == TOO_LARGE
-    plain = Known(SUBMODELS, sketches_law.permutation(3, 7))
+    plain = Known(SUBMODELS, permutation_law(3, 7))
     assert objective.within_reach(plain, objective.Stored(), 7).closed
 
 
@@ -393,7 +394,7 @@ def test_nothing_is_known_without_a_step_or_a_law(
 def test_local_steps_have_no_closed_form() -> None:
     config = load(small())
     method = config.method.model_copy(update={"local_steps": 3})
-    known = setup.step_and_law(method, 3, 7)
+    known = setup.known_of(method, sketch_of(method, 3, 7))
     assert known.why_not == "no closed form is known for 3 local steps"
     assert known.both is not None
     assert not known.theorem_one
@@ -401,7 +402,8 @@ def test_local_steps_have_no_closed_form() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_known_of_the_built_in_methods(variant: str) -> None:
-    known = setup.step_and_law(load(configuration(variant, "n divides d")).method, 3, 6)
+    method = load(configuration(variant, "n divides d")).method
+    known = setup.known_of(method, sketch_of(method, 3, 6))
     assert known.closed == ("local steps" not in variant)
     merges = variant in ("rand merge", "preconditioned merge")
     assert known.theorem_one == (known.closed and not merges)
