@@ -35,6 +35,17 @@ def _world() -> Any:
     return MPI.COMM_WORLD
 
 
+STARTING = {"launch", "start", "others", "cluster"}
+"""Fixtures that start processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a process is slow, whoever forgets to say so."""
+    for item in items:
+        if STARTING & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     world = _world()
@@ -55,6 +66,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if hasattr(session.config, "workerinput"):
+        return  # of xdist, whose tests the main process counts
     if exitstatus == 0 and PASSED["count"] == 0 and not session.config.option.collectonly:
         sys.stderr.write("no test passed: under mpiexec, tests/mpi needs --with-mpi\n")
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED

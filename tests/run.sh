@@ -1,7 +1,11 @@
 #!/bin/sh
-# All checks, from nothing: style, types, the serial tests, the faults, the MPI tests on 1, 2, 3 and
-# 4 ranks, and jobs on a SLURM cluster where one can be started. Ends with a non-zero code if
-# anything fails or if any of the runs has no test.
+# sh tests/run.sh        all checks, from nothing: style, types, the serial tests, those that need the
+#                        machine for themselves, the MPI tests on 1, 2, 3 and 4 ranks, and jobs on a
+#                        SLURM cluster where one can be started
+# sh tests/run.sh quick  style, types, and the tests that start no process and take under 0.3 s
+#
+# Ends with a non-zero code if anything fails or if any of the runs has no test. IST_TESTS=full is
+# everything that is thinned out otherwise: all combinations, all kills.
 #
 # The cluster needs root and Debian's slurm-wlm and munge. IST_TEST_SLURM=install installs them if
 # they are missing; nothing is ever installed without that word.
@@ -9,6 +13,10 @@ set -eu
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
 
+case ${1:-} in
+    "" | quick) ;;
+    *) echo "usage: sh tests/run.sh [quick]" >&2 && exit 2 ;;
+esac
 ist_environment mpich,test
 
 step() {
@@ -20,13 +28,24 @@ ruff check .
 ruff format --check .
 step mypy
 mypy
+# Two at a time: many wait, for processes or for the disk. What shares logs stays together.
+serial() {
+    timeout -k 10 7200 python -m pytest -q -n 2 --dist loadgroup "$@" --ignore=tests/mpi \
+        --ignore=tests/faults --ignore=tests/bench --ignore=tests/slurm tests
+}
+if [ "${1:-}" = quick ]; then
+    step quick tests
+    serial -m "not slow"
+    echo "== all quick checks passed"
+    exit
+fi
 step serial tests
-timeout -k 10 7200 python -m pytest -q --ignore=tests/mpi --ignore=tests/faults --ignore=tests/slurm tests
-step faults "(IST_FAULTS=full for all of them)"
-timeout -k 10 3600 python -m pytest -q tests/faults
+serial
+step "faults and speeds, one at a time"
+timeout -k 10 7200 python -m pytest -q tests/faults tests/bench
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
-    timeout -k 10 3600 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
+    timeout -k 10 1800 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
 done
 
 slurm_obstacle() {

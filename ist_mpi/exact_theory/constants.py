@@ -19,8 +19,8 @@ from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
 from ist_mpi.exact_theory.objective import TOO_LARGE, Objective
+from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known
-from ist_mpi.exact_theory.workers import OverRanks
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches.law import Finite

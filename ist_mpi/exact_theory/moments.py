@@ -37,7 +37,6 @@ from ist_mpi.exact_theory.partitions import Coefficients, Split, Weights, coeffi
 from ist_mpi.exact_theory.step import Known, Step
 from ist_mpi.exact_theory.terms import cross_term, one_sided_term, outer_term, second_term
 from ist_mpi.exact_theory.workers import Here, Quadratic, Workers
-from ist_mpi.parallel.watchdog import beat
 from ist_mpi.sketches.law import Exchangeable, Finite, Law
 
 Float64 = NDArray[np.float64]
@@ -67,6 +66,7 @@ class RoundMoments(ABC):
         Whether a round is the same in every draw.
     certain : bool
         Whether B̄ is, for any quadratics.
+    workers : Workers
     """
 
     L_mean: Float64
@@ -79,6 +79,7 @@ class RoundMoments(ABC):
     preconditioned: bool
     one_draw: bool
     certain: bool
+    workers: Workers
 
     @abstractmethod
     def second(self, A: Float64, transposed: bool = False) -> Float64:
@@ -115,7 +116,6 @@ class ByCoincidence(RoundMoments):
     Attributes
     ----------
     coefficients : Coefficients
-    workers : Workers
     X_mean, y_mean, z_mean : ndarray, shapes (d, d), (d,) and (d,)
         Means of the factors that stand in for L_i, b_i and the diagonal of C_i: preconditioned,
         D_i^{−1/2} L_i D_i^{−1/2}, D_i^{−1/2} b_i and D_i^{−1/2}; else L_i, b_i and ones.
@@ -126,7 +126,6 @@ class ByCoincidence(RoundMoments):
     """
 
     coefficients: Coefficients
-    workers: Workers
     X_mean: Float64
     y_mean: Float64
     z_mean: Float64
@@ -141,7 +140,7 @@ class ByCoincidence(RoundMoments):
                 return one_sided_term(c, X, A, transposed, self.group_size)
             return second_term(c, X, A, self.group_size)
 
-        beat()  # Arnoldi's method asks for hundreds of these
+        self.workers.beat()
         out = self._moment(self.coefficients.second, term)
         return np.asarray(0.5 * (out + out.T))
 
@@ -200,7 +199,7 @@ class ByEnumeration(RoundMoments):
 
     def second(self, A: Float64, transposed: bool = False) -> Float64:
         """E[B̄ A B̄ᵀ], or E[B̄ᵀ A B̄] if `transposed`."""
-        beat()
+        self.workers.beat()
         B = self.draws.B.transpose(0, 2, 1) if transposed else self.draws.B
         out = sum(p * (b @ A @ b.T) for p, b in zip(self.draws.p, B, strict=True))
         return np.asarray(0.5 * (out + out.T))
@@ -277,6 +276,7 @@ def _by_enumeration(
         preconditioned=False,
         one_draw=law.one_draw,
         certain=law.one_draw,
+        workers=workers,
         draws=draws,
     )
 
@@ -301,8 +301,8 @@ def _by_coincidence(
         preconditioned=law.preconditioned,
         one_draw=law.one_draw,
         certain=Known(step, law).certain,
-        coefficients=coefficients(step, law, n),
         workers=workers,
+        coefficients=coefficients(step, law, n),
         X_mean=X_mean,
         y_mean=y_mean,
         z_mean=z_mean,

@@ -16,6 +16,9 @@ from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
 
+# Pictures, all of the same logs.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("unusual")]
+
 EVERYTHING = {"permutations": True, "problem": True}
 DIVERGING = {"run": {"rounds": 20_000}, "log": EVERYTHING}
 

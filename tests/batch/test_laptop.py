@@ -69,6 +69,7 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laptop:
     return run
 
 
+@pytest.mark.slow
 def test_all_cores_and_nothing_twice(laptop: Laptop) -> None:
     done = laptop("small.toml")
     assert done.returncode == 0, done.stderr
@@ -87,6 +88,7 @@ def test_all_cores_and_nothing_twice(laptop: Laptop) -> None:
     assert ist_mpi.open_run("results/small.h5").x.tobytes() == first.x.tobytes()
 
 
+@pytest.mark.slow
 def test_what_was_stopped_goes_on(laptop: Laptop) -> None:
     options = ["--set", "run.rounds=3000", "--out", "some where.h5"]
     stopped = laptop("small.toml", *options, "--set", "run.max_seconds=1e-9", RANKS="2")
@@ -99,12 +101,14 @@ def test_what_was_stopped_goes_on(laptop: Laptop) -> None:
     assert (run.status, run.attributes["ranks"]) == ("finished", 1)
 
 
+@pytest.mark.slow
 def test_ranks_without_a_worker_are_not_started(laptop: Laptop) -> None:
     Path("two.toml").write_text(CONFIG.format(n=2))
     assert laptop("two.toml", RANKS="4").returncode == 0
     assert ist_mpi.open_run("results/two.h5").attributes["ranks"] == 2
 
 
+@pytest.mark.slow
 def test_wrong_input(laptop: Laptop) -> None:
     Path("wrong.toml").write_text("[problem\n")
     for name in ("missing.toml", "wrong.toml"):

@@ -1,5 +1,6 @@
 """Batch jobs as far as they can be tested without SLURM: their text, and what is refused."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import call
 
 from ist_mpi.batch import slurm
 from ist_mpi.batch.slurm.script import template
@@ -30,6 +32,7 @@ rounds = 60
 """
 
 BY_HAND = Path(__file__).parents[2] / "jobs" / "slurm" / "run.sbatch"
+SHARED = Path(__file__).parents[1] / "shared"
 WILD = ["run", "a b.toml", "--set", "problem.path=it's $HOME `id` \\ *", "--resume"]
 
 Launch = Callable[..., Any]
@@ -50,6 +53,7 @@ def test_one_source_of_the_text() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [template(), slurm.render(slurm.Request(), WILD)])
 def test_bash_reads_it(text: str) -> None:
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
@@ -70,6 +74,7 @@ exit $CODE
 SCONTROL = '#!/bin/bash\n[ "$1" = requeue ] && echo "$2" >>requeued\nexit 0\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "restarts", "requeued", "ends"),
     [
@@ -138,12 +143,10 @@ def test_a_limit_before_the_signal_is_refused(limit: str, seconds: int) -> None:
     slurm.Request(time="1-00", signal_seconds=seconds)
 
 
-def test_a_path_that_looks_like_an_option(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_that_looks_like_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "-x.toml").write_text(SMALL)
-    done = launch(0, "-m", "ist_mpi", "submit", "./-x.toml", "--dry-run")
+    done = call("submit", "./-x.toml", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "set -- run ./-x.toml --out" in done.stdout
 
@@ -196,6 +199,7 @@ def test_what_is_asked_for_is_in_the_text() -> None:
     assert request.ranks == 12
 
 
+@pytest.mark.slow
 def test_words_reach_the_command_as_they_are(tmp_path: Path) -> None:
     """Whatever a path or a setting holds, bash hands it on unchanged."""
     text = slurm.render(slurm.Request(), WILD)
@@ -279,8 +283,8 @@ def test_submit_checks_before_it_queues(
     work.mkdir()
     (work / "small.toml").write_text(SMALL)
     monkeypatch.chdir(work)
-    submit = ("-m", "ist_mpi", "submit", "small.toml")
-    wrong = launch(0, *submit, "--nodes", "0", "--set", "problem.d=0", "--out", "/proc/x.h5")
+    submit = ("submit", "small.toml")
+    wrong = call(*submit, "--nodes", "0", "--set", "problem.d=0", "--out", "/proc/x.h5")
     assert wrong.returncode == 2
     for where in ("--nodes", "problem.d", "--out"):
         assert where in wrong.stderr
@@ -290,25 +294,25 @@ def test_submit_checks_before_it_queues(
         '[problem]\nkind = "ridge"\npath = "zero.svm"\nd = 2\nn = 1\nl2 = 0.0\n'
         '[method]\nname = "ist"\nstep_size = 1e-3\n[run]\nrounds = 5\n'
     )
-    wrong = launch(0, "-m", "ist_mpi", "submit", "ridge.toml")
+    wrong = call("submit", "ridge.toml")
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
-    shown = launch(0, *submit, "--dry-run", "--nodes", "2", "--set", "run.rounds=7")
+    shown = call(*submit, "--dry-run", "--nodes", "2", "--set", "run.rounds=7")
     assert shown.returncode == 0, shown.stderr
     assert "--set run.rounds=7 --out results/small.h5 --resume" in shown.stdout
     assert not called.exists()
     assert sorted(path.name for path in work.iterdir()) == ["ridge.toml", "small.toml", "zero.svm"]
-    done = launch(0, *submit)
+    done = launch(0, "-m", "ist_mpi", *submit)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Submitted batch job 17\n"
     assert called.exists()
 
 
-def test_srun_without_a_protocol(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_srun_without_a_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     """What srun --mpi=none leaves: a number of tasks, and ranks that are alone."""
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     assert launcher.launched_size() == 4
-    done = launch(0, "-m", "ist_mpi", "doctor")
+    done = call("doctor")
     assert done.returncode == 2
     assert "--mpi=pmi2" in done.stdout
     monkeypatch.setenv("PMI_SIZE", "1")  # under mpiexec it is mpiexec that knows
@@ -327,7 +331,6 @@ def test_cores_of_bound_ranks() -> None:
 
 
 COMPILED = {
-    "matrices": [],
     "float32": [
         "problem.precision=float32",
         "method.name=dcgd",
@@ -340,6 +343,15 @@ COMPILED = {
         "method.group_size=2",
     ],
 }
+MANY = """
+import sys
+from commands import call
+
+for words in {commands!r}:
+    done = call(*words)
+    if done.returncode:
+        sys.exit(done.stderr)
+"""
 
 
 @pytest.mark.timeout(1800)
@@ -349,31 +361,40 @@ def test_nothing_is_compiled_after_compiling(
     """One process fills the cache; then one rank and two ranks, by any exchange, add nothing."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    monkeypatch.setenv("PYTHONPATH", str(SHARED), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
     ridge = SMALL.replace('kind = "synthetic"\nd = 24', 'kind = "ridge"\npath = "data.svm"')
     (tmp_path / "ridge.toml").write_text(ridge)
     rows = (f"{k % 3} {k % 5 + 1}:1 {k % 7 + 6}:{k}" for k in range(40))
     (tmp_path / "data.svm").write_text("\n".join([*rows, ""]))
-    ways = [("small.toml", settings) for settings in COMPILED.values()]
-    ways += [("ridge.toml", ["problem.storage=samples"])]
-    for config, settings in ways:
-        words = ["-m", "ist_mpi", "run", config, "--out", "x.h5"]
-        words += [word for setting in settings for word in ("--set", setting)]
-        done = launch(0, *words, "--compile", timeout=600)
+
+    def run(p: int, ways: list[list[str]], *more: str) -> None:
+        """Commands one after another, in one job: starting python takes longer than they do."""
+        commands = [["run", *words, "--out", "x.h5", *more] for words in ways]
+        (tmp_path / "many.py").write_text(MANY.format(commands=commands))
+        done = launch(p, "many.py", timeout=600)
         assert done.returncode == 0, done.stderr
-        assert not (tmp_path / "x.h5").exists()
-        full = files(cache)
-        assert full
-        together = [(2, "server")]
-        if not settings:
-            together = [(0, "server"), *((2, name) for name in KINDS)]
-        for p, exchange in together:
-            more = ["--force", "--set", f"run.exchange={exchange}"]
-            done = launch(p, *words, *more, timeout=600)
-            assert done.returncode == 0, done.stderr
-        assert files(cache) == full, settings
-        (tmp_path / "x.h5").unlink()
+
+    def by(exchange: str) -> list[str]:
+        return ["small.toml", "--set", f"run.exchange={exchange}"]
+
+    run(0, [["small.toml"]], "--compile")
+    assert not (tmp_path / "x.h5").exists()
+    full = files(cache)
+    assert full
+    run(0, [by("server")])
+    run(2, [by(name) for name in KINDS], "--force")
+    assert files(cache) == full
+    others = [
+        ["small.toml", *(word for setting in settings for word in ("--set", setting))]
+        for settings in COMPILED.values()
+    ]
+    others += [["ridge.toml", "--set", "problem.storage=samples"]]
+    run(0, others, "--compile")
+    full = files(cache)
+    run(2, others, "--force")
+    assert files(cache) == full
 
 
 def files(folder: Path) -> set[Path]:
@@ -382,7 +403,7 @@ def files(folder: Path) -> set[Path]:
 
 @pytest.mark.parametrize("command", ["run small.toml", "sweep run sweep.toml --index 0"])
 def test_a_cache_of_somebody_else_is_refused(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
@@ -391,7 +412,7 @@ def test_a_cache_of_somebody_else_is_refused(
     cache.mkdir()
     cache.chmod(0o777)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
-    done = launch(0, "-m", "ist_mpi", *command.split(), "--compile")
+    done = call(*command.split(), "--compile")
     assert done.returncode == 2
     assert "NUMBA_CACHE_DIR" in done.stderr
 

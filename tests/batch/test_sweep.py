@@ -195,6 +195,7 @@ def test_a_diverged_run_is_a_result(write: Any) -> None:
     assert logs() == before
 
 
+@pytest.mark.slow
 def test_a_step_size_of_theory(write: Any) -> None:
     """The log has the number and is still that of the question, finished or not."""
     path = write(
@@ -233,6 +234,7 @@ def ist_mpi_world() -> Any:
     return ranks.world()
 
 
+@pytest.mark.slow
 def test_one_failing_run_does_not_stop_the_others(write: Any) -> None:
     """Then it is named with its settings and its reason, and --missing makes it and no other."""
     path = write(
@@ -281,6 +283,7 @@ def _sweep(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_runs_on_ranks(write: Any) -> None:
     """Each by an mpiexec of its own; the ranks of one that fails agree, and note it once."""
     path = write("[grid]\nrun.seed = [0, 1]")
@@ -337,6 +340,7 @@ def _until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_not_running(write: Any) -> None:
     """Its lock says so at once; and it can be gone on with."""
     path, held = write(LONG), Held(Path("held"), seeds=range(3), round=1000)
@@ -359,6 +363,7 @@ def test_a_killed_run_is_not_running(write: Any) -> None:
     assert states(path) == {0: "missing", 1: "finished", 2: "missing"}
 
 
+@pytest.mark.slow
 def test_stopping_all(write: Any) -> None:
     """SIGTERM: every run writes its checkpoint, none is begun, and the code is 75."""
     path, held = write(LONG), Held(Path("held"), seeds=range(3), round=1000)
@@ -404,6 +409,7 @@ def test_a_process_that_dies_before_its_log(write: Any) -> None:
     assert states(path) == {0: "failed"}
 
 
+@pytest.mark.slow
 def test_a_runner_notes_what_killed_a_run(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that cannot even start, and one that a signal ends."""
     path = write("[grid]\nrun.seed = [0, 1]")
@@ -453,6 +459,7 @@ def test_another_log_in_its_place_is_not_taken_for_it(write: Any) -> None:
     assert states(path)[1] == "failed"
 
 
+@pytest.mark.slow
 def test_looking_keeps_no_run_out(tmp_path: Path) -> None:
     log, over = tmp_path / "a.h5", threading.Event()
 
@@ -481,6 +488,7 @@ def test_arrays() -> None:
     assert sweeps.arrays([], 10) == []
 
 
+@pytest.mark.slow
 def test_submit_renders_what_is_missing(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the rendered command for its task makes the right run."""
     monkeypatch.setattr("ist_mpi.batch.slurm.max_array_size", lambda: 4)

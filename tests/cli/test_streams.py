@@ -22,6 +22,7 @@ main()
 """The command, with a line of progress whenever there could be one."""
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_nobody_hears_it(small: Path) -> None:
     """Its progress is lost, not the run; nothing ails the interpreter's end."""
     command = [sys.executable, "-c", TALKING, "run", "small.toml", "--out", "r.h5"]
@@ -34,6 +35,7 @@ def test_a_run_goes_on_where_nobody_hears_it(small: Path) -> None:
     assert runlog.open_run(small.parent / "r.h5").status == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["run", "small.toml"], ["doctor", "--json"]])
 def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -> None:
     """Code 74 and one line; the run itself has finished by then."""
@@ -55,6 +57,7 @@ def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -
         assert runlog.open_run(small.parent / "results" / "small.h5").status == "finished"
 
 
+@pytest.mark.slow
 def test_what_an_encoding_does_not_have_is_spelt(small: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ist_mpi", "theory", "small.toml"],
@@ -68,6 +71,7 @@ def test_what_an_encoding_does_not_have_is_spelt(small: Path) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "code"), [("full", 74), ("closed", 1)])
 def test_a_figure_is_drawn_where_nobody_hears_of_it(small: Path, output: str, code: int) -> None:
     ist_mpi.run(small, out=small.parent / "r.h5")

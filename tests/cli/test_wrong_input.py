@@ -581,10 +581,11 @@ def test_wrong_commands(
         assert fragment in message
 
 
-def test_real_command_unknown_command(tmp_path: Path) -> None:
-    assert "rum" in refused_command(tmp_path, "rum", "job.toml")
+def test_command_unknown_command(main: Callable[..., str]) -> None:
+    assert "rum" in main("rum", "job.toml")
 
 
+@pytest.mark.slow
 def test_real_command_several_faults(tmp_path: Path) -> None:
     tables = job({"stepsize": 1.0, "step_size": -1.0}, kind="synthetic", d=0, n=True)
     written(tmp_path, tables)
@@ -596,43 +597,44 @@ def test_real_command_several_faults(tmp_path: Path) -> None:
     assert "run.exchange" in message
 
 
-def test_real_command_missing_configuration(tmp_path: Path) -> None:
-    message = refused_command(tmp_path, "run", "nowhere/job.toml")
+def test_command_missing_configuration(main: Callable[..., str]) -> None:
+    message = main("run", "nowhere/job.toml")
     assert "nowhere/job.toml" in message
     assert "no such file" in message
 
 
-def test_real_command_malformed_configuration(tmp_path: Path) -> None:
+def test_command_malformed_configuration(main: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text("[run]\nrounds = three\n")
-    message = refused_command(tmp_path, "run", "job.toml")
+    message = main("run", "job.toml")
     assert "job.toml" in message
     assert "line 2" in message
 
 
-def test_real_command_data_cut(tmp_path: Path) -> None:
+def test_command_data_cut(main: Callable[..., str], tmp_path: Path) -> None:
     written(tmp_path, job(kind="ridge", path="data.svm", n=2))
     (tmp_path / "data.svm").write_text(GOOD[:-3])
-    message = refused_command(tmp_path, "run", "job.toml", "--dry-run")
+    message = main("run", "job.toml", "--dry-run")
     assert str(tmp_path / "data.svm") in message
     assert "cut off" in message
 
 
-def test_real_command_zero_diagonal(tmp_path: Path) -> None:
+def test_command_zero_diagonal(main: Callable[..., str], tmp_path: Path) -> None:
     tables = job(PRECONDITIONED, kind="ridge", dataset="digits", n=4, l2=0.0)
     written(tmp_path, tables)
-    message = refused_command(tmp_path, "run", "job.toml")
+    message = main("run", "job.toml")
     assert "coordinate 0 " in message
     assert "worker 0 " in message
 
 
-def test_real_command_default_output_exists(tmp_path: Path) -> None:
+def test_command_default_output_exists(main: Callable[..., str], tmp_path: Path) -> None:
     written(tmp_path, job())
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "job.h5").write_bytes(b"precious")
-    message = refused_command(tmp_path, "run", "job.toml")
+    message = main("run", "job.toml")
     assert str(Path("results") / "job.h5") in message
 
 
+@pytest.mark.slow
 def test_real_command_far_too_large_a_problem(tmp_path: Path) -> None:
     """It must be refused before anything of that size is made: no machine has the 8 EB."""
     written(tmp_path, job(kind="synthetic", d=10**9, n=3))
@@ -643,12 +645,14 @@ def test_real_command_far_too_large_a_problem(tmp_path: Path) -> None:
 # --- many ranks ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ranks_several_faults_of_the_configuration(tmp_path: Path) -> None:
     written(tmp_path, job({"step_size": 0, "stepsize": 1}))
     message = refused_command(tmp_path, "run", "job.toml", ranks=3)
     assert message.startswith("ist-mpi: 2 problems:\n")
 
 
+@pytest.mark.slow
 def test_ranks_existing_output(tmp_path: Path) -> None:
     written(tmp_path, job())
     (tmp_path / "run.h5").write_bytes(b"precious")
@@ -656,6 +660,7 @@ def test_ranks_existing_output(tmp_path: Path) -> None:
     assert "run.h5" in message
 
 
+@pytest.mark.slow
 def test_ranks_faults_that_different_ranks_find_are_one_message(tmp_path: Path) -> None:
     given = {"L": np.stack([np.eye(4)] * 5), "b": np.ones((5, 4))}
     given["L"][0, 0, 1] = 3.0  # the first rank's
@@ -670,6 +675,7 @@ def test_ranks_faults_that_different_ranks_find_are_one_message(tmp_path: Path) 
     assert "worker 4: got nan" in message
 
 
+@pytest.mark.slow
 def test_ranks_singular_mean(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "mine.h5", "w") as file:
         file["L"] = np.stack([np.diag([0.0, 2.0]), np.diag([0.0, 1.0])])
@@ -716,6 +722,7 @@ def test_a_diverging_run_stops_at_once(tmp_path: Path) -> None:
     assert (logged.status, logged.stop_reason) == (result.status, result.stop_reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_a_diverging_command_exits_1_and_keeps_its_log(ranks: int, tmp_path: Path) -> None:
     tables = job({"step_size": 1.0})

@@ -555,6 +555,7 @@ def test_one_worker_has_no_noise_however_badly_conditioned(variant: str) -> None
     assert 0 <= distance < 1e-20 * np.sum(fitted.m**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "n", "runs"), [("merge", 5, 1500), ("preconditioned estimator", 7, 1500)]
 )

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from launched import FULL, Start
+from launched import Start
 from same import same_run
+from thinned import FULL
 
 import ist_mpi
 from ist_mpi.config import load

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
-from launched import FULL, Job, Start
+from launched import Job, Start
+from thinned import FULL
 
 from ist_mpi.store import log as runlog
 

@@ -101,6 +101,7 @@ def test_the_world_is_named_once() -> None:
     assert text.count("MPI.COMM_WORLD\n") == 1
 
 
+@pytest.mark.slow
 def test_importing_the_package_starts_nothing() -> None:
     code = "import ist_mpi, sys; print({'mpi4py', 'numba', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -126,6 +127,7 @@ def signatures() -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_once() -> None:
     """Whatever the method, every kernel meets the same types: nothing compiles in a second run.
 

@@ -106,6 +106,7 @@ def test_iterates_follow_the_reference_and_the_matrices(
     assert np.abs(found[-1]).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DENSITIES)
 @pytest.mark.parametrize("storage", ["matrix", "samples"])
 def test_float32_is_the_method_on_rounded_data(
@@ -271,6 +272,7 @@ def test_groups_follow_the_mean_map(
     assert run.theory["w_min_eigenvalue"] == pytest.approx(spectrum[0], abs=1e-6 * spectrum[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("kind", ["matrix", *DENSITIES])
 @pytest.mark.parametrize("g", [1, 2, 3, 12])

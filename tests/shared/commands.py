@@ -1,5 +1,6 @@
 """``ist-mpi`` within the process of the tests: its exit code and its words, without a start."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,8 +15,10 @@ from ist_mpi.cli import commands
 def call(*words: str) -> subprocess.CompletedProcess[str]:
     """``ist-mpi WORDS``, on the rank that this process is.
 
-    The output goes through real files: the watchdog writes to their descriptors.
+    The output goes through real files: the watchdog writes to their descriptors. What a command
+    does with SIGTERM, it does in a process of its own.
     """
+    terminated = signal.getsignal(signal.SIGTERM)
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8") as err,
@@ -27,6 +30,7 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
             pytest.raises(SystemExit) as caught,
         ):
             commands.main()
+        signal.signal(signal.SIGTERM, terminated)
         out.seek(0)
         err.seek(0)
         code = int(caught.value.code or 0)

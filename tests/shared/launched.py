@@ -13,8 +13,6 @@ from typing import Any
 
 import psutil
 
-FULL = os.environ.get("IST_FAULTS") == "full"
-"""Whether the complete form of the tests was asked for."""
 DRIVE = str(Path(__file__).with_name("drive.py"))
 SECONDS = 300.0
 """What nothing here takes, also on a slow machine that has other work."""

@@ -57,6 +57,7 @@ def test_philox_gives_its_authors_known_answers(words: list[int], expected: list
     assert list(philox.philox_block(*[np.uint32(word) for word in words])) == expected
 
 
+@pytest.mark.slow
 def test_bounded_integers_reject_and_stay_uniform() -> None:
     state = np.zeros(philox.STATE_SIZE, dtype=np.uint32)
     philox.open_stream(state, 7, 0, 0)

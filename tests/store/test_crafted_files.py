@@ -433,6 +433,7 @@ def test_crafted_logs(name: str, honest: Path, tmp_path: Path) -> None:
     assert error.exit_code == 65
 
 
+@pytest.mark.slow
 def test_what_hdf5_itself_does_not_come_to_an_end_with(honest: Path, tmp_path: Path) -> None:
     """The size of an object on the heap of texts is such that the next object is the same one."""
     contents = bytearray(honest.read_bytes()[: -seal.LENGTH])
@@ -514,6 +515,7 @@ def test_what_is_no_file(name: str, opening: Callable[[Path], Any], tmp_path: Pa
     assert error.exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contents", "exit_code"),
     [
@@ -562,6 +564,7 @@ def on_memory(tmp_path: Path) -> Iterator[Path]:
     path.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_every_byte_flipped(honest: Path, on_memory: Path) -> None:
     contents = bytearray(honest.read_bytes())
     truth = ist_mpi.open_run(honest)
@@ -575,6 +578,7 @@ def test_every_byte_flipped(honest: Path, on_memory: Path) -> None:
     assert survives(on_memory, bytes(contents), truth)
 
 
+@pytest.mark.slow
 def test_every_truncation(honest: Path, on_memory: Path) -> None:
     contents = honest.read_bytes()
     truth = ist_mpi.open_run(honest)
@@ -582,6 +586,7 @@ def test_every_truncation(honest: Path, on_memory: Path) -> None:
     assert lengths == [len(contents) - seal.LENGTH]  # the whole HDF5 file, without the seal
 
 
+@pytest.mark.slow
 def test_random_damage(honest: Path, on_memory: Path) -> None:
     contents, truth = honest.read_bytes(), ist_mpi.open_run(honest)
     draw = random.Random(5)
@@ -596,6 +601,7 @@ def test_random_damage(honest: Path, on_memory: Path) -> None:
         assert survives(on_memory, bytes(damaged), truth) == (damaged == contents)
 
 
+@pytest.mark.slow
 def test_random_damage_without_a_digest(honest: Path, tmp_path: Path) -> None:
     """The other process alone: a file is refused or read, and its numbers have checksums."""
     contents = honest.read_bytes()[: -seal.LENGTH]
@@ -692,6 +698,7 @@ def test_no_plugins_while_a_file_is_open(honest: Path) -> None:
 # --- limits --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_limits_are_named_and_can_be_raised(
     honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -735,6 +742,7 @@ def test_values_of_limits(text: str, value: int, monkeypatch: pytest.MonkeyPatch
     assert Limit("IST_MPI_MAX_SOMETHING", 7).value == value
 
 
+@pytest.mark.slow
 def test_a_data_set_that_expands_without_measure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_no_locks_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
+@pytest.mark.slow
 def test_a_lock_changes_hands(tmp_path: Path) -> None:
     """A lock file that its holder removes is not taken for one's own."""
     log = tmp_path / "r.h5"

@@ -91,6 +91,7 @@ def at_every_step(action: Callable[[], None], check: Callable[[], None]) -> int:
         step += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [[1], [1, 2], [3], [1, 9]])
 def test_a_checkpoint(tmp_path: Path, existing: list[int]) -> None:
     """Old or new; a whole one of the same round is kept, a later one of before is damaged."""
@@ -119,6 +120,7 @@ def test_a_checkpoint(tmp_path: Path, existing: list[int]) -> None:
     assert seen == {max(k for k in existing if k < 9), 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_log(tmp_path: Path, overwrite: bool) -> None:
     """The old bytes or the new ones; nothing lies about after the next commit."""

@@ -41,6 +41,7 @@ def falls_back(folder: Path) -> None:
     assert str(folder / f"{2:012d}") in complaints[0]
 
 
+@pytest.mark.slow
 def test_every_byte(folder: Path) -> None:
     """Every byte of every file with one bit turned, and with all."""
     count = 0
@@ -58,6 +59,7 @@ def test_every_byte(folder: Path) -> None:
     assert whole(folder).round == 2
 
 
+@pytest.mark.slow
 def test_every_truncation(folder: Path) -> None:
     for path in files_of(folder):
         contents = path.read_bytes()
@@ -134,6 +136,7 @@ def test_a_manifest_that_was_edited(folder: Path) -> None:
     falls_back(folder)
 
 
+@pytest.mark.slow
 def test_other_versions_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run goes on under other versions, and says that bits are not promised."""
     import ist_mpi

@@ -1,5 +1,7 @@
 """Methods and sketches of other files: found by name, made whole, never guessed at."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from ist_mpi.verify import verify
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIANA = f"{EXAMPLES / 'diana' / 'diana.py'}:Diana"
+SEEDS = 400
 ROTATED = f"{EXAMPLES / 'rotated_blocks' / 'rotated_blocks.py'}:RotatedBlocks"
 
 
@@ -47,18 +50,20 @@ def test_without_theory_nothing_is_a_number() -> None:
     assert "theta" in theory["not_computed"]
 
 
+@pytest.mark.slow
 def test_rotated_blocks_have_the_exact_limit_of_their_law() -> None:
-    """The mean of f over the last rounds of many seeds is the limit that the law predicts."""
-    settings = config(3, 6, 400, sketch=ROTATED, step_size=0.02)
-    settings["log"] = {"every": 400}
-    settings["run"]["theory"] = True
-    gaps = []
-    for seed in range(600):
-        settings["run"]["seed"] = seed
-        result = ist_mpi.run(settings)
-        gaps.append(float(result.rounds["gap"][-1]))
-    limit = float(result.theory["limit_gap"])
-    error = np.std(gaps) / np.sqrt(len(gaps))
+    """The mean of f after many rounds of many seeds is the limit that the law predicts."""
+    settings = config(3, 6, 60, sketch=ROTATED, step_size=0.02)
+    settings["log"] = {"every": 60}
+    limit = float(
+        ist_mpi.run(settings | {"run": {"rounds": 1, "theory": True}}).theory["limit_gap"]
+    )
+    job, problem = jobs.open_job(
+        api.ranks.world(), settings, ["run.theory=false"], seeds=f"0:{SEEDS}"
+    )
+    runs = api.results(api.ranks.world(), job, problem)
+    gaps = [float(result.rounds["gap"][-1]) for result in runs]
+    error = np.std(gaps) / np.sqrt(SEEDS)
     assert error < 0.1 * limit
     assert abs(np.mean(gaps) - limit) < 4.5 * error
 
@@ -119,7 +124,7 @@ def test_a_log_is_no_program(tmp_path: Path) -> None:
     assert not seen.exists()
     with pytest.raises(InputError, match="--code FILE"):
         verify([log])
-    found = {finding.check: finding for finding in verify([log], code=code).findings}
+    found = {finding.check: finding for finding in verify([log], code=code).rows}
     assert found["floats"].verdict == "ok"
     assert found["replay"].verdict == "not judged"
 
@@ -210,3 +215,41 @@ def test_state_that_no_checkpoint_holds_is_refused(shape: str, tmp_path: Path) -
     )
     with pytest.raises(InputError, match="vectors: more"):
         ist_mpi.run(config(name=f"{code}:Mine"))
+
+
+@pytest.mark.slow
+def test_installed_packages_bring_names(
+    tmp_path: Path, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two packages of their own, stopped on two ranks and resumed on three, then on one."""
+    packages = tmp_path / "packages"
+    for name in ("rotated_blocks", "diana"):
+        source = tmp_path / name
+        shutil.copytree(EXAMPLES / name, source)
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        install += ["--no-build-isolation", "--target", str(packages), str(source)]
+        subprocess.run(install, check=True, timeout=120, capture_output=True)
+    paths = [str(packages), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    settings = ["method.name=diana", "method.sketch=rotated_blocks", "method.step_size=0.004"]
+    settings += ["problem.kind=synthetic", "problem.n=5", "problem.d=13", "run.rounds=5"]
+    config = tmp_path / "empty.toml"
+    config.write_text("[problem]\n[method]\n[run]\n")
+
+    def command(p: int, *words: str) -> "subprocess.CompletedProcess[str]":
+        done: subprocess.CompletedProcess[str] = launch(p, "-m", "ist_mpi", *words)
+        return done
+
+    sets = [word for setting in settings for word in ("--set", setting)]
+    whole, log = tmp_path / "whole.h5", tmp_path / "run.h5"
+    assert command(1, "run", str(config), *sets, "--out", str(whole)).returncode == 0
+    stop = ["--set", "run.max_seconds=1e-6", "--out", str(log)]
+    assert command(2, "run", str(config), *sets, *stop).returncode == 75
+    for p in (3, 1, 2, 3, 1):
+        done = command(p, "resume", str(log))
+        if done.returncode == 0:
+            break
+        assert done.returncode == 75, done.stderr
+    found, expected = ist_mpi.open_run(log), ist_mpi.open_run(whole)
+    assert found.status == "finished"
+    assert found.x.tobytes() == expected.x.tobytes()

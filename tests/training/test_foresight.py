@@ -11,6 +11,7 @@ import psutil
 import pytest
 import reference
 from cases import VARIANTS, configuration
+from commands import call
 
 import ist_mpi
 from ist_mpi.cli.report import show_foresight, to_json
@@ -91,6 +92,7 @@ def test_constants_are_those_of_the_enumeration() -> None:
     assert theory["not_computed"] == ""
 
 
+@pytest.mark.slow
 def test_limit_is_where_many_seeds_end() -> None:
     config = small(step_size=0.02)
     config["run"]["rounds"] = 1500
@@ -196,13 +198,11 @@ def test_verdicts(known: dict[str, Any], words: str) -> None:
     )
 
 
-def test_trajectory_is_the_exact_expectation(tmp_path: Path, launch: Callable[..., Any]) -> None:
+def test_trajectory_is_the_exact_expectation(tmp_path: Path) -> None:
     """Against E[x xᵀ], propagated over every draw with its probability."""
     config = tmp_path / "small.toml"
     config.write_text(load(small()).to_toml())
-    done = launch(
-        0, "-m", "ist_mpi", "theory", str(config), "--rounds", "4", "--csv", str(tmp_path / "e.csv")
-    )
+    done = call("theory", str(config), "--rounds", "4", "--csv", str(tmp_path / "e.csv"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "e.csv").open() as file:
         rows = list(csv.reader(file))
@@ -245,7 +245,7 @@ def test_command_prints_json_alone(launch: Callable[..., Any], tmp_path: Path) -
     assert alone.returncode == 0, alone.stderr
     together = launch(3, "-m", "ist_mpi", "theory", str(config), "--json")
     assert json.loads(alone.stdout) == json.loads(together.stdout)
-    shown = launch(0, "-m", "ist_mpi", "theory", str(config))
+    shown = call("theory", str(config))
     assert "θ (14)" in shown.stdout
     assert "Theorem 1 covers this step size" in shown.stdout
 
@@ -253,29 +253,29 @@ def test_command_prints_json_alone(launch: Callable[..., Any], tmp_path: Path) -
 @pytest.mark.parametrize(
     "extra", [["--rounds", "3"], ["--csv", "x.csv"], ["--rounds", "-1", "--csv", "x.csv"]]
 )
-def test_wrong_options(launch: Callable[..., Any], tmp_path: Path, extra: list[str]) -> None:
+def test_wrong_options(tmp_path: Path, extra: list[str]) -> None:
     config = tmp_path / "small.toml"
     config.write_text(load(small()).to_toml())
-    done = launch(0, "-m", "ist_mpi", "theory", str(config), *extra)
+    done = call("theory", str(config), *extra)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("target", ["small.toml", ".", "there.csv"])
 def test_table_replaces_nothing_unasked(
-    launch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("small.toml").write_text(load(small()).to_toml())
     Path("there.csv").write_text("mine")
     before = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    words = ["-m", "ist_mpi", "theory", "small.toml", "--rounds", "2", "--csv", target]
-    done = launch(0, *words)
+    words = ["theory", "small.toml", "--rounds", "2", "--csv", target]
+    done = call(*words)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
     if target == "there.csv":
-        assert launch(0, *words, "--force").returncode == 0
+        assert call(*words, "--force").returncode == 0
         assert Path(target).read_text().startswith("round,")
 
 

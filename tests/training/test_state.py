@@ -84,6 +84,7 @@ def test_forgotten_state_is_noticed(monkeypatch: pytest.MonkeyPatch, declared: b
     assert goes_on_exactly("merge") is declared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 5, 6, 25])
 def test_the_log_goes_on_from_any_round(
     k: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

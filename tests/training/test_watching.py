@@ -431,6 +431,7 @@ def test_the_plot_is_logarithmic() -> None:
     assert max(ends)[0] - min(ends)[0] == pytest.approx(2 * (right[0] - left[0]), abs=3)
 
 
+@pytest.mark.slow
 def test_powers_of_ten_begin_lines() -> None:
     """Also where there are more of them than lines."""
     rounds = np.arange(0, 101)

@@ -1,0 +1,46 @@
+"""Sums over workers that are spread over the ranks."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.exact_theory.workers import Quadratic
+from ist_mpi.parallel.team import Team
+from ist_mpi.parallel.watchdog import beat
+from ist_mpi.problems.quadratic import LocalQuadratics
+
+Float64 = NDArray[np.float64]
+
+
+class OverRanks:
+    """Workers spread over the ranks of a team."""
+
+    def __init__(self, team: Team, local: LocalQuadratics) -> None:
+        self._team, self._local = team, local
+        self._mine = [Quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
+
+    def sum(self, term: Callable[[Quadratic], Float64]) -> Float64:
+        """Σ_i term(f_i)."""
+        team = self._team
+        if self._local.homogeneous:  # one term, the same on every rank that has a worker
+            one = term(self._mine[0]) if team.rank == 0 else None
+            return team.n * np.asarray(team.comm.bcast(one))
+        return self.sum_each(lambda worker, f: term(f))
+
+    def sum_each(self, term: Callable[[int, Quadratic], Float64]) -> Float64:
+        """Σ_i term(i, f_i)."""
+        team, index = self._team, self._local.index
+        workers = [(i, self._mine[index[i - team.first]]) for i in range(team.first, team.last)]
+        if team.size == 1:
+            total = np.zeros(())
+            for worker, f in workers:
+                total = total + term(worker, f)
+            return total
+        terms = [term(worker, f) for worker, f in workers]
+        shape = team.comm.bcast(terms[0].shape if team.rank == 0 else None)
+        return team.sum_everywhere(terms, shape)
+
+    def beat(self) -> None:
+        """Tell the watchdog of progress."""
+        beat()
