@@ -55,7 +55,7 @@ Where things are, from the ground up (a module imports only from those above it)
     watching      what to say of a log while it grows
     slurm/        batch jobs
     foresight     the theory command
-    bench/        the bench command: what a round costs beside its floors
+    bench/        the bench command: rounds beside plain numpy and the raw collectives
     sweep/        many runs, each of them made once
     report/       what people read
     telling       what the commands that train say

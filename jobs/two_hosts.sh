@@ -1,5 +1,6 @@
 #!/bin/sh
-# Two emulated hosts over a slow link, on one machine: ist-mpi bench between them.
+# Two emulated hosts over a slow link, on one machine: ist-mpi bench between them, then messages of
+# many sizes (analysis/bench/links.py).
 #
 #   sudo sh jobs/two_hosts.sh BENCH.json [arguments of ist-mpi bench]
 #   RATE=100mbit DELAY=200us sudo -E sh jobs/two_hosts.sh slow.json --quick
@@ -99,5 +100,13 @@ OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 FI_PROVIDER=tcp FI_TCP_IFACE=istlink UCX_TLS=tcp,self UCX_NET_DEVICES=istlink MPIR_CVAR_NOLOCAL=1
 export OMP_NUM_THREADS OPENBLAS_NUM_THREADS NUMBA_NUM_THREADS
 export FI_PROVIDER FI_TCP_IFACE UCX_TLS UCX_NET_DEVICES MPIR_CVAR_NOLOCAL
-ip netns exec "$one" "$mpiexec" -launcher ssh -launcher-exec "$files/enter" \
-    -hosts "$net.1:1,$net.2:1" -n 2 "$python" -m ist_mpi bench --json "$output" "$@"
+between() {
+    ip netns exec "$one" "$mpiexec" -launcher ssh -launcher-exec "$files/enter" \
+        -hosts "$net.1:1,$net.2:1" -n 2 "$python" "$@"
+}
+between -m ist_mpi bench --json "$output" "$@"
+case " $* " in
+*" --quick "*) set -- --quick ;;
+*) set -- ;;
+esac
+between analysis/bench/links.py "$output" "$@"

@@ -10,7 +10,6 @@ samples     products with A_iᵀA_i/m_i + l2 I from the samples
 storage     what a round asks of the quadratics, whichever way they are stored
 rounds      Algorithm 1: a rank's part of a round, and whole rounds alone
 routes      where coordinates go between rounds when nobody holds the model
-laps        parts of a round and reads of memory in loops, to be timed
 model       the model taken apart, put together, and looked at
 """
 

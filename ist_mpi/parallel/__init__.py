@@ -6,7 +6,7 @@ team        workers over ranks, their data dealt out, sums in worker order
 nodes       memory that the ranks of a host share
 exchange    broadcast, scatter and gather of a round: server, replicated, serverless
 raw         the collectives with nothing else, to be timed
-teams       some ranks at work while the others sleep
+split       some ranks at work while the others sleep
 
 Every function takes a communicator. Set-up may pickle; the loop uses buffer collectives only.
 """
