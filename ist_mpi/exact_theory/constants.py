@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import enumeration, recursions, theorems
+from ist_mpi.exact_theory import enumeration, recursions, stability, theorems
 from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate
@@ -172,17 +172,17 @@ def _compute(
         return Constants.of(values, _left_out(_defined(known), values, why))
     moments = moments_of(team, local, known)
     values["sigma_squared"] = moments.sigma_squared()
-    values["spectral_radius"] = recursions.mean_spectral_radius(moments, gamma)
+    values["spectral_radius"] = stability.mean_spectral_radius(moments, gamma)
     if known.theorem_one:
         values |= _of_theorem_one(moments, gamma, effort)
     if effort != "full":
         return Constants.of(values, _left_out(_defined(known), values, SLOW))
-    largest = recursions.step_size_limit(moments)
+    largest = stability.step_size_limit(moments)
     values["stable_step_size_limit"] = largest
     left_out = {}
     if largest is None and known.theorem_one:
         left_out["stable_step_size_limit"] = NOT_DEFINITE
-    stable = gamma < largest if largest else recursions.is_stable(moments, gamma)
+    stable = gamma < largest if largest else stability.is_stable(moments, gamma)
     limits = recursions.limits(moments, gamma, stable=stable)
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
         return Constants.of(values, left_out | dict.fromkeys(LIMIT, AT_THE_LIMIT))

@@ -19,6 +19,7 @@ from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
 from ist_mpi.exact_theory.cost import AUTO_DENSE, DENSE, EFFORTS, Effort, Wish, patient_effort
 from ist_mpi.exact_theory.step import Known, known_of
+from ist_mpi.exact_theory.updates import update
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
@@ -172,7 +173,7 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     if second_moments:
         exact = recursions.trajectory(moments, gamma, x0, rounds)
         table[:, 1], table[:, 3], table[:, 4] = exact.gap, exact.to_solution, exact.to_fixed_point
-    step = recursions.update(moments, gamma)
+    step = update(moments, gamma)
     mean = x0.copy()
     for k in range(rounds + 1):
         error = mean - x_star

@@ -13,7 +13,7 @@ from scipy import linalg
 import ist_mpi
 from ist_mpi.cli.report import to_json
 from ist_mpi.config import load
-from ist_mpi.exact_theory import constants, enumeration, objective, recursions, theorems
+from ist_mpi.exact_theory import constants, enumeration, objective, recursions, stability, theorems
 from ist_mpi.exact_theory.constants import NO_MEMORY, NOT_DEFINITE, TOO_LARGE
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import Known, Step
@@ -168,10 +168,10 @@ def test_trajectories_and_limits_of_a_finite_law(name: str, step: Step, gamma: f
         assert (path.gap[k], path.to_solution[k]) == pytest.approx(measured(state), rel=1e-9)
         state = (lifted @ state.ravel()).reshape(d + 1, d + 1)
     radius = every.radius(gamma)
-    assert recursions.is_stable(got, gamma) == (radius < 1)
+    assert stability.is_stable(got, gamma) == (radius < 1)
     limits = recursions.limits(got, gamma)
     mean = np.abs(linalg.eigvals(np.eye(d) - every.mean(lambda B, c, C: gamma * B + np.eye(d) - C)))
-    assert recursions.mean_spectral_radius(got, gamma) == pytest.approx(mean.max(), rel=1e-12)
+    assert stability.mean_spectral_radius(got, gamma) == pytest.approx(mean.max(), rel=1e-12)
     if radius >= 1:
         assert limits is None
         return
@@ -204,10 +204,10 @@ def test_theorem_one_of_a_finite_law(name: str, step: Step) -> None:
 @pytest.mark.parametrize("name", ["rotated", "rotated, n | d"])
 def test_step_size_limit_of_a_finite_law(name: str) -> None:
     got, every, _, _ = case(name, SUBMODELS)
-    limit = recursions.step_size_limit(got)
+    limit = stability.step_size_limit(got)
     assert limit is not None
     assert every.radius(limit) == pytest.approx(1.0, rel=1e-6)
-    assert recursions.step_size_limit(case("uneven", SUBMODELS)[0]) is None
+    assert stability.step_size_limit(case("uneven", SUBMODELS)[0]) is None
 
 
 @pytest.mark.parametrize("step", [SUBMODELS, COMPRESSED])

@@ -14,7 +14,7 @@ from scipy import linalg
 
 from ist_mpi.config import Method, method_table
 from ist_mpi.errors import InputError
-from ist_mpi.exact_theory import partitions, recursions, terms, theorems
+from ist_mpi.exact_theory import partitions, recursions, stability, terms, theorems
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.exact_theory.workers import Here, Quadratic
@@ -382,7 +382,7 @@ def test_remark_1_has_no_theta() -> None:
         assert got.w_min_eigenvalue == pytest.approx(np.linalg.eigvalsh(W)[0], rel=1e-10)
         assert (got.w_min_eigenvalue > 0) == (got.rate > 0) == exists == (got.theta is not None)
         # The method is stable for some step sizes nevertheless.
-        limit = recursions.step_size_limit(one.moments)
+        limit = stability.step_size_limit(one.moments)
         assert enumerated(one, 0.999 * limit).radius < 1 < enumerated(one, 1.001 * limit).radius
 
 
@@ -426,30 +426,30 @@ def test_step_size_limit(
 ) -> None:
     one = case(variant, shape)
     if not dense:
-        monkeypatch.setattr(recursions, "DENSE", 3)
-    limit = recursions.step_size_limit(one.moments)
+        monkeypatch.setattr(stability, "DENSE", 3)
+    limit = stability.step_size_limit(one.moments)
     assert enumerated(one, limit).radius == pytest.approx(1.0, rel=1e-6)
     assert enumerated(one, 0.99 * limit).radius < 1.0
     assert enumerated(one, 1.01 * limit).radius > 1.0
     for factor in (0.5, 0.99, 1.01, 2.5):
-        assert recursions.is_stable(one.moments, factor * limit) == (factor < 1)
+        assert stability.is_stable(one.moments, factor * limit) == (factor < 1)
 
 
 @pytest.mark.parametrize(("variant", "shape"), [c for c in CASES if c[0] in MERGES])
 def test_stability_of_merges_that_multiply_the_model(variant: str, shape: str) -> None:
     one = case(variant, shape)
-    assert recursions.step_size_limit(one.moments) is None
+    assert stability.step_size_limit(one.moments) is None
     for gamma in (1e-3, 0.03, 0.3, 1.0, 3.0):
         radius = enumerated(one, gamma).radius
         if abs(radius - 1.0) > 1e-9:
-            assert recursions.is_stable(one.moments, gamma) == (radius < 1.0)
+            assert stability.is_stable(one.moments, gamma) == (radius < 1.0)
 
 
 # Trajectories and limits
 
 
 def steps_of(one: Case) -> list[float]:
-    limit = recursions.step_size_limit(one.moments)
+    limit = stability.step_size_limit(one.moments)
     return [0.05, 0.5] if limit is None else [0.3 * limit, 0.9 * limit, 1.2 * limit]
 
 
@@ -486,7 +486,7 @@ def test_trajectories_and_limits(variant: str, shape: str) -> None:
 def test_long_trajectories_end_at_the_limit(variant: str) -> None:
     L, b = quadratics(3, 14)
     fitted = moments_of(VARIANTS[variant], L, b)
-    gamma = 0.5 * recursions.step_size_limit(fitted)
+    gamma = 0.5 * stability.step_size_limit(fitted)
     limits = recursions.limits(fitted, gamma)
     rate = gamma * np.linalg.eigvalsh(fitted.M)[0]
     path = recursions.trajectory(fitted, gamma, np.ones(14), int(30 / rate))
@@ -498,7 +498,7 @@ def test_long_trajectories_end_at_the_limit(variant: str) -> None:
 
 def test_limit_beyond_reach_of_the_solver_is_none() -> None:
     fitted = case("merge", "3, 5").moments
-    gamma = 0.5 * recursions.step_size_limit(fitted)
+    gamma = 0.5 * stability.step_size_limit(fitted)
     assert recursions.limits(fitted, gamma, stable=True, tolerance=1e-40) is None
     assert recursions.limits(fitted, gamma, stable=False) is None
 
@@ -516,7 +516,7 @@ def test_no_fixed_point() -> None:
 def test_interpolation_converges_to_the_solution() -> None:
     L, _ = quadratics(3, 6)
     fitted = moments_of({"name": "ist"}, L, np.zeros((3, 6)))
-    gamma = 0.5 * recursions.step_size_limit(fitted)
+    gamma = 0.5 * stability.step_size_limit(fitted)
     limits = recursions.limits(fitted, gamma)
     assert limits.gap == limits.to_solution == 0.0
     # Without cancellation: the last gap is far below rounding of the first.
@@ -550,7 +550,7 @@ def test_one_worker_has_no_noise_however_badly_conditioned(variant: str) -> None
     L, b = quadratics(1, 12)
     scale = np.logspace(-2, 2, 12)
     fitted = moments_of(VARIANTS[variant], L * np.multiply.outer(scale, scale), b)
-    gamma = 0.5 * recursions.step_size_limit(fitted)
+    gamma = 0.5 * stability.step_size_limit(fitted)
     distance = recursions.limits(fitted, gamma).to_fixed_point
     assert 0 <= distance < 1e-20 * np.sum(fitted.m**2)
 
@@ -565,7 +565,7 @@ def test_means_of_sampled_runs_at_d_50(variant: str, n: int, runs: int) -> None:
     settings = VARIANTS[variant]
     scaling = settings.get("scaling", "unbiased")
     fitted = moments_of(settings, L, b)
-    gamma = 0.4 * recursions.step_size_limit(fitted)
+    gamma = 0.4 * stability.step_size_limit(fitted)
     rng = np.random.default_rng(5)
     edges = [d // n + (i < d % n) for i in range(n)]
     gaps = np.empty((runs, rounds))
