@@ -1,12 +1,13 @@
 """What remains of an attempt at a run that did not come to its end: ``RUN.attempt.json``.
 
 It is put there before anything is read, says who is at work, and is replaced by the reason when
-the attempt fails. A run that is finished, stopped or diverged says so in its log, and needs none.
-A process that ends without a word leaves the first version behind.
+the attempt fails, which need not have come as far as a log. A run that is finished, stopped or
+diverged says so in its log, and needs none. A process that ends without a word leaves the first
+version behind.
 """
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,7 @@ from ist_mpi.store.files import Limit
 from ist_mpi.store.locks import whoami
 from ist_mpi.training.api import alone_at
 
-FORMAT = "ist_mpi.attempt"
-VERSION = 1
+FORMAT = {"format": "ist_mpi.attempt", "version": 1}
 LONGEST = 2000
 """Characters of a reason that are kept: its end, where the words are that matter."""
 _BYTES = Limit("IST_MPI_MAX_ATTEMPT_BYTES", 1 << 20)
@@ -34,8 +34,6 @@ class Attempt(NamedTuple):
     """Process, host and SLURM job, in words."""
     reason: str
     """Why it failed; empty: it has not said."""
-    code: int | None
-    """Its exit code, if it failed."""
 
 
 def path_of(log: Path) -> Path:
@@ -47,56 +45,52 @@ def path_of(log: Path) -> Path:
 def attempting(comm: Any, point: Point) -> Iterator[None]:
     """Be the one who makes a run in the body, and leave a note unless it ends well; collective.
 
-    Raises
-    ------
-    LockedError, LogError
-        On every rank: another is at work on it, or nothing can be written there.
+    Raises LockedError or LogError on every rank: another is at work on it, or nothing can be
+    written there.
     """
+    root = comm.rank == 0
     with alone_at(comm, point.log):
         with ranks.agreeing(comm):
-            if comm.rank == 0:
-                _begin(point)
+            try:
+                if root:
+                    note(point)
+            except OSError as error:
+                raise LogError(f"{path_of(point.log)} cannot be written: {error}") from error
         try:
             yield
-        except KeyboardInterrupt:
-            _forget(comm, point)
-            raise
         except Exception as error:
-            if comm.rank == 0:
-                code = error.exit_code if isinstance(error, ISTError) else 1
-                words = str(error) if isinstance(error, ISTError) else _last_words(error)
-                fail(point, words, code)
+            if root:
+                fail(point, *_reason(error))
             raise
-        _forget(comm, point)
+        except KeyboardInterrupt:
+            _forget(point, root)
+            raise
+        _forget(point, root)
 
 
-def _last_words(error: Exception) -> str:
-    return "".join(traceback.format_exception_only(error)).strip()
+def _reason(error: Exception) -> tuple[str, int]:
+    """Why an attempt failed, and its exit code."""
+    if isinstance(error, ISTError):
+        return str(error), error.exit_code
+    return "".join(traceback.format_exception_only(error)).strip(), 1
 
 
-def _begin(point: Point) -> None:
-    try:
-        _write(point, "", None)
-    except OSError as error:
-        raise LogError(f"{path_of(point.log)} cannot be written: {error}") from error
+def _forget(point: Point, root: bool) -> None:
+    if root:
+        with suppress(OSError):
+            path_of(point.log).unlink()
 
 
 def fail(point: Point, reason: str, code: int) -> None:
     """Note why an attempt failed; where even that cannot be written, what is there has to do."""
     with suppress(OSError):
-        _write(point, reason[-LONGEST:], code)
+        note(point, reason[-LONGEST:], code)
 
 
-def _forget(comm: Any, point: Point) -> None:
-    if comm.rank == 0:
-        with suppress(OSError):
-            path_of(point.log).unlink()
-
-
-def _write(point: Point, reason: str, code: int | None) -> None:
+def note(point: Point, reason: str = "", code: int | None = None) -> None:
+    """Note that this process is at work on a run, or why it failed; raises OSError."""
     document = {
-        "format": FORMAT,
-        "version": VERSION,
+        **FORMAT,
         "run_id": point.log.stem,
         "settings": point.settings,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -114,15 +108,10 @@ def read(log: Path) -> Attempt | None:
         return None
     try:
         with files.opened(path, _BYTES, "the note of an attempt") as file:
-            return _attempt(files.unsealed(file.read(), path.name))
+            told = files.unsealed(file.read(), path.name)
+        if any(told[key] != value for key, value in FORMAT.items()):
+            raise ValueError(f"not of format {FORMAT['format']}, version {FORMAT['version']}")
+        job = f", SLURM job {told['slurm_job_id']}" if told["slurm_job_id"] else ""
+        return Attempt(f"process {told['pid']} on {told['host']}{job}", str(told["reason"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Attempt("another process", f"its note cannot be read: {error}", None)
-
-
-def _attempt(document: Mapping[str, Any]) -> Attempt:
-    if (document["format"], document["version"]) != (FORMAT, VERSION):
-        raise ValueError(f"not of format {FORMAT}, version {VERSION}")
-    who = f"process {document['pid']} on {document['host']}"
-    who += f", SLURM job {document['slurm_job_id']}" if document["slurm_job_id"] else ""
-    code = document["code"]
-    return Attempt(who, str(document["reason"]), None if code is None else int(code))
+        return Attempt("another process", f"its note cannot be read: {error}")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ist_mpi import problems
-from ist_mpi.batch.axes import Value
-from ist_mpi.batch.sweep_file import Alike, Sweep, described, read_sweep
+from ist_mpi.batch.sweep_file import Settings, Sweep, described, read_sweep
 from ist_mpi.config import Config, Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.quadratic import Facts, Source
@@ -25,7 +24,7 @@ class Point:
 
     index: int
     """From 0, in the order of the sweep file."""
-    settings: dict[str, Value]
+    settings: Settings
     """In what it differs from the others, by ``section.key``."""
     config: Config
     log: Path
@@ -47,38 +46,23 @@ class Plan(NamedTuple):
 
 
 def plan(path: Path, folder: Path) -> Plan:
-    """All runs of a sweep file.
-
-    Raises
-    ------
-    InputError
-        With every fault of the file, or else of every point.
-    """
+    """All runs of a sweep file; raises InputError with its faults, or else those of its points."""
     sweep = read_sweep(path)
-    first: dict[str, int] = {}
-    points, merged = [], {}
+    first: dict[Path, Point] = {}
+    merged = {}
     for index, config in enumerate(sweep.configs()):
-        run_id = config.run_id()
-        if run_id in first:
-            merged[index] = first[run_id]
-        else:
-            first[run_id] = index
-            points.append(_point(sweep, index, config, folder))
-    return Plan(sweep, points, merged)
+        found = _point(sweep, index, config, folder)
+        same = first.setdefault(found.log, found)
+        if same is not found:
+            merged[index] = same.index
+    return Plan(sweep, list(first.values()), merged)
 
 
 def point(path: Path, index: int, folder: Path, expected: str = "") -> Point:
     """One run of a sweep file; the others are not looked at.
 
-    Parameters
-    ----------
-    expected : str, optional
-        The digest that the sweep had when its points were counted.
-
-    Raises
-    ------
-    InputError
-        With every fault of the file, or else of this point.
+    `expected` is the digest that the sweep had when its points were counted, if that is known.
+    Raises InputError with every fault of the file, or else of this point.
     """
     sweep = read_sweep(path)
     if expected and expected != sweep.digest:
@@ -87,12 +71,7 @@ def point(path: Path, index: int, folder: Path, expected: str = "") -> Point:
     if not 0 <= index < len(sweep.points):
         most = len(sweep.points) - 1
         raise InputError(Fault("--index", str(index), f"a point of {path}, from 0 to {most}"))
-    try:
-        return _point(sweep, index, sweep.config(index), folder)
-    except InputError as error:
-        faulty = Alike()
-        faulty.add(index, error)
-        raise faulty.error(sweep) or error from None
+    return _point(sweep, index, sweep.of_each([index], sweep.config)[index], folder)
 
 
 def _point(sweep: Sweep, index: int, config: Config, folder: Path) -> Point:
@@ -102,27 +81,21 @@ def _point(sweep: Sweep, index: int, config: Config, folder: Path) -> Point:
 def check(plan: Plan) -> dict[int, Facts]:
     """Open every problem of a sweep, and see that the sketches fit; what is known of each point.
 
-    Raises
-    ------
-    InputError
-        With every fault of every point.
+    Raises InputError with every fault of every point.
     """
+    configs = {point.index: point.config for point in plan.points}
     opened: dict[Problem, Source | InputError] = {}
-    facts, faulty = {}, Alike()
-    for point in plan.points:
-        problem = point.config.problem
+
+    def look(index: int) -> Facts:
+        problem = configs[index].problem
         if problem not in opened:
             try:
                 opened[problem] = problems.load(problem)
-            except InputError as error:
+            except InputError as error:  # read once, also where it is wrong
                 opened[problem] = error
         source = opened[problem]
-        try:
-            if isinstance(source, InputError):
-                raise source
-            facts[point.index] = facts_of(point.config, source)
-        except InputError as error:
-            faulty.add(point.index, error)
-    if wrong := faulty.error(plan.sweep):
-        raise wrong
-    return facts
+        if isinstance(source, InputError):
+            raise source
+        return facts_of(configs[index], source)
+
+    return plan.sweep.of_each(configs, look)

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from ist_mpi.batch import attempts
 from ist_mpi.batch.points import Point
-from ist_mpi.batch.standing import Standing, standing_of
+from ist_mpi.batch.status import Status, status_of
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.parallel import signals
 from ist_mpi.parallel.launcher import untied
@@ -23,9 +23,6 @@ PAUSE = 0.05
 """Seconds between two looks at who has ended."""
 TAIL = 2000
 """Bytes of what a process said last that may be its reason to fail."""
-
-Tell = Callable[[Point, Standing], None]
-"""Called with every run that has ended, and how."""
 
 
 class _Child(NamedTuple):
@@ -36,54 +33,41 @@ class _Child(NamedTuple):
     messages: IO[bytes]
 
 
-def launcher(ranks: int) -> list[str]:
+def mpiexec(ranks: int) -> list[str]:
     """The words that start a command on so many ranks; none for one.
 
-    Raises
-    ------
-    InputError
-        If there is no mpiexec beside this python.
+    Raises InputError if there is no mpiexec beside this python.
     """
     if ranks == 1:
         return []
-    mpiexec = Path(sys.executable).with_name("mpiexec")
-    if not mpiexec.exists():
+    path = Path(sys.executable).with_name("mpiexec")
+    if not path.exists():
         expected = f"an mpiexec beside {sys.executable}"
         remedy = 'pip install "ist_mpi[mpich]", or leave --ranks out and start more --jobs'
-        raise InputError(Fault(f"--ranks {ranks}", f"no {mpiexec}", expected, remedy))
-    return [str(mpiexec), "-n", str(ranks)]
+        raise InputError(Fault(f"--ranks {ranks}", f"no {path}", expected, remedy))
+    return [str(path), "-n", str(ranks)]
 
 
 def run_points(
-    points: Sequence[Point], command: Sequence[str], jobs: int, ranks: int, tell: Tell
-) -> list[Standing]:
+    points: Sequence[Point],
+    command: Sequence[str],
+    jobs: int,
+    ranks: int,
+    tell: Callable[[Point, Status], None],
+) -> list[Status]:
     """Make runs, `jobs` at a time, until all have ended or this process is told to stop.
 
     A run that fails does not stop the others. When this process gets a signal that asks it to stop,
-    every run is asked too, writes its checkpoint, and no other is begun.
+    every run is asked too, writes its checkpoint, and no other is begun. On a second Ctrl-C all
+    processes are killed. What comes back is the status of each point in turn; those not begun are
+    as they were.
 
-    Parameters
-    ----------
-    points : sequence of Point
-    command : sequence of str
-        What makes a run, as words after ``python -m ist_mpi``; its index is added.
-    jobs, ranks : int
-        Runs at a time, and ranks of each.
-    tell : callable
-
-    Returns
-    -------
-    list of Standing
-        Of the points in turn; those not begun are as they were.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        On a second Ctrl-C, when all processes have been killed.
+    `command` makes a run, as words after ``python -m ist_mpi``; its index is added. `tell` is
+    called with every run that has ended, and how.
     """
-    started = [*launcher(ranks), sys.executable, "-m", "ist_mpi", *command, "--index"]
+    words = [*mpiexec(ranks), sys.executable, "-m", "ist_mpi", *command, "--index"]
     waiting, active, stopping = deque(points), list[_Child](), False
-    found: dict[int, Standing] = {}
+    found: dict[int, Status] = {}
     try:
         while active or waiting:
             if signals.requested() and not stopping:
@@ -92,25 +76,25 @@ def run_points(
                 for child in active:
                     child.process.send_signal(signal.SIGTERM)
             while waiting and len(active) < jobs:
-                active.append(_start(waiting.popleft(), started))
+                active.append(_start(waiting.popleft(), words))
             for child in [child for child in active if child.process.poll() is not None]:
                 active.remove(child)
-                found[child.point.index] = standing = _settle(child, stopping)
-                tell(child.point, standing)
+                found[child.point.index] = status = _ended(child, stopping)
+                tell(child.point, status)
             time.sleep(PAUSE)
     finally:
         for child in active:  # on a second Ctrl-C, or a bug
             with suppress(ProcessLookupError):
                 os.killpg(child.process.pid, signal.SIGKILL)
             child.process.wait()
-    return [found.get(point.index) or standing_of(point) for point in points]
+    return [found.get(point.index) or status_of(point) for point in points]
 
 
-def _start(point: Point, command: Sequence[str]) -> _Child:
+def _start(point: Point, words: Sequence[str]) -> _Child:
     """Begin a run, out of reach of the terminal: its Ctrl-C is passed on, once."""
-    messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _settle)
+    messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _ended)
     process = subprocess.Popen(
-        [*command, str(point.index)],
+        [*words, str(point.index)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=messages,
@@ -120,19 +104,18 @@ def _start(point: Point, command: Sequence[str]) -> _Child:
     return _Child(point, process, messages)
 
 
-def _settle(child: _Child, stopping: bool) -> Standing:
+def _ended(child: _Child, stopping: bool) -> Status:
     """How a run has ended; if it could not say why, what can be seen from here is noted."""
     code = child.process.returncode
     with child.messages as messages:
         messages.seek(max(0, messages.seek(0, os.SEEK_END) - TAIL))
         said = messages.read().decode(errors="replace")
-    standing = standing_of(child.point)
-    asked = stopping and standing.word == "missing"  # before it had begun
-    if standing.word in ("killed", "missing") and not asked:
+    status = status_of(child.point)
+    if status.state == "killed" or (status.state == "missing" and not stopping):
         reason = _reason(code, said)
         attempts.fail(child.point, reason, code)
-        return standing._replace(word="failed", reason=reason)  # also where nothing can be noted
-    return standing
+        return status._replace(state="failed", reason=reason)  # also where nothing can be noted
+    return status
 
 
 def _reason(code: int, said: str) -> str:
@@ -141,5 +124,5 @@ def _reason(code: int, said: str) -> str:
     ended = f"exit code {code}"
     if code < 0:
         with suppress(ValueError):
-            ended = f"killed by {signal.Signals(-code).name}"
+            ended = f"killed by {signals.name(-code)}"
     return f"{ended}: {lines[-1]}" if lines else ended

@@ -12,25 +12,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ist_mpi._version import __version__
+from ist_mpi.batch import slurm
 from ist_mpi.cli import sweep as cli_sweep
 from ist_mpi.cli.messages import code_of, progress, say, say_done, show, warn
-from ist_mpi.cli.options import (
-    Account,
-    CpusPerTask,
-    JobLauncher,
-    MpiType,
-    Nodes,
-    Partition,
-    RanksPerNode,
-    SbatchOptions,
-    SignalSeconds,
-    Time,
-)
+from ist_mpi.cli.options import of_slurm
 from ist_mpi.cli.streams import guarded, unheard
 from ist_mpi.errors import Fault, InputError, ISTError, collecting, printable
 from ist_mpi.parallel import launcher
@@ -164,6 +154,7 @@ REHEARSED = 10**7
 
 
 @app.command()
+@of_slurm
 def submit(
     config: Annotated[Path, typer.Argument(help="The configuration, a TOML file.")],
     override: Annotated[
@@ -172,20 +163,10 @@ def submit(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The log, as for run.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="A:B", help="As for run.")] = None,
-    nodes: Nodes = 1,
-    ntasks_per_node: RanksPerNode = 1,
-    cpus_per_task: CpusPerTask = 1,
-    time: Time = "",
-    account: Account = "",
-    partition: Partition = "",
-    name: Annotated[str, typer.Option("--job-name", help="The job's name.")] = "ist-mpi",
-    job_launcher: JobLauncher = "srun",
-    mpi: MpiType = "",
-    signal_seconds: SignalSeconds = 120,
-    sbatch: SbatchOptions = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and print the job; submit nothing.")
     ] = False,
+    **asked: Any,
 ) -> None:
     """Put a run into SLURM's queue: ist-mpi submit CONFIG.toml --nodes 2 --ntasks-per-node 4
 
@@ -194,7 +175,6 @@ def submit(
     input, or sbatch refused; nothing is in the queue.
     """
     launcher.stay_alone()
-    from ist_mpi.batch import slurm
     from ist_mpi.parallel import ranks
     from ist_mpi.training import api
     from ist_mpi.training import job as jobs
@@ -202,19 +182,7 @@ def submit(
     faults: list[Fault] = []
     request, job, problem = None, None, None
     with collecting(faults):
-        request = slurm.Request(
-            nodes=nodes,
-            ntasks_per_node=ntasks_per_node,
-            cpus_per_task=cpus_per_task,
-            time=time,
-            account=account,
-            partition=partition,
-            name=name,
-            launcher=job_launcher,
-            mpi=mpi,
-            signal_seconds=signal_seconds,
-            options=tuple(sbatch or ()),
-        )
+        request = slurm.Request(**asked)
     log = out if out is not None else Path("results") / f"{config.stem}.h5"
     size = request.ranks if request is not None else 1
     with collecting(faults):

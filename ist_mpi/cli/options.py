@@ -1,31 +1,34 @@
-"""The options of the commands that submit jobs: what is asked of SLURM."""
+"""The options of the commands that submit jobs: what a request of SLURM has, each once."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-Nodes = Annotated[int, typer.Option(help="Nodes of the job.")]
-RanksPerNode = Annotated[int, typer.Option("--ntasks-per-node", help="Ranks per node.")]
-CpusPerTask = Annotated[int, typer.Option(help="CPUs per rank.")]
-Time = Annotated[str, typer.Option(help="Time limit: 1:00:00, 2-12, or minutes.")]
-Account = Annotated[
-    str, typer.Option(help="The account to charge; default: SBATCH_ACCOUNT, or the site's.")
-]
-Partition = Annotated[str, typer.Option(help="Default: SBATCH_PARTITION, or the site's.")]
-JobLauncher = Annotated[
-    str,
-    typer.Option("--launcher", envvar="IST_LAUNCHER", help="srun or mpiexec, inside the job."),
-]
-MpiType = Annotated[
-    str,
-    typer.Option("--mpi", envvar="IST_MPI", help="srun's MPI type: pmi2 (MPICH, Intel MPI), pmix."),
-]
-SignalSeconds = Annotated[
-    int, typer.Option("--signal", help="Stop with a checkpoint this many seconds before the limit.")
-]
-SbatchOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--sbatch", metavar="--OPTION=VALUE", help="Another option of sbatch. Repeatable."
-    ),
-]
+from ist_mpi.batch.slurm.request import Request
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def of_slurm(command: Command) -> Command:
+    """Let a command have every option of a `Request`, in place of its ``**asked``."""
+    signature = inspect.signature(command)
+    own = list(signature.parameters.values())[:-1]
+    options = []
+    for field in fields(Request):
+        if field.metadata:
+            settings: dict[str, Any] = dict(field.metadata)
+            names = [settings.pop("name")] if "name" in settings else []
+            kind = field.type if field.type in (int, str) else list[str]
+            options.append(
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=field.default,
+                    annotation=Annotated[kind, typer.Option(*names, **settings)],
+                )
+            )
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return command

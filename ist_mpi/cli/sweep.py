@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,25 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ist_mpi.batch import slurm
 from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
-from ist_mpi.cli.options import (
-    Account,
-    CpusPerTask,
-    JobLauncher,
-    MpiType,
-    Nodes,
-    Partition,
-    RanksPerNode,
-    SbatchOptions,
-    SignalSeconds,
-    Time,
-)
-from ist_mpi.errors import Fault, InputError, collecting
+from ist_mpi.cli.options import of_slurm
+from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
-from ist_mpi.store.files import as_word
-
-LOCKED = 73
-"""Exit code where another process is at work on what was asked for."""
+from ist_mpi.store.files import as_word, own_cache
 
 app = typer.Typer(
     help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
@@ -60,19 +46,19 @@ def plan(
     Everything is checked as before a run, data included; nothing is run or written.
     """
     launcher.stay_alone()
-    from ist_mpi import batch as sweeps
-    from ist_mpi.cli import report
+    from ist_mpi.batch import cost, points, status
+    from ist_mpi.cli.report import sweeps as report
 
-    found = sweeps.plan(sweep, folder)
-    facts = sweeps.check(found)
-    standings = _standings(found)
-    prediction = sweeps.predict(found, facts, standings, ranks)
+    found = points.plan(sweep, folder)
+    facts = points.check(found)
+    statuses = status.statuses_of(found)
+    costs, basis = cost.predict(found, facts, statuses, ranks)
     _caution(found)
-    report.show_sweep_plan(found, standings, prediction, jobs, everything)
+    report.show_plan(found, statuses, costs, basis, jobs, everything)
 
 
-@app.command()
-def status(
+@app.command("status")
+def show_status(
     sweep: File,
     folder: Folder = RUNS,
     everything: Everything = False,
@@ -83,15 +69,15 @@ def status(
     A run counts as running while a process holds its lock; one that is gone holds none.
     """
     launcher.stay_alone()
-    from ist_mpi import batch as sweeps
-    from ist_mpi.cli import report
+    from ist_mpi.batch import points, status
+    from ist_mpi.cli.report import sweeps as report
 
-    found = sweeps.plan(sweep, folder)
-    standings = _standings(found)
+    found = points.plan(sweep, folder)
+    statuses = status.statuses_of(found)
     if as_json:
-        print(report.to_json(report.sweep_document(found, standings)))
+        report.print_json(found, statuses)
     else:
-        report.show_sweep_status(found, standings, everything)
+        report.show_status(found, statuses, everything)
 
 
 @app.command()
@@ -140,13 +126,13 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
 
     comm = ranks.world()
     with ranks.abort_on_error(comm):
-        from ist_mpi import batch as sweeps
+        from ist_mpi.batch import attempts, points
         from ist_mpi.training import api
         from ist_mpi.training import job as checks
 
         ranks.check_launcher(comm)
-        point = ranks.on_root(comm, lambda: sweeps.point(sweep, index, folder, expected))
-        with sweeps.attempting(comm, point):
+        point = ranks.on_root(comm, lambda: points.point(sweep, index, folder, expected))
+        with attempts.attempting(comm, point):
             job, problem = checks.open_job(comm, point.config, out=point.log, going_on="resume")
             warn(comm, job.config.cautions())
             with progress(comm, f"{sweep.stem} {index}", job) as watch:
@@ -158,83 +144,63 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
 def _compile(sweep: Path, folder: Path, index: int) -> None:
     """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
     launcher.stay_alone()
-    from ist_mpi.store.files import own_cache
-
     own_cache()
-    from ist_mpi import batch as sweeps
+    from ist_mpi.batch import points
     from ist_mpi.training import compiling  # it loads what is in the cache
 
     with suppress(InputError):
-        compiling.compile_for(sweeps.point(sweep, index, folder).config)
+        compiling.compile_for(points.point(sweep, index, folder).config)
 
 
 def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) -> int:
     """Make all runs that are to be made, some at a time; the exit code."""
     launcher.stay_alone()  # the runs have MPI, each its own
-    from ist_mpi import batch as sweeps
-    from ist_mpi.cli import report
+    from ist_mpi.batch import pool, status
+    from ist_mpi.cli.report import sweeps as report
 
     found = _checked(sweep, folder)
     _caution(found)
-    before = _standings(found)
-    indices = set(_to_be_made(before))
+    before = status.statuses_of(found)
+    indices = set(status.to_be_made(before))
     wanted = [point for point in found.points if point.index in indices]
-    words = [standing.word for index, standing in before.items() if index not in indices]
-    if not missing and words:
-        over = [f"{words.count(word)} {word}" for word in sweeps.WORDS if word in words]
-        say(f"{sweep}: already {', '.join(over)}")
+    passed = [] if missing else [s.state for i, s in before.items() if i not in indices]
+    if passed:
+        say(f"{sweep}: already {report.counted(passed)}")
     cores = len(os.sched_getaffinity(0))
     if (count := min(jobs, len(wanted)) * ranks) > cores:
         say(f"caution: {count} ranks at a time on {cores} usable core(s)")
-    ended = 0
-
-    def tell(point: Any, standing: Any) -> None:
-        nonlocal ended
-        ended += 1
-        report.show_sweep_end(point, standing, ended, len(wanted))
-
-    after = sweeps.run_points(wanted, _words(found, folder), jobs, ranks, tell)
-    words = [standing.word for standing in after] + ([] if missing else words)
-    say(f"{sweep}: " + ", ".join(f"{words.count(w)} {w}" for w in sweeps.WORDS if w in words))
-    return _exit_code(words)
+    tell = report.EndReport(len(wanted))
+    after = pool.run_points(wanted, _command(found, folder), jobs, ranks, tell)
+    states = [status.state for status in after] + passed
+    say(f"{sweep}: {report.counted(states)}")
+    return _exit_code(set(states))
 
 
-def _exit_code(words: list[str]) -> int:
+def _exit_code(states: set[str]) -> int:
     from ist_mpi.parallel import signals
 
-    if signals.requested() and {"stopped", "missing"} & set(words):
+    if signals.requested() and {"stopped", "missing"} & states:
         return STOPPED
-    if {"failed", "killed", "diverged", "missing"} & set(words):
+    if {"failed", "killed", "diverged", "missing"} & states:
         return 1
-    if "stopped" in words:
+    if "stopped" in states:
         return STOPPED
-    return LOCKED if "running" in words else 0
+    return LockedError.exit_code if "running" in states else 0
 
 
 @app.command()
+@of_slurm
 def submit(
     sweep: File,
     folder: Folder = RUNS,
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="J", help="At most this many tasks at a time.")
     ] = None,
-    nodes: Nodes = 1,
-    ntasks_per_node: RanksPerNode = 1,
-    cpus_per_task: CpusPerTask = 1,
-    time: Time = "",
-    account: Account = "",
-    partition: Partition = "",
-    name: Annotated[
-        str, typer.Option("--job-name", help="The array's name; default: the sweep's.")
-    ] = "",
-    job_launcher: JobLauncher = "srun",
-    mpi: MpiType = "",
-    signal_seconds: SignalSeconds = 120,
-    sbatch: SbatchOptions = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Check everything and print the array; submit nothing."),
     ] = False,
+    **asked: Any,
 ) -> None:
     """Put what is missing, stopped, killed or failed into SLURM's queue: an array, a task a run.
 
@@ -243,36 +209,25 @@ def submit(
     before it queues.
     """
     launcher.stay_alone()
-    from ist_mpi import batch as sweeps
-    from ist_mpi.batch import slurm
+    from ist_mpi.batch import status
+    from ist_mpi.batch.slurm import arrays
 
     faults: list[Fault] = []
     request, found = None, None
     with collecting(faults):
-        request = slurm.Request(
-            nodes=nodes,
-            ntasks_per_node=ntasks_per_node,
-            cpus_per_task=cpus_per_task,
-            time=time,
-            account=account,
-            partition=partition,
-            name=name or re.sub(r"\W", "-", sweep.stem, flags=re.ASCII),
-            launcher=job_launcher,
-            mpi=mpi,
-            signal_seconds=signal_seconds,
-            options=tuple(sbatch or ()),
-        )
+        asked["name"] = asked["name"] or re.sub(r"\W", "-", sweep.stem, flags=re.ASCII)
+        request = slurm.Request(**asked)
     with collecting(faults):
         found = _checked(sweep, folder)
     if request is None or found is None or faults:
         raise InputError(faults)
     _caution(found)
-    wanted = _to_be_made(_standings(found))
+    wanted = status.to_be_made(status.statuses_of(found))
     if not wanted:
         say(f"{sweep}: nothing to submit, every run is over or running")
         return
-    for tasks in sweeps.arrays(wanted, slurm.max_array_size(), jobs):
-        words = _words(found, folder, slurm.TASK)
+    for tasks in arrays.arrays(wanted, arrays.max_array_size(), jobs):
+        words = [*_command(found, folder), "--index", slurm.TASK]
         words += ["--offset", str(tasks.offset)] if tasks.offset else []
         text = slurm.render(replace(request, array=tasks.text), words)
         if dry_run:
@@ -285,41 +240,22 @@ def submit(
 def _checked(sweep: Path, folder: Path) -> Any:
     """The runs of a sweep whose problems can be opened, and whose logs can be put there.
 
-    Raises
-    ------
-    InputError
-        With every fault of every point, or else of the folder.
+    Raises InputError with every fault of every point, or else of the folder.
     """
-    from ist_mpi import batch as sweeps
+    from ist_mpi.batch import points
     from ist_mpi.training import outputs
 
-    found = sweeps.plan(sweep, folder)
-    sweeps.check(found)
+    found = points.plan(sweep, folder)
+    points.check(found)
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     return found
 
 
-def _words(found: Any, folder: Path, index: str = "") -> list[str]:
-    """The command that makes one run of a sweep, without or with its index."""
+def _command(found: Any, folder: Path) -> list[str]:
+    """The command that makes one run of a sweep, without its index."""
     words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
-    words += ["--expect", found.sweep.digest]
-    return [*words, "--index", index] if index else words
-
-
-def _to_be_made(standings: Mapping[int, Any]) -> list[int]:
-    """The indices of the runs that are neither over nor running."""
-    from ist_mpi import batch as sweeps
-
-    passed = (*sweeps.OVER, "running")
-    return [index for index, standing in standings.items() if standing.word not in passed]
-
-
-def _standings(found: Any) -> Mapping[int, Any]:
-    """What there is of each run."""
-    from ist_mpi import batch as sweeps
-
-    return {point.index: sweeps.standing_of(point) for point in found.points}
+    return [*words, "--expect", found.sweep.digest]
 
 
 def _caution(found: Any) -> None:

@@ -20,8 +20,9 @@ from held import Held
 
 import ist_mpi
 from ist_mpi import InputError
-from ist_mpi import batch as sweeps
-from ist_mpi.batch import attempts, cost
+from ist_mpi.batch import attempts, cost, points, pool
+from ist_mpi.batch.slurm import arrays
+from ist_mpi.batch.status import Status, statuses_of
 from ist_mpi.cli import commands as cli
 from ist_mpi.config import load
 from ist_mpi.errors import LockedError
@@ -41,7 +42,6 @@ rounds = 60
 every = 7
 """
 FOLDER = Path("results/runs")
-Status = dict[int, dict[str, Any]]
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     return sweep
 
 
-def plan_of(sweep: Path) -> sweeps.Plan:
-    return sweeps.plan(sweep, FOLDER)
+def plan_of(sweep: Path) -> points.Plan:
+    return points.plan(sweep, FOLDER)
 
 
 def command(*words: str) -> tuple[int, str]:
@@ -77,7 +77,7 @@ def command(*words: str) -> tuple[int, str]:
         return code or 0, output.read()
 
 
-def status(sweep: Path) -> Status:
+def status(sweep: Path) -> dict[int, dict[str, Any]]:
     """What ``sweep status`` says of each point."""
     document = json.loads(command("sweep", "status", str(sweep), "--json")[1])
     assert sum(document["counts"].values()) == len(document["points"])
@@ -391,7 +391,7 @@ def test_a_process_that_dies_before_its_log(write: Any) -> None:
     path = write("[grid]\nrun.seed = [0]")
     point = plan_of(path).points[0]
     point.log.parent.mkdir(parents=True)
-    attempts._begin(point)
+    attempts.note(point)
     found = status(path)[0]
     assert found["state"] == "killed"
     assert f"process {os.getpid()} on " in found["reason"]
@@ -413,7 +413,7 @@ def test_a_process_that_dies_before_its_log(write: Any) -> None:
 def test_a_runner_notes_what_killed_a_run(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that cannot even start, and one that a signal ends."""
     path = write("[grid]\nrun.seed = [0, 1]")
-    points = plan_of(path).points
+    both = plan_of(path).points
     Path("ist_mpi").mkdir()
     Path("ist_mpi/__main__.py").write_text(
         "import os, sys\n"
@@ -425,19 +425,19 @@ def test_a_runner_notes_what_killed_a_run(write: Any, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
     Path("results/runs").mkdir(parents=True)
     told: list[Any] = []
-    ended = sweeps.run_points(points, ["x"], 2, 1, lambda *found: told.append(found))
-    assert [standing.word for standing in ended] == ["failed", "failed"]
+    ended = pool.run_points(both, ["x"], 2, 1, lambda *found: told.append(found))
+    assert [status.state for status in ended] == ["failed", "failed"]
     assert ended[0].reason == "exit code 1: there is no MPI here"
     assert ended[1].reason == "killed by SIGKILL"
     assert len(told) == 2
     found = status(path)
     assert {point["state"] for point in found.values()} == {"failed"}
-    assert [found[k]["reason"] for k in (0, 1)] == [standing.reason for standing in ended]
-    for point in points:
+    assert [found[k]["reason"] for k in (0, 1)] == [status.reason for status in ended]
+    for point in both:
         attempts.path_of(point.log).unlink()
-    monkeypatch.setattr(attempts, "_write", _full_disk)
-    ended = sweeps.run_points(points, ["x"], 1, 1, lambda *found: None)
-    assert [standing.word for standing in ended] == ["failed", "failed"]
+    monkeypatch.setattr(attempts, "note", _full_disk)
+    ended = pool.run_points(both, ["x"], 1, 1, lambda *found: None)
+    assert [status.state for status in ended] == ["failed", "failed"]
     assert "no MPI here" in ended[0].reason
 
 
@@ -483,15 +483,15 @@ def test_looking_keeps_no_run_out(tmp_path: Path) -> None:
 
 
 def test_arrays() -> None:
-    assert sweeps.arrays([3, 5, 7, 8, 9], 1001, 2) == [("3,5,7-9%2", 0, 5)]
-    assert sweeps.arrays([0, 9, 10, 11, 35], 10) == [("0,9", 0, 2), ("0-1", 10, 2), ("5", 30, 1)]
-    assert sweeps.arrays([], 10) == []
+    assert arrays.arrays([3, 5, 7, 8, 9], 1001, 2) == [("3,5,7-9%2", 0, 5)]
+    assert arrays.arrays([0, 9, 10, 11, 35], 10) == [("0,9", 0, 2), ("0-1", 10, 2), ("5", 30, 1)]
+    assert arrays.arrays([], 10) == []
 
 
 @pytest.mark.slow
 def test_submit_renders_what_is_missing(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the rendered command for its task makes the right run."""
-    monkeypatch.setattr("ist_mpi.batch.slurm.max_array_size", lambda: 4)
+    monkeypatch.setattr("ist_mpi.batch.slurm.arrays.max_array_size", lambda: 4)
     path = write("[grid]\nrun.seed = '0:7'")
     for index in (1, 5):
         command("sweep", "run", str(path), "--index", str(index))
@@ -518,18 +518,18 @@ def test_predicted_costs(write: Any) -> None:
     """Longer runs take longer, in proportion to their rounds; finished ones set the scale."""
     path = write("[set]\nlog.every = 100\n[grid]\nrun.rounds = [1000000, 3000000]")
     plan = plan_of(path)
-    facts, standings = sweeps.check(plan), {p.index: sweeps.standing_of(p) for p in plan.points}
-    found = sweeps.predict(plan, facts, standings, 1)
-    assert "a model" in found.basis
-    short, long = (found.costs[k].seconds - cost.START for k in (0, 1))
+    facts, statuses = points.check(plan), statuses_of(plan)
+    costs, basis = cost.predict(plan, facts, statuses, 1)
+    assert "a model" in basis
+    short, long = (costs[k].seconds - cost.START for k in (0, 1))
     assert 2.9 < long / short < 3.1
-    assert found.costs[1].disk > 2.5 * found.costs[0].disk
-    assert found.costs[0].memory > 5 * 24 * 24 * 8
+    assert costs[1].disk > 2.5 * costs[0].disk
+    assert costs[0].memory > 5 * 24 * 24 * 8
     row = {"round": 1000000, "seconds": 1000.0}
-    standings[0] = sweeps.Standing("finished", "rounds", row, 1)
-    found = sweeps.predict(plan, facts, standings, 1)
-    assert "1 finished run" in found.basis
-    assert found.costs[1].seconds == pytest.approx(3000.0, rel=0.02)
+    statuses[0] = Status("finished", "rounds", row, 1)
+    costs, basis = cost.predict(plan, facts, statuses, 1)
+    assert "1 finished run" in basis
+    assert costs[1].seconds == pytest.approx(3000.0, rel=0.02)
 
 
 def test_plan_writes_nothing(write: Any) -> None:

@@ -15,11 +15,7 @@ def submit(text: str) -> str:
     """Submit the text of a job from the current folder; its number.
 
     What the text asks for holds, also against SBATCH_ACCOUNT and the like in the environment.
-
-    Raises
-    ------
-    SubmitError
-        If there is no sbatch, or it refuses; then nothing is in the queue.
+    Raises SubmitError if there is no sbatch, or it refuses; then nothing is in the queue.
     """
     try:
         done = subprocess.run(

@@ -1,7 +1,9 @@
 """What a job asks of SLURM, checked before sbatch sees it."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from ist_mpi.errors import Fault, InputError
 
@@ -20,42 +22,41 @@ _ARRAY = re.compile(r"\d+(-\d+(:\d+)?)?(,\d+(-\d+(:\d+)?)?)*(%[1-9]\d*)?", re.AS
 _WORD = re.compile(r"[\w.,%@:+/=\-]+", re.ASCII)
 _OPTION = re.compile(r"--[a-z][a-z\-]*(=[^\"'\\`$\x00-\x1f\x7f]+)?", re.ASCII)
 
+T = TypeVar("T")
+
+
+def _option(default: T, help: str, **more: Any) -> T:
+    """A setting that is an option of the commands that submit, with what typer.Option takes."""
+    return field(default=default, metadata={"help": help, **more})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Resources and circumstances of a job; an empty text leaves the choice to the site.
 
-    Raises
-    ------
-    InputError
-        With every fault found, each named by its option of sbatch.
+    Raises InputError with every fault found, each named by its option of sbatch.
     """
 
-    nodes: int = 1
-    ntasks_per_node: int = 1
-    """Ranks on a node."""
-    cpus_per_task: int = 1
-    time: str = ""
-    """The limit, as sbatch takes it: minutes, ``1:00:00``, ``2-12``."""
-    account: str = ""
-    partition: str = ""
-    name: str = "ist-mpi"
-    output: str = ""
-    """Where the job's messages go; default: ``NAME-JOB.out`` in the folder of submission."""
+    nodes: int = _option(1, "Nodes of the job.")
+    ntasks_per_node: int = _option(1, "Ranks per node.")
+    cpus_per_task: int = _option(1, "CPUs per rank.")
+    time: str = _option("", "Time limit: 1:00:00, 2-12, or minutes.")
+    account: str = _option("", "The account to charge; default: SBATCH_ACCOUNT, or the site's.")
+    partition: str = _option("", "Default: SBATCH_PARTITION, or the site's.")
+    name: str = _option("", "Default: ist-mpi, or the sweep's name.", name="--job-name")
+    launcher: str = _option("srun", "srun or mpiexec, inside the job.", envvar="IST_LAUNCHER")
+    mpi: str = _option("", "srun's MPI type: pmi2 (MPICH, Intel MPI), pmix.", envvar="IST_MPI")
+    signal_seconds: int = _option(
+        120, "Stop with a checkpoint this many seconds before the limit.", name="--signal"
+    )
+    options: Sequence[str] = _option(
+        (), "Another option of sbatch. Repeatable.", name="--sbatch", metavar="--OPTION=VALUE"
+    )
     array: str = ""
     """Tasks, as ``0-23%4``: each a job of its own, at most four at once."""
-    launcher: str = "srun"
-    """What starts the ranks: ``srun`` or ``mpiexec``."""
-    mpi: str = ""
-    """srun's ``--mpi=``: ``pmi2``, ``pmix``."""
-    signal_seconds: int = 120
-    """So long before the time limit the run is told to stop; SLURM may do so a minute earlier."""
-    options: tuple[str, ...] = ()
-    """More options of sbatch, as ``--qos=long``."""
 
     def __post_init__(self) -> None:
-        faults = [*self._numbers(), *self._words(), *self._choices()]
-        if faults:
+        if faults := list(self._faults()):
             raise InputError(faults)
 
     @property
@@ -63,67 +64,55 @@ class Request:
         """In all."""
         return self.nodes * self.ntasks_per_node
 
-    def _numbers(self) -> list[Fault]:
+    def _faults(self) -> Iterator[Fault]:
         counts = {
             "--nodes": self.nodes,
             "--ntasks-per-node": self.ntasks_per_node,
             "--cpus-per-task": self.cpus_per_task,
         }
-        expected = f"a whole number from 1 to {MOST}"
-        faults = [Fault(k, str(v), expected) for k, v in counts.items() if not 1 <= v <= MOST]
+        for option, count in counts.items():
+            if not 1 <= count <= MOST:
+                yield Fault(option, str(count), f"a whole number from 1 to {MOST}")
         if not 1 <= self.signal_seconds <= 65535:
-            faults.append(
-                Fault("--signal", str(self.signal_seconds), "1 to 65535 seconds before the limit")
-            )
-        return faults
-
-    def _words(self) -> list[Fault]:
+            got, expected = str(self.signal_seconds), "1 to 65535 seconds before the limit"
+            yield Fault("--signal", got, expected)
         words = {
             "--account": self.account,
             "--partition": self.partition,
-            "--job-name": self.name or "?",
-            "--output": self.output,
+            "--job-name": self.name,
             "--mpi": self.mpi,
         }
-        expected = "one word of letters, digits and . , % @ : + / = - _"
-        faults = [
-            Fault(option, _shown(text), expected)
-            for option, text in words.items()
-            if text and not _WORD.fullmatch(text)
-        ]
+        for option, text in words.items():
+            if text and not _WORD.fullmatch(text):
+                expected = "one word of letters, digits and . , % @ : + / = - _"
+                yield Fault(option, _shown(text), expected)
         if "/" in self.name or "%" in self.name:  # it is part of the name of a file
-            faults.append(Fault("--job-name", _shown(self.name), "a name without / and %"))
-        return faults
+            yield Fault("--job-name", _shown(self.name), "a name without / and %")
+        yield from self._time_faults()
+        if self.array and not _ARRAY.fullmatch(self.array):
+            yield Fault("--array", _shown(self.array), "tasks as 0-23, 1,5,7 or 0-23%4")
+        if self.launcher not in LAUNCHERS:
+            yield Fault("--launcher", _shown(self.launcher), " or ".join(LAUNCHERS))
+        elif self.mpi and self.launcher != "srun":
+            yield Fault("--mpi", _shown(self.mpi), "no value where mpiexec starts the ranks")
+        for option in self.options:
+            if not _OPTION.fullmatch(option):
+                expected = "an option of sbatch as --qos=long, without quotes"
+                yield Fault("--sbatch", _shown(option), expected)
+        for option in self.options:
+            if option.partition("=")[0].removeprefix("--") in OURS:
+                expected = "none of " + ", ".join(f"--{name}" for name in OURS)
+                yield Fault("--sbatch", _shown(option), expected)
 
-    def _choices(self) -> list[Fault]:
-        faults = []
+    def _time_faults(self) -> Iterator[Fault]:
+        least = self.signal_seconds + MINUTE
         if self.time and not _TIME.fullmatch(self.time):
             expected = "minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS"
-            faults.append(Fault("--time", _shown(self.time), expected))
-        elif self.time and 0 < (limit := _seconds(self.time)) <= self.signal_seconds + MINUTE:
-            got = f"{self.time}, which is {limit} s"
-            expected = f"more than --signal and a minute: {self.signal_seconds + MINUTE} s"
+            yield Fault("--time", _shown(self.time), expected)
+        elif self.time and 0 < (limit := _seconds(self.time)) <= least:
+            got, expected = f"{self.time}, which is {limit} s", "more than --signal and a minute"
             remedy = "1:00:00 is an hour, 1:00 a minute; or a smaller --signal"
-            faults.append(Fault("--time", got, expected, remedy))
-        if self.array and not _ARRAY.fullmatch(self.array):
-            faults.append(Fault("--array", _shown(self.array), "tasks as 0-23, 1,5,7 or 0-23%4"))
-        if self.launcher not in LAUNCHERS:
-            faults.append(Fault("--launcher", _shown(self.launcher), " or ".join(LAUNCHERS)))
-        elif self.mpi and self.launcher != "srun":
-            faults.append(
-                Fault("--mpi", _shown(self.mpi), "no value where mpiexec starts the ranks")
-            )
-        faults += [
-            Fault("--sbatch", _shown(option), "an option of sbatch as --qos=long, without quotes")
-            for option in self.options
-            if not _OPTION.fullmatch(option)
-        ]
-        faults += [
-            Fault("--sbatch", _shown(option), "none of " + ", ".join(f"--{name}" for name in OURS))
-            for option in self.options
-            if option.partition("=")[0].removeprefix("--") in OURS
-        ]
-        return faults
+            yield Fault("--time", got, f"{expected}: {least} s", remedy)
 
 
 def _seconds(time: str) -> int:

@@ -22,18 +22,8 @@ def template() -> str:
 def render(request: Request, command: Sequence[str]) -> str:
     """The text of a job that runs ``ist-mpi`` with these words on every rank.
 
-    Parameters
-    ----------
-    request : Request
-    command : sequence of str
-        As ``["run", "small.toml", "--resume"]``, quoted here; a word that is `TASK` stands for
-        the number of the array's task. Once on every node it is also run with ``--compile`` at
-        its end, to fill the cache of compiled functions.
-
-    Raises
-    ------
-    ValueError
-        If run.sbatch is not what it was.
+    The words are quoted here; one that is `TASK` stands for the number of the array's task. Raises
+    ValueError if run.sbatch is not what it was.
     """
     lines = template().splitlines()
     if lines.count(_COMMAND) != 1:
@@ -57,8 +47,8 @@ def render(request: Request, command: Sequence[str]) -> str:
 
 def _options(request: Request) -> Iterator[str]:
     """The options of sbatch, the user's own last: of two, sbatch takes the later."""
-    yield f"--job-name={request.name}"
-    yield f"--output={request.output or ('%x-%A_%a.out' if request.array else '%x-%j.out')}"
+    yield f"--job-name={request.name or 'ist-mpi'}"
+    yield f"--output={'%x-%A_%a.out' if request.array else '%x-%j.out'}"
     yield "--open-mode=append"
     yield "--requeue"
     yield f"--signal=B:USR1@{request.signal_seconds}"

@@ -10,7 +10,7 @@ plot        a curve in a terminal
 judgement   what verify found
 benchmarks  what bench measured
 health      what doctor found
-sweeps      what there is of a sweep
+sweeps      what there is of a sweep, loaded by its commands alone
 """
 
 from ist_mpi.cli.report.benchmarks import show_bench
@@ -20,12 +20,6 @@ from ist_mpi.cli.report.live import LiveReport, follow
 from ist_mpi.cli.report.plans import show_plan
 from ist_mpi.cli.report.progress import ProgressReport
 from ist_mpi.cli.report.runs import info, info_json, show_outcome, summary
-from ist_mpi.cli.report.sweeps import (
-    show_sweep_end,
-    show_sweep_plan,
-    show_sweep_status,
-    sweep_document,
-)
 from ist_mpi.cli.report.text import console, duration, number, to_json
 from ist_mpi.cli.report.theory import show_foresight
 
@@ -44,10 +38,6 @@ __all__ = [
     "show_foresight",
     "show_outcome",
     "show_plan",
-    "show_sweep_end",
-    "show_sweep_plan",
-    "show_sweep_status",
     "summary",
-    "sweep_document",
     "to_json",
 ]

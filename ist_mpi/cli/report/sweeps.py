@@ -2,14 +2,16 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.text import Text
 
-from ist_mpi.batch import OVER, WORDS, Plan, Point, Prediction, Standing
+from ist_mpi.batch.cost import Cost
+from ist_mpi.batch.points import Plan, Point
+from ist_mpi.batch.status import OVER, STATES, Status
 from ist_mpi.batch.sweep_file import described, ranges
-from ist_mpi.cli.report.text import Sheet, console, duration, facts_table, number
+from ist_mpi.cli.report.text import Sheet, console, duration, facts_table, number, to_json
 from ist_mpi.errors import printable
 from ist_mpi.training.budget import size_text
 
@@ -18,121 +20,137 @@ ROWS = 40
 LONGEST = 300
 """Characters of a reason in a table."""
 
-Standings = Mapping[int, Standing]
+Statuses = Mapping[int, Status]
 """By the point's index."""
 
 
-def show_sweep_plan(
-    plan: Plan, standings: Standings, prediction: Prediction, jobs: int, everything: bool
+def counted(states: Iterable[str]) -> str:
+    """How many there are of each state: ``2 finished, 1 failed``."""
+    counts = Counter(states)
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+
+
+def show_plan(
+    plan: Plan,
+    statuses: Statuses,
+    costs: Mapping[int, Cost],
+    basis: str,
+    jobs: int,
+    everything: bool,
 ) -> None:
     """All runs, what there is of them, and what they will take."""
     table = _points_table("state", "time", "memory", "log")
     shown = plan.points if everything else plan.points[:ROWS]
     for point in shown:
-        cost = prediction.costs[point.index]
+        cost = costs[point.index]
         table.row(
             str(point.index),
-            Text(described(point.settings)),
-            standings[point.index].word,
+            described(point.settings),
+            statuses[point.index].state,
             duration(cost.seconds),
             size_text(cost.memory),
             f"{point.log.name}, {size_text(cost.disk)}",
         )
-    screen = console()
-    screen.print(table)
-    _say_left_out(len(plan.points) - len(shown))
-    screen.print(_totals(plan, standings, prediction, jobs))
-    _say_merged(plan)
-
-
-def _totals(plan: Plan, standings: Standings, prediction: Prediction, jobs: int) -> Sheet:
-    """The costs of what is not over."""
     facts = facts_table()
-    facts.row("runs", _counts(plan, standings))
-    left = [prediction.costs[p.index] for p in plan.points if standings[p.index].word not in OVER]
-    if left:
-        seconds = sum(cost.seconds for cost in left)
-        longest = max(cost.seconds for cost in left)
-        time = f"{duration(seconds)} of runs"
+    states = [status.state for status in statuses.values()]
+    facts.row("runs", f"{len(plan.points)}: {counted(states)}")
+    if left := [costs[index] for index, status in statuses.items() if status.state not in OVER]:
+        seconds = [cost.seconds for cost in left]
+        time = f"{duration(sum(seconds))} of runs"
         if jobs > 1:
-            time += f", {duration(max(longest, seconds / jobs))} with {jobs} at a time"
+            time += f", {duration(max(*seconds, sum(seconds) / jobs))} with {jobs} at a time"
         facts.row("time left, roughly", time)
-        facts.row("based on", prediction.basis)
+        facts.row("based on", basis)
         memory = sum(sorted((cost.memory for cost in left), reverse=True)[:jobs])
         facts.row("memory at a time", f"{size_text(memory)}, beyond the programs themselves")
         facts.row("disk left", size_text(sum(cost.disk for cost in left)))
     facts.row("logs", str(plan.points[0].log.parent))
-    return facts
+    screen = console()
+    screen.print(table)
+    if len(shown) < len(plan.points):
+        screen.print(f"… and {len(plan.points) - len(shown)} more: --all")
+    screen.print(facts)
+    _say_merged(plan)
 
 
-def show_sweep_status(plan: Plan, standings: Standings, everything: bool) -> None:
+def show_status(plan: Plan, statuses: Statuses, everything: bool) -> None:
     """How many runs there are of each kind, and which did not go as they should."""
     table = _points_table("state", "round", "relative gap", "reason")
     for point in plan.points:
-        standing = standings[point.index]
-        if everything or standing.word not in ("finished", "missing"):
-            table.row(*_status_row(point, standing))
+        status = statuses[point.index]
+        if everything or status.state not in ("finished", "missing"):
+            style = "bold red" if status.state in ("failed", "killed") else ""
+            table.row(
+                str(point.index),
+                described(point.settings),
+                Text(status.state, style=style),
+                f"{status.round}/{point.config.run.rounds}" if status.row else "",
+                number(status.row["relative_gap"]) if status.row else "",
+                _shortened(status.reason, "…"),
+            )
     screen = console()
     if table.row_count:
         screen.print(table)
     facts = facts_table()
-    for word, meaning in WORDS.items():
-        which = [p.index for p in plan.points if standings[p.index].word == word]
-        if which:
-            points = "point" if len(which) == 1 else "points"
-            points = f"{points} {ranges(which)}" if len(which) < len(plan.points) else "all"
-            facts.row(word, f"{len(which)} ({meaning}): {points}")
+    for state, meaning in STATES.items():
+        if which := [index for index, status in statuses.items() if status.state == state]:
+            points = f"point{'s' if len(which) > 1 else ''} {ranges(which)}"
+            points = points if len(which) < len(plan.points) else "all"
+            facts.row(state, f"{len(which)} ({meaning}): {points}")
     facts.row("runs", str(len(plan.points)))
     screen.print(facts)
     _say_merged(plan)
 
 
-def _status_row(point: Point, standing: Standing) -> tuple[str | Text, ...]:
-    style = "bold red" if standing.word in ("failed", "killed") else ""
-    rounds = f"{standing.round}/{point.config.run.rounds}" if standing.row else ""
-    gap = number(standing.row["relative_gap"]) if standing.row else ""
-    reason = " ".join(standing.reason.split())
-    reason = reason if len(reason) <= LONGEST else reason[: LONGEST - 1] + "…"
-    settings = Text(described(point.settings))
-    return str(point.index), settings, Text(standing.word, style=style), rounds, gap, Text(reason)
-
-
-def sweep_document(plan: Plan, standings: Standings) -> dict[str, Any]:
+def print_json(plan: Plan, statuses: Statuses) -> None:
     """The status of a sweep for programs."""
-    counts = Counter(standings[point.index].word for point in plan.points)
-    return {
+    counts = Counter(status.state for status in statuses.values())
+    document = {
         "sweep": str(plan.sweep.path),
         "digest": plan.sweep.digest,
-        "counts": {word: counts[word] for word in WORDS},
+        "counts": {state: counts[state] for state in STATES},
         "merged": {str(index): first for index, first in plan.merged.items()},
-        "points": [_point_document(point, standings[point.index]) for point in plan.points],
+        "points": [_point_document(point, statuses[point.index]) for point in plan.points],
     }
+    print(to_json(document))
 
 
-def _point_document(point: Point, standing: Standing) -> dict[str, Any]:
+def _point_document(point: Point, status: Status) -> dict[str, Any]:
     return {
         "index": point.index,
         "settings": point.settings,
         "run_id": point.log.stem,
         "log": str(point.log),
-        "state": standing.word,
-        "reason": standing.reason,
-        "round": standing.round,
+        "state": status.state,
+        "reason": status.reason,
+        "round": status.round,
         "rounds": point.config.run.rounds,
-        "relative_gap": standing.row.get("relative_gap"),
+        "relative_gap": status.row.get("relative_gap"),
     }
 
 
-def show_sweep_end(point: Point, standing: Standing, place: int, count: int) -> None:
-    """A line about a run that has ended (stderr)."""
-    facts = ""
-    if standing.row:
-        gap, seconds = standing.row["relative_gap"], standing.row["seconds"]
-        facts = f", round {standing.round} after {duration(seconds)}, relative gap {gap:.3e}"
-    reason = " ".join(standing.reason.split()) if standing.word not in OVER else ""
-    reason = f": {reason[:LONGEST]}" if reason else ""
-    line = f"[{place}/{count}] {point.title}: {standing.word}{facts}{reason}"
-    print(printable(line), file=sys.stderr, flush=True)
+class EndReport:
+    """A line for each run that has ended (stderr)."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._ended = count, 0
+
+    def __call__(self, point: Point, status: Status) -> None:
+        self._ended += 1
+        facts = ""
+        if status.row:
+            gap, seconds = status.row["relative_gap"], status.row["seconds"]
+            facts = f", round {status.round} after {duration(seconds)}, relative gap {gap:.3e}"
+        reason = "" if status.state in OVER else _shortened(status.reason)
+        line = f"[{self._ended}/{self._count}] {point.title}: {status.state}{facts}"
+        line += f": {reason}" if reason else ""
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def _shortened(reason: str, mark: str = "") -> str:
+    """A reason in one line that is not too long."""
+    reason = " ".join(reason.split())
+    return reason if len(reason) <= LONGEST else reason[: LONGEST - len(mark)] + mark
 
 
 def _points_table(*headings: str) -> Sheet:
@@ -141,17 +159,6 @@ def _points_table(*headings: str) -> Sheet:
     for heading in ("settings", *headings):
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _counts(plan: Plan, standings: Standings) -> str:
-    counts = Counter(standings[point.index].word for point in plan.points)
-    words = [f"{counts[word]} {word}" for word in WORDS if counts[word]]
-    return f"{len(plan.points)}: {', '.join(words)}"
-
-
-def _say_left_out(count: int) -> None:
-    if count:
-        console().print(f"… and {count} more: --all")
 
 
 def _say_merged(plan: Plan) -> None:

@@ -1,9 +1,14 @@
 """The tasks of SLURM that make runs of a sweep: each makes the one of its number."""
 
+import re
+import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ist_mpi.batch.sweep_file import ranges
+
+DEFAULT_SIZE = 1001
+"""SLURM's own MaxArraySize, where nothing else is configured."""
 
 
 class Tasks(NamedTuple):
@@ -17,16 +22,10 @@ class Tasks(NamedTuple):
 
 
 def arrays(indices: Iterable[int], most: int, at_once: int | None = None) -> list[Tasks]:
-    """Arrays whose tasks are these points.
+    """Arrays whose tasks are the points of these indices.
 
-    Parameters
-    ----------
-    indices : iterable of int
-        Of points.
-    most : int
-        SLURM's MaxArraySize: the numbers of an array's tasks are below it.
-    at_once : int, optional
-        How many tasks of an array may run at a time; default: as many as there is room for.
+    The numbers of an array's tasks are below `most`, which is SLURM's MaxArraySize; `at_once` of
+    them may run at a time, or as many as there is room for.
     """
     found: dict[int, list[int]] = {}
     for index in indices:
@@ -36,3 +35,15 @@ def arrays(indices: Iterable[int], most: int, at_once: int | None = None) -> lis
         Tasks(ranges(numbers) + limit, block * most, len(numbers))
         for block, numbers in sorted(found.items())
     ]
+
+
+def max_array_size() -> int:
+    """MaxArraySize of the cluster; SLURM's own where nobody can be asked."""
+    try:
+        done = subprocess.run(
+            ["scontrol", "show", "config"], capture_output=True, text=True, check=False, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return DEFAULT_SIZE
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", done.stdout, re.MULTILINE)
+    return int(found[1]) if found and int(found[1]) > 1 else DEFAULT_SIZE
