@@ -30,8 +30,8 @@ step mypy
 mypy
 # Two at a time: many wait, for processes or for the disk. What shares logs stays together.
 serial() {
-    timeout -k 10 7200 python -m pytest -q -n 2 --dist loadgroup "$@" --ignore=tests/mpi \
-        --ignore=tests/faults --ignore=tests/bench --ignore=tests/slurm tests
+    timeout -k 10 7200 python -m pytest -q -n 2 --dist loadgroup "$@" \
+        --ignore=tests/mpi --ignore=tests/slurm tests
 }
 if [ "${1:-}" = quick ]; then
     step quick tests
@@ -40,7 +40,7 @@ if [ "${1:-}" = quick ]; then
     exit
 fi
 step serial tests
-serial
+serial --ignore=tests/faults --ignore=tests/bench
 step "faults and speeds, one at a time"
 timeout -k 10 7200 python -m pytest -q tests/faults tests/bench
 for ranks in 1 2 3 4; do
