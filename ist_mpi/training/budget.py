@@ -17,7 +17,7 @@ from ist_mpi.exact_theory.objective import by_products
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.problems.quadratic import AS_MATRICES, Facts
 from ist_mpi.sketches import block_sizes
-from ist_mpi.store.log import COLUMNS
+from ist_mpi.training.columns import COLUMNS
 
 FLOAT = 8
 INTEGER = 4
