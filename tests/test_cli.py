@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import ist_mpi
-from ist_mpi.cli.report import ProgressReport
+from ist_mpi.cli.report.progress import ProgressReport
 from ist_mpi.cli.report.text import facts_table, rate
 from ist_mpi.training.progress import Progress
 

@@ -13,7 +13,8 @@ import reference
 from cases import VARIANTS, configuration
 
 import ist_mpi
-from ist_mpi.cli.report import show_foresight, to_json
+from ist_mpi.cli.report.text import to_json
+from ist_mpi.cli.report.theory import show_foresight
 from ist_mpi.config import load
 from ist_mpi.exact_theory import constants, estimates
 from ist_mpi.exact_theory.constants import SLOW, TOO_LARGE, Constants

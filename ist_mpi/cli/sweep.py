@@ -61,14 +61,14 @@ def plan(
     """
     launcher.stay_alone()
     from ist_mpi import batch as sweeps
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report.sweeps import show_sweep_plan
 
     found = sweeps.plan(sweep, folder)
     facts = sweeps.check(found)
     standings = _standings(found)
     prediction = sweeps.predict(found, facts, standings, ranks)
     _caution(found)
-    report.show_sweep_plan(found, standings, prediction, jobs, everything)
+    show_sweep_plan(found, standings, prediction, jobs, everything)
 
 
 @app.command()
@@ -84,14 +84,15 @@ def status(
     """
     launcher.stay_alone()
     from ist_mpi import batch as sweeps
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report.sweeps import show_sweep_status, sweep_document
+    from ist_mpi.cli.report.text import to_json
 
     found = sweeps.plan(sweep, folder)
     standings = _standings(found)
     if as_json:
-        print(report.to_json(report.sweep_document(found, standings)))
+        print(to_json(sweep_document(found, standings)))
     else:
-        report.show_sweep_status(found, standings, everything)
+        show_sweep_status(found, standings, everything)
 
 
 @app.command()
@@ -172,7 +173,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     """Make all runs that are to be made, some at a time; the exit code."""
     launcher.stay_alone()  # the runs have MPI, each its own
     from ist_mpi import batch as sweeps
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report.sweeps import show_sweep_end
 
     found = _checked(sweep, folder)
     _caution(found)
@@ -191,7 +192,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     def tell(point: Any, standing: Any) -> None:
         nonlocal ended
         ended += 1
-        report.show_sweep_end(point, standing, ended, len(wanted))
+        show_sweep_end(point, standing, ended, len(wanted))
 
     after = sweeps.run_points(wanted, _words(found, folder), jobs, ranks, tell)
     words = [standing.word for standing in after] + ([] if missing else words)
