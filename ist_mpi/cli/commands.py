@@ -127,7 +127,7 @@ def run(
 
     comm = ranks.world()
     with ranks.abort_on_error(comm):
-        from ist_mpi.cli import report
+        from ist_mpi.cli.report.plans import show_plan
         from ist_mpi.training import api
         from ist_mpi.training import job as jobs
 
@@ -140,7 +140,7 @@ def run(
             checked = api.rehearse(comm, job, problem)
             if speaks:
                 logs = list(job.outs.values())
-                report.show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
+                show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
         with progress(comm, config.stem, job) as watch:
             runs = api.results(comm, job, problem, force, watch, going_on, say)
@@ -295,7 +295,8 @@ def theory(
         raise typer.BadParameter("--rounds and --csv go together")
     comm = ranks.world_if_any()
     with ranks.abort_on_error(comm):
-        from ist_mpi.cli import report
+        from ist_mpi.cli.report.text import to_json
+        from ist_mpi.cli.report.theory import show_foresight
         from ist_mpi.training import foresight
 
         wanted = as_json or table is None
@@ -307,9 +308,9 @@ def theory(
         if found.trajectory is not None and table is not None:
             foresight.write_csv(found.trajectory, table)
         if as_json:
-            print(report.to_json(foresight.to_document(found)))
+            print(to_json(foresight.to_document(found)))
         elif table is None:
-            report.show_foresight(found)
+            show_foresight(found)
         else:
             print(printable(f"expected trajectory: {table}"))
 
@@ -342,14 +343,14 @@ def bench(
     comm = ranks.world()
     with ranks.abort_on_error(comm):
         from ist_mpi import bench as benches
-        from ist_mpi.cli import report
+        from ist_mpi.cli.report.benchmarks import show_bench
 
         options = benches.choose(comm, cases or (), exchange or (), quick, table, force)
         document = benches.bench(comm, options, lambda text: print(text, file=sys.stderr))
         if comm.rank == 0:
             if table is not None:
                 benches.write(document, table)
-            report.show_bench(document)
+            show_bench(document)
 
 
 @app.command()
@@ -359,14 +360,14 @@ def info(
 ) -> None:
     """Show what ran, where, how it ended, and the last metrics."""
     launcher.stay_alone()
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report import runs, text
     from ist_mpi.store import log as runlog
 
     found = runlog.open_run(log)
     if as_json:
-        print(report.info_json(found))
+        print(runs.info_json(found))
     else:
-        report.console().print(report.info(found))
+        text.console().print(runs.info(found))
 
 
 @app.command()
@@ -392,10 +393,10 @@ def watch(
     # A view leaves a terminal as it found it, also when it is asked to end.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        from ist_mpi.cli import report
+        from ist_mpi.cli.report import live
         from ist_mpi.training import watching
 
-        moment = report.follow(watching.Watch(log), interval, once, follow)
+        moment = live.follow(watching.Watch(log), interval, once, follow)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)  # past typer, and in silence: this is how one leaves
     except BrokenPipeError:  # whoever read along has seen enough
@@ -428,10 +429,10 @@ def verify(
     """
     launcher.stay_alone()
     from ist_mpi import verify as verification
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report.judgement import show_findings
 
     found = verification.verify(logs, replay=replay, seconds=seconds, code=code)
-    report.show_findings(found)
+    show_findings(found)
     if found.failed:
         raise typer.Exit(1)
 
@@ -445,13 +446,14 @@ def doctor(
     Alone, or under a launcher to see what the ranks see: mpiexec -n 4 ist-mpi doctor
     """
     from ist_mpi.cli import doctor as doctors
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report import text
+    from ist_mpi.cli.report.health import health
 
     findings = doctors.examine()
     if as_json:
-        print(report.to_json(findings))
+        print(text.to_json(findings))
     else:
-        report.console().print(report.health(findings))
+        text.console().print(health(findings))
     if findings["problems"] and findings.get("launched") not in (None, findings.get("ranks")):
         raise typer.Exit(2)
 

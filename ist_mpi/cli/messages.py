@@ -28,14 +28,14 @@ def warn(comm: Any, cautions: list[str]) -> None:
 
 def progress(comm: Any, label: str, job: Any) -> Any:
     """The progress shown on rank 0, as a context."""
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report.progress import ProgressReport
 
-    return report.ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
+    return ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
 
 
 def show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
     """Make the runs of a job and show what came out; the exit code; collective."""
-    from ist_mpi.cli import report
+    from ist_mpi.cli.report.runs import show_outcome
 
     statuses = [status for _, status in job.done]
     for log, status in job.done:
@@ -43,7 +43,7 @@ def show(comm: Any, job: Any, runs: Iterator[Any]) -> int:
     for result in runs:
         statuses.append(result.status)
         if comm.rank == 0:
-            report.show_outcome(result)
+            show_outcome(result)
     return code_of(statuses)
 
 

@@ -11,6 +11,7 @@ from ist_mpi.exact_theory.constants import as_attributes
 from ist_mpi.parallel import ranks
 from ist_mpi.store import provenance
 from ist_mpi.store.log import RunLog
+from ist_mpi.training.columns import COLUMNS
 from ist_mpi.training.setup import Experiment
 
 
@@ -52,7 +53,7 @@ def open_log(
         "storage": experiment.problem.kind,
         **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
-    return RunLog(out, attributes, arrays, theory, force)
+    return RunLog(out, attributes, COLUMNS, arrays, theory, force)
 
 
 def _whole_problem(experiment: Experiment) -> dict[str, Any]:

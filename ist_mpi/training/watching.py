@@ -182,10 +182,14 @@ def usual_pause(run: Run, size: int) -> float:
 def limits(run: Run) -> dict[str, float]:
     """Where theory sees the relative gap in the end, by what it is; without what is unknown."""
     known = {
-        "fixed point": run.theory.get("fixed_point_relative_gap", math.nan),
-        "limit of its expectation": run.theory.get("limit_relative_gap", math.nan),
+        "fixed point": run.theory.get("fixed_point_relative_gap"),
+        "limit of its expectation": run.theory.get("limit_relative_gap"),
     }
-    return {name: float(value) for name, value in known.items() if math.isfinite(value)}
+    return {
+        name: float(value)
+        for name, value in known.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
 
 
 def _settings(run: Run, log: Path) -> dict[str, Any]:

@@ -24,6 +24,14 @@ Float64 = NDArray[np.float64]
 
 MAX_BYTES = 2**31
 """A problem whose matrices take more memory is not rebuilt."""
+JUDGED = (
+    "initial_gap",
+    "f_star",
+    "fixed_point_gap",
+    "fixed_point_relative_gap",
+    "bias_norm_squared",
+)
+"""The constants of a log that are compared with others."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,8 @@ def _damage(run: runlog.Run) -> str:
     """What keeps a log from being judged at all, in words; empty if nothing does."""
     if len({len(column) for column in run.rounds.values()}) != 1 or not len(run.rounds["round"]):
         return "a log without rows, or with columns of different lengths"
+    if any(isinstance(run.theory.get(name), str) for name in JUDGED):
+        return "a log with a constant that is no number"
     vectors = [run.model.get("x0"), run.model.get("x"), run.theory.get("x_star")]
     vectors.append(run.theory.get("fixed_point", vectors[0]))
     if any(vector is None or vector.ndim != 1 for vector in vectors):

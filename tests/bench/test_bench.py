@@ -16,7 +16,7 @@ from ist_mpi import bench, problems
 from ist_mpi.bench import rounds, textbook, timing
 from ist_mpi.bench.cases import Case, parse
 from ist_mpi.bench.environment import environment
-from ist_mpi.cli import report
+from ist_mpi.cli.report import benchmarks as report
 from ist_mpi.errors import InputError
 from ist_mpi.parallel import ranks, split
 from ist_mpi.training.setup import Experiment, facts_of, prepare

@@ -14,7 +14,7 @@ from rich.console import Console
 from same import same_run
 
 import ist_mpi
-from ist_mpi.cli.report import ProgressReport
+from ist_mpi.cli.report.progress import ProgressReport
 from ist_mpi.cli.report.text import facts_table, rate
 from ist_mpi.training.progress import Progress
 

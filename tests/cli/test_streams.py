@@ -14,8 +14,8 @@ FULL = Path("/dev/full")
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 
 TALKING = """
-from ist_mpi.cli import report
-report.progress.LINE_SECONDS = 0.0
+from ist_mpi.cli.report import progress
+progress.LINE_SECONDS = 0.0
 from ist_mpi.__main__ import main
 main()
 """

@@ -11,7 +11,7 @@ from cases import VARIANTS, configuration
 from scipy import linalg
 
 import ist_mpi
-from ist_mpi.cli.report import to_json
+from ist_mpi.cli.report.text import to_json
 from ist_mpi.config import load
 from ist_mpi.exact_theory import constants, enumeration, objective, recursions, stability, theorems
 from ist_mpi.exact_theory.constants import NO_MEMORY, NOT_DEFINITE, TOO_LARGE

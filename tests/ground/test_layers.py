@@ -108,6 +108,32 @@ def test_importing_the_package_starts_nothing() -> None:
     assert done.stdout.strip() == "set()"
 
 
+HEAVY = {"numba", "scipy", "mpi4py", "sklearn"}
+READERS = {
+    "open_run": "ist_mpi.open_run(log)",
+    "--help": "",
+    "info": "",
+    "watch": "",
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_reads_a_log_loads_what_h5py_takes(name: str, tmp_path: Path) -> None:
+    """Neither numba nor scipy nor MPI; in a process that has done nothing else."""
+    log = tmp_path / "run.h5"
+    ist_mpi.run(configuration("merge", "n > d"), out=log)
+    code = f"import sys, ist_mpi; log = {str(log)!r}\n{READERS[name]}\n"
+    if not READERS[name]:
+        words = ["ist-mpi", name, *([] if name == "--help" else [str(log)])]
+        code = (
+            f"import sys; from ist_mpi.__main__ import main; sys.argv = {words!r}\n"
+            "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
+        )
+    code += f"print({HEAVY!r} & set(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "set()"
+
+
 def test_analysis_never_imports_mpi4py() -> None:
     scripts = list((ROOT.parent / "analysis").glob("*.py"))
     assert scripts

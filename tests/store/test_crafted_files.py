@@ -26,6 +26,7 @@ from ist_mpi.store import hdf5
 from ist_mpi.store import log as runlog
 from ist_mpi.store.files import LOG_BYTES, Limit
 from ist_mpi.store.hdf5 import child, probe, seal
+from ist_mpi.store.run import WANTED
 
 SECONDS = 60.0
 """A refusal takes half of one on an idle machine, two where HDF5 itself does not end: then its one
@@ -390,15 +391,31 @@ CRAFTED_LOGS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         _swap("rounds/gap", lambda file: file.__setitem__("rounds/gap", np.ones(2))),
         "3 rows",
     ),
-    "no column": (_swap("rounds/gap", lambda file: None), "nothing"),
+    "a column more, elsewhere": (
+        lambda file: file.__setitem__("rounds/more", h5py.ExternalLink("a", "b")),
+        "an external link",
+    ),
+    "a column more, of text": (
+        lambda file: file.__setitem__("rounds/more", ["a", "b", "c"]),
+        "text",
+    ),
+    "a group among the columns": (lambda file: file.create_group("rounds/more"), "a group"),
+    "no end of columns": (
+        lambda file: [file["rounds"].create_group(f"{i}") for i in range(5000)],
+        "at most 4096",
+    ),
+    "no seconds": (_swap("rounds/seconds", lambda file: None), "nothing"),
     "no rows": (lambda file: file.__delitem__("rounds"), "nothing"),
-    "rounds are the root": (_circle_in_rounds, "nothing"),
+    "rounds are the root": (_circle_in_rounds, "a group"),
     "rounds are a soft link": (_linked_rounds, "a soft link"),
     "rounds are a dataset": (
         _swap("rounds", lambda file: file.__setitem__("rounds", np.ones(3))),
         "no group",
     ),
-    "no theory": (lambda file: file.__delitem__("theory"), "constants"),
+    "a vector of theory is a number too": (
+        lambda file: file["theory"].attrs.__setitem__("x_star", 1.0),
+        "twice",
+    ),
     "the seed is text": (_attribute("seed", "5"), "one integer"),
     "the seed is several": (_attribute("seed", [1, 2, 3]), "one integer"),
     "the seed is broken": (_attribute("seed", 1.5), "one integer"),
@@ -415,7 +432,15 @@ CRAFTED_LOGS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "the configuration is a number": (_attribute("config", 3), "one text"),
     "the versions are no JSON": (_attribute("versions", "["), "JSON"),
     "the versions are too deep": (_attribute("versions", "[" * 100_000), "JSON"),
-    "a constant is text": (_attribute("f_star", "0", "theory"), "one number"),
+    "a constant is several": (_attribute("f_star", [1.0, 2.0], "theory"), "one number or text"),
+    "a constant is a reference": (
+        _attribute("f_star", lambda file: file["rounds"].ref, "theory"),
+        "one number or text",
+    ),
+    "no end of constants": (
+        lambda file: [file["theory"].attrs.__setitem__(f"{i}", i) for i in range(5000)],
+        "at most 4096",
+    ),
     "another schema": (_attribute("schema_version", 2), "schema version 2"),
 }
 
@@ -627,7 +652,8 @@ def test_random_damage_without_a_digest(honest: Path, tmp_path: Path) -> None:
 def test_a_changed_number_has_a_wrong_checksum_for_any_reader(honest: Path, tmp_path: Path) -> None:
     with h5py.File(honest) as file:
         chunk = file["rounds/gap"].id.get_chunk_info(0)
-        assert all(file[name].fletcher32 for name in runlog.WANTED.arrays)
+        assert all(file[name].fletcher32 for name in WANTED.arrays if not name.endswith("*"))
+        assert all(file["rounds"][name].fletcher32 for name in file["rounds"])
     contents = bytearray(honest.read_bytes())
     contents[chunk.byte_offset] ^= 1
     path = tmp_path / "run.h5"
@@ -641,10 +667,11 @@ def test_the_reader_wants_all_that_the_writer_writes(honest: Path) -> None:
     groups = ("rounds", "theory", "model", "iterates", "permutations", "problem")
     with h5py.File(honest) as file:
         written = {f"{group}/{name}" for group in groups for name in set(file[group]) - scales}
-        assert written == set(runlog.WANTED.arrays)
-        for group, names in runlog.WANTED.attributes.items():
+        named = {name for name in WANTED.arrays if name != "rounds/*"}
+        assert {name for name in written if not name.startswith("rounds/")} <= named <= written
+        for group, names in WANTED.attributes.items():
             attributes = set(file[group or "/"].attrs)
-            assert attributes <= set(names)
+            assert attributes <= set(names) or "*" in names
 
 
 # --- the other process ---------------------------------------------------------------------------
@@ -690,7 +717,7 @@ def test_no_plugins_while_a_file_is_open(honest: Path) -> None:
     from h5py import h5pl
 
     before = [h5pl.get(index) for index in range(h5pl.size())]
-    with hdf5.reading(honest, runlog.WANTED, LOG_BYTES):
+    with hdf5.reading(honest, WANTED, LOG_BYTES):
         assert h5pl.size() == 0
     assert [h5pl.get(index) for index in range(h5pl.size())] == before
 

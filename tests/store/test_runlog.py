@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,12 @@ import xarray
 from cases import configuration
 
 import ist_mpi
+from ist_mpi.cli import commands
 from ist_mpi.config import load
+from ist_mpi.errors import InputError
 from ist_mpi.store import hdf5
 from ist_mpi.store import log as runlog
+from ist_mpi.training import columns
 
 ROOT_ATTRIBUTES = {
     "format",
@@ -187,8 +191,7 @@ def test_a_running_log_is_readable(tmp_path: Path) -> None:
     start = {"theory": {"x_star": np.zeros(2)}, "model": {"x0": np.ones(2)}}
     texts = dict.fromkeys(["config", "run_id", "created", "mpi_library", "slurm_job_id"], "")
     attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}"}
-    constants = dict.fromkeys(runlog.CONSTANTS, 0.0)
-    log = runlog.RunLog(path, attributes, start, constants, force=False)
+    log = runlog.RunLog(path, attributes, columns.COLUMNS, start, {}, force=False)
     for k in range(3):
         row = {**dict.fromkeys(COLUMNS, float(k)), "round": k}
         log.append(row, np.full(2, k), keep_iterate=False)
@@ -196,6 +199,84 @@ def test_a_running_log_is_readable(tmp_path: Path) -> None:
         run = ist_mpi.open_run(path)
         assert (run.status, run.rounds["round"].tolist()) == ("running", list(range(k + 1)))
         np.testing.assert_array_equal(run.x, [k, k])
+
+
+def log_of(path: Path, names: dict[str, tuple[str, str]], **constants: float | str) -> runlog.Run:
+    """A log of two rows with these columns and constants, read again."""
+    start = {"theory": {}, "model": {"x0": np.ones(2)}}
+    texts = dict.fromkeys(["run_id", "created", "mpi_library", "slurm_job_id"], "")
+    config = "[run]\nrounds = 3\ntolerance = 0.0\n"
+    attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}", "config": config}
+    log = runlog.RunLog(path, attributes, names, start, constants, force=False)
+    for k in range(2):
+        row = {**{name: 10.0 * k + place for place, name in enumerate(names)}, "round": k}
+        log.append(row, np.full(2, k), keep_iterate=False)
+    log.commit("finished", "rounds")
+    assert log.last_row() == log.result().last_row()
+    return ist_mpi.open_run(path)
+
+
+OTHERS = {
+    "round": ("1", "communication round"),
+    "seconds": ("s", "time"),
+    "loss": ("nat", "mean cross-entropy"),
+    "accuracy": ("1", "share of samples"),
+}
+
+
+def test_a_log_has_the_columns_and_constants_it_is_given(tmp_path: Path) -> None:
+    """Nothing in the store knows what a problem measures."""
+    run = log_of(tmp_path / "run.h5", OTHERS, smoothness=4.0, workers=3, why="no theory of it")
+    assert list(run.rounds) == list(OTHERS)  # in their order
+    assert run.last_row() == {"round": 1, "seconds": 11.0, "loss": 12.0, "accuracy": 13.0}
+    assert type(run.last_row()["round"]) is int
+    assert run.theory == {"smoothness": 4.0, "workers": 3, "why": "no theory of it"}
+    assert repr(run).endswith("finished (rounds), round 1>")
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert file["rounds/loss"].attrs["units"] == "nat"
+        assert file["rounds/loss"].attrs["long_name"] == "mean cross-entropy"
+        assert list(file["rounds"]) == list(OTHERS)
+    with xarray.open_dataset(tmp_path / "run.h5", group="rounds") as rounds:
+        assert rounds["accuracy"].dims == ("round",)
+
+
+def test_what_a_log_lacks_is_an_input_error(tmp_path: Path) -> None:
+    run = log_of(tmp_path / "run.h5", OTHERS)
+    with pytest.raises(InputError, match=r"run\.h5:/rounds/gap: got nothing.*loss, accuracy"):
+        run.rounds["gap"]
+    with pytest.raises(InputError, match=r"run\.h5:/theory/f_star: got nothing"):
+        run.theory["f_star"]
+    again = pickle.loads(pickle.dumps(run))  # as other ranks get it
+    with pytest.raises(InputError, match="rounds/gap"):
+        again.rounds["gap"]
+
+
+@pytest.mark.parametrize("command", ["info", "watch"])
+def test_a_log_with_other_columns_is_shown(
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log_of(tmp_path / "run.h5", OTHERS)
+    monkeypatch.setattr("sys.argv", ["ist-mpi", command, str(tmp_path / "run.h5")])
+    with pytest.raises(SystemExit) as caught:
+        commands.main()
+    assert caught.value.code == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert "finished (rounds)" in out
+    assert "relative gap" not in out
+
+
+def test_a_log_from_before_columns_had_an_order(log: Path) -> None:
+    """The round and the seconds first, then as HDF5 has them."""
+    with h5py.File(log, "r+") as file:
+        kept = {name: file["rounds"][name][:] for name in COLUMNS}
+        del file["rounds"]
+        for name, values in kept.items():
+            file[f"rounds/{name}"] = values
+    assert list(ist_mpi.open_run(log).rounds) == ["round", "seconds", *sorted(COLUMNS[2:])]
 
 
 @pytest.mark.parametrize("content", [b"", b"text\n", b"\x89HDF\r\n\x1a\n" + bytes(100)])

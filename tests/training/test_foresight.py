@@ -14,7 +14,8 @@ from cases import VARIANTS, configuration
 from commands import call
 
 import ist_mpi
-from ist_mpi.cli.report import show_foresight, to_json
+from ist_mpi.cli.report.text import to_json
+from ist_mpi.cli.report.theory import show_foresight
 from ist_mpi.config import load
 from ist_mpi.exact_theory import constants, cost, matrix_free
 from ist_mpi.exact_theory.constants import SLOW, TOO_LARGE, Constants

@@ -20,7 +20,7 @@ import pytest
 from cases import configuration
 
 import ist_mpi
-from ist_mpi.cli.report import LiveReport
+from ist_mpi.cli.report.live import LiveReport
 from ist_mpi.cli.report.plot import curve
 from ist_mpi.store import checkpoint, locks
 from ist_mpi.store import log as runlog

@@ -22,9 +22,9 @@ from ist_mpi.kernels import draws, philox
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
 from ist_mpi.parallel import ranks
 from ist_mpi.sketches import Factors
-from ist_mpi.store import log as runlog
 from ist_mpi.training import api
 from ist_mpi.training import job as jobs
+from ist_mpi.training.columns import COLUMNS
 from ist_mpi.verify import Report, blocks, logs, means, rounds, together, verify
 from ist_mpi.verify.logs import Instance
 
@@ -151,7 +151,7 @@ def drop_row(file: h5py.File) -> None:
 
 
 def end_early(file: h5py.File) -> None:
-    for name in runlog.COLUMNS:
+    for name in COLUMNS:
         values = file["rounds"][name][:10]
         del file["rounds"][name]
         file["rounds"][name] = values

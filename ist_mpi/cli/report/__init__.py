@@ -1,5 +1,7 @@
 """What people read: progress, summaries, and the tables of the commands.
 
+Each command imports its own file, so that one that only reads a log loads nothing heavy.
+
 text        numbers, times, tables of facts; JSON
 progress    where the run of this process stands
 runs        what a log says
@@ -12,32 +14,3 @@ benchmarks  what bench measured
 health      what doctor found
 sweeps      what there is of a sweep, loaded by its commands alone
 """
-
-from ist_mpi.cli.report.benchmarks import show_bench
-from ist_mpi.cli.report.health import health
-from ist_mpi.cli.report.judgement import show_findings
-from ist_mpi.cli.report.live import LiveReport, follow
-from ist_mpi.cli.report.plans import show_plan
-from ist_mpi.cli.report.progress import ProgressReport
-from ist_mpi.cli.report.runs import info, info_json, show_outcome, summary
-from ist_mpi.cli.report.text import console, duration, number, to_json
-from ist_mpi.cli.report.theory import show_foresight
-
-__all__ = [
-    "LiveReport",
-    "ProgressReport",
-    "console",
-    "duration",
-    "follow",
-    "health",
-    "info",
-    "info_json",
-    "number",
-    "show_bench",
-    "show_findings",
-    "show_foresight",
-    "show_outcome",
-    "show_plan",
-    "summary",
-    "to_json",
-]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ist_mpi.cli.report.plot import curve
-from ist_mpi.cli.report.runs import last_row, show_outcome
+from ist_mpi.cli.report.runs import show_outcome
 from ist_mpi.cli.report.text import Sheet, duration, facts_table, number, rate
 from ist_mpi.errors import printable
 from ist_mpi.store.log import Run
@@ -89,12 +89,10 @@ def line(moment: Moment) -> str:
     run, note = moment.run, _note(moment)
     if run is None:
         return f"{moment.log}: {moment.state}: {note}"
-    row = last_row(run)
-    parts = [
-        f"{label(moment, run)}: round {row['round']}/{moment.rounds}",
-        *_pace(moment),
-        f"relative gap {row['relative_gap']:.3e}",
-    ]
+    row = run.last_row()
+    parts = [f"{label(moment, run)}: round {row['round']}/{moment.rounds}", *_pace(moment)]
+    if "relative_gap" in row:
+        parts.append(f"relative gap {row['relative_gap']:.3e}")
     return "  ".join([*parts, note] if note else parts)
 
 
@@ -125,7 +123,7 @@ def view(moment: Moment, screen: Console) -> RenderableType:
         return Text(f"{printable(str(moment.log))}: {moment.state}: {note}")
     parts: list[RenderableType] = [_bar(moment, run, screen.width), _metrics(moment, run)]
     size = (min(WIDEST, screen.width), min(TALLEST, screen.height - AROUND))
-    if screen.encoding.startswith("utf"):
+    if screen.encoding.startswith("utf") and "relative_gap" in run.rounds:
         rounds, gaps = run.rounds["round"], run.rounds["relative_gap"]
         drawn = curve(rounds, gaps, moment.rounds, sorted(limits(run).values()), size)
         parts.append(Text(drawn, no_wrap=True))
@@ -148,11 +146,15 @@ def _bar(moment: Moment, run: Run, columns: int) -> Table:
 
 def _metrics(moment: Moment, run: Run) -> Sheet:
     """The last metrics, and where theory sees them in the end."""
-    row = last_row(run)
+    row = run.last_row()
     known = ", ".join(f"{name} {number(value)}" for name, value in limits(run).items())
     table = facts_table()
-    table.row("relative gap", number(row["relative_gap"]) + (f"  ({known})" if known else ""))
-    table.row("distance to the fixed point", number(row["distance_to_fixed_point"]))
-    table.row("distance to the solution", number(row["distance_to_solution"]))
+    for words, name, more in (
+        ("relative gap", "relative_gap", f"  ({known})" if known else ""),
+        ("distance to the fixed point", "distance_to_fixed_point", ""),
+        ("distance to the solution", "distance_to_solution", ""),
+    ):
+        if name in row:
+            table.row(words, number(row[name]) + more)
     table.row("log", f"{moment.log}, {duration(round(moment.age))} old")
     return table

@@ -20,11 +20,6 @@ def rounds_per_second(run: Run) -> float:
     return float(rounds / seconds) if seconds > 0 else math.nan
 
 
-def last_row(run: Run) -> dict[str, Any]:
-    """The last row of /rounds as plain numbers."""
-    return {name: column[-1].item() for name, column in run.rounds.items()}
-
-
 def standing(run: Run) -> str:
     """The status of a log, in words; a run that was killed could not change it."""
     if run.status != "running":
@@ -36,8 +31,8 @@ def standing(run: Run) -> str:
 
 
 def summary(run: Run) -> Sheet:
-    """How a run ended."""
-    row = last_row(run)
+    """How a run ended, as far as the log measures it."""
+    row, theory = run.last_row(), run.theory
     table = facts_table()
     table.row("status", standing(run))
     table.row("rounds", f"{row['round']} in {duration(row['seconds'])}")
@@ -45,17 +40,19 @@ def summary(run: Run) -> Sheet:
     measuring = run.attributes.get("seconds_measuring")
     if measuring is not None and row["seconds"] > 0:
         table.row("share of time measuring", f"{100 * measuring / row['seconds']:.1f} %")
-    table.row("final relative gap", number(row["relative_gap"]))
-    table.row(
-        "predicted fixed point's relative gap", number(run.theory["fixed_point_relative_gap"])
-    )
-    limit = run.theory.get("limit_relative_gap", math.nan)
-    if not math.isnan(limit):
-        table.row("predicted limit of the expected relative gap", number(limit))
-    table.row("distance to the predicted fixed point", number(row["distance_to_fixed_point"]))
-    table.row("distance to the solution", number(row["distance_to_solution"]))
-    floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
-    table.row("floats sent per worker", floats)
+    for words, values, name in (
+        ("final relative gap", row, "relative_gap"),
+        ("predicted fixed point's relative gap", theory, "fixed_point_relative_gap"),
+        ("predicted limit of the expected relative gap", theory, "limit_relative_gap"),
+        ("distance to the predicted fixed point", row, "distance_to_fixed_point"),
+        ("distance to the solution", row, "distance_to_solution"),
+    ):
+        unknown = name == "limit_relative_gap" and number(values.get(name)) == "undefined"
+        if name in values and not unknown:
+            table.row(words, number(values[name]))
+    if {"floats_up", "floats_down"} <= set(row):
+        floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
+        table.row("floats sent per worker", floats)
     if run.path is not None:
         table.row("log", str(run.path))
     return table
@@ -92,7 +89,7 @@ def info_json(run: Run) -> str:
         **attributes,
         "rounds_per_second": rounds_per_second(run),
         "theory": constants,
-        "last_row": last_row(run),
+        "last_row": run.last_row(),
     }
     return to_json(document)
 
@@ -102,7 +99,7 @@ def show_outcome(run: Run) -> None:
     console().print(summary(run))
     if run.status == "failed":
         print(printable(f"ist-mpi: {run.stop_reason}"), file=sys.stderr)
-    elif run.rounds["relative_gap"][-1] > 1.0:
+    elif run.last_row().get("relative_gap", math.nan) > 1.0:
         limit = number(run.theory["mean_step_size_limit"])
         print(
             "ist-mpi: caution: the gap grew: the run diverges. With one local step the mean "

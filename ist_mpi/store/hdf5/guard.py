@@ -25,6 +25,8 @@ from ist_mpi.store.hdf5.wanted import Array, Wanted
 MAX_CHUNK = 256 << 20
 """Bytes of a chunk, which HDF5 always has in memory whole."""
 MAX_CHUNKS = 1 << 20
+MAX_MEMBERS = 1 << 12
+"""Arrays or attributes of a group that are read without being named."""
 SMALL = 64 << 20
 """Bytes of an array that are read however few of them are in the file."""
 
@@ -44,6 +46,12 @@ BROKEN = (
 )
 """What h5py raises for files that HDF5 cannot make sense of."""
 
+_ATTRIBUTES = {
+    "text": (h5t.STRING,),
+    "integer": (h5t.INTEGER,),
+    "number": (h5t.INTEGER, h5t.FLOAT),
+    "number or text": (h5t.INTEGER, h5t.FLOAT, h5t.STRING),
+}
 _KINDS = {"f": "floating-point", "i": "integer", "u": "unsigned integer"}
 _CLASSES = {
     h5t.COMPOUND: "compound data",
@@ -118,8 +126,27 @@ class Reader:
 
     def arrays(self, group: str) -> dict[str, NDArray[Any]]:
         """The wanted arrays of a group that are there, by their names in it."""
-        names = [name for name in self._wanted.arrays if name.rpartition("/")[0] == group]
+        names = [name for name in self._names() if name.rpartition("/")[0] == group]
         return {name.rpartition("/")[2]: self.array(name) for name in names if name in self}
+
+    def _names(self) -> Iterator[str]:
+        """The wanted arrays, each group's ``*`` as the names that are there."""
+        for wanted in self._wanted.arrays:
+            if not wanted.endswith("/*"):
+                yield wanted
+                continue
+            group = wanted.removesuffix("/*")
+            with self._whole(group):
+                node = self._node(group)
+                names = [] if node is None else self._members(group, node, node.get_num_objs())
+            named = (f"{group}/{name}" for name in names)
+            yield from (name for name in named if name not in self._wanted.arrays)
+
+    def _members(self, group: str, node: Any, count: int) -> list[str]:
+        """What there is in a group."""
+        if count > MAX_MEMBERS:
+            self.refuse(group, f"{count} members", f"at most {MAX_MEMBERS}")
+        return [name.decode() for name in node]
 
     def attributes(self, group: str = "") -> dict[str, Any]:
         """The wanted attributes of a group that are there: str, int and float."""
@@ -130,7 +157,7 @@ class Reader:
                 return {}
             if not isinstance(node, h5g.GroupID):
                 self.refuse(group, "no group", "a group")
-            for name, kind in self._wanted.attributes[group].items():
+            for name, kind in self._kinds(group, node):
                 if h5a.exists(node, name.encode()):
                     values[name] = self._attribute(node, f"{group}@{name}", name, kind)
         return values
@@ -143,7 +170,7 @@ class Reader:
         """
         for group in self._wanted.attributes:
             self.attributes(group)
-        for name in self._wanted.arrays:
+        for name in self._names():
             before(0)
             with self._whole(name):
                 there = self._node(name) is not None
@@ -183,13 +210,25 @@ class Reader:
             node = h5o.open(node, part.encode())
         return node
 
+    def _kinds(self, group: str, node: Any) -> Iterator[tuple[str, str]]:
+        """The wanted attributes of a group, ``*`` as the names that are there."""
+        kinds = self._wanted.attributes[group]
+        yield from ((name, kind) for name, kind in kinds.items() if name != "*")
+        if "*" not in kinds:
+            return
+        count = h5a.get_num_attrs(node)
+        if count > MAX_MEMBERS:
+            self.refuse(group, f"{count} attributes", f"at most {MAX_MEMBERS}")
+        for index in range(count):
+            name = h5a.open(node, index=index).name.decode()
+            if name not in kinds:
+                yield name, kinds["*"]
+
     def _attribute(self, node: Any, where: str, name: str, kind: str) -> str | int | float:
         found = h5a.open(node, name.encode())
         stored = found.get_type()
         of, scalar = stored.get_class(), found.shape == ()
-        fits = of == h5t.STRING if kind == "text" else of in (h5t.INTEGER, h5t.FLOAT)
-        if kind == "integer" and of != h5t.INTEGER:
-            fits = False
+        fits = of in _ATTRIBUTES[kind]
         if not (fits and scalar) or found.get_space().get_simple_extent_type() != h5s.SCALAR:
             got = f"{_type_name(stored)}{'' if scalar else f' of shape {found.shape}'}"
             self.refuse(where, got, f"one {kind}")
@@ -197,21 +236,26 @@ class Reader:
         if isinstance(value, bytes):
             value = value.decode()
         plain: Any = value.item() if isinstance(value, np.generic) else value
-        if kind == "text" and not isinstance(plain, str):
+        if of == h5t.STRING and not isinstance(plain, str):
             self.refuse(where, type(plain).__name__, "one text")
         return cast("str | int | float", plain)
+
+    def _spec(self, name: str) -> Array:
+        """What an array must be."""
+        found = self._wanted.arrays.get(name)
+        return found or self._wanted.arrays[name.rpartition("/")[0] + "/*"]
 
     def _present(self, name: str) -> Any:
         found = self._dataset(name)
         if found is None:
-            self.refuse(name, "nothing", _expected(self._wanted.arrays[name]))
+            self.refuse(name, "nothing", _expected(self._spec(name)))
         return found
 
     def _dataset(self, name: str) -> Any:
         """A wanted array as h5py's dataset, judged; None if there is none and need not be."""
         if name not in self._found:
             with self._whole(name):
-                self._found[name] = self._judged(name, self._wanted.arrays[name])
+                self._found[name] = self._judged(name, self._spec(name))
         return self._found[name]
 
     def _judged(self, name: str, array: Array) -> Any:

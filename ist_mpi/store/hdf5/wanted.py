@@ -16,12 +16,15 @@ class Array(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Names and types, by path from the root: ``"rounds/gap"``, ``""`` for the root itself."""
+    """Names and types, by path from the root: ``"rounds/gap"``, ``""`` for the root itself.
+
+    The name ``*`` stands for everything in a group that is not named: all of it must be so.
+    """
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By group: names of attributes, each a ``text`` (str), an ``integer`` (int) or a ``number``
-    (float or int); what is not there is left out of what is read."""
+    """By group: names of attributes, each a ``text`` (str), an ``integer`` (int), a ``number``
+    (float or int) or a ``number or text``; what is not there is left out of what is read."""
 
     def to_json(self) -> dict[str, Any]:
         """For another process."""
