@@ -23,6 +23,8 @@ def check(group: Group, simulated: Simulated, options: Options) -> Iterator[Find
         return
     if moments is None or moments.mean_sketch is not None:
         reason = "several local steps, or a merge that multiplies the model"
+        if instance.known.both is None:
+            reason = instance.known.why_not
         yield not_judged("bounds", group.name, reason)
         return
     if np.any(instance.b):

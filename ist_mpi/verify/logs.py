@@ -15,7 +15,7 @@ from ist_mpi.config import Method
 from ist_mpi.config.tables import with_code
 from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
-from ist_mpi.exact_theory.step import known_of
+from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.workers import Quadratic
 from ist_mpi.sketches import sketch_of
 from ist_mpi.store import log as runlog
@@ -160,15 +160,19 @@ class Instance:
         return np.asarray(self.b.mean(axis=0))
 
     @cached_property
+    def known(self) -> Known:
+        """What theory knows of a round."""
+        return known_of(self.method, sketch_of(self.method, self.n, self.d))
+
+    @cached_property
     def moments(self) -> RoundMoments | None:
         """The moments of a round; None where they have no closed form."""
-        known = known_of(self.method, sketch_of(self.method, self.n, self.d))
-        if not known.closed:
+        if not self.known.closed:
             return None
         distinct = [Quadratic(self.L[0], self.b[0], self.n)]
         if not self.homogeneous:
             distinct = [Quadratic(L, b) for L, b in zip(self.L, self.b, strict=True)]
-        return round_moments(known.step, known.law, self.n, self.d, distinct)
+        return round_moments(self.known.step, self.known.law, self.n, self.d, distinct)
 
     @cached_property
     def mean_step(self) -> tuple[Float64, Float64] | None:
