@@ -194,9 +194,13 @@ def main() -> int:
             sys.stderr.write(f"{len(tasks)} task(s) on {p} rank(s) for either side\n")
             with ThreadPoolExecutor(max(1, arguments.jobs // p)) as pool:
                 futures = [[pool.submit(task, side) for task in tasks] for side in sides]
-                for collected, own_futures in zip(found, futures, strict=True):
-                    for future in own_futures:
-                        collected.update(future.result())
+                try:
+                    for collected, own_futures in zip(found, futures, strict=True):
+                        for future in own_futures:
+                            collected.update(future.result())
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)  # do not finish what nobody asks for now
+                    raise
     old, new = found
     names = list(dict.fromkeys([*old, *new]))
     different = [name for name in names if old.get(name) != new.get(name)]

@@ -138,7 +138,7 @@ def _wrong(folder: Path) -> Iterator[tuple[str, tuple[list[str], Config | str | 
         "a table only": '[problem]\nkind = "synthetic"\n',
     }.items():
         yield name, (run, text)
-    for name, change in {
+    changes: dict[str, Config] = {
         "an unknown key": {"problem": {"colour": 1}},
         "d = 0": {"problem": {"d": 0}},
         "d a string": {"problem": {"d": "12"}},
@@ -152,12 +152,13 @@ def _wrong(folder: Path) -> Iterator[tuple[str, tuple[list[str], Config | str | 
         "theory's step size, 3 steps": {"method": {"step_size": "theory", "local_steps": 3}},
         "rounds = 0": {"run": {"rounds": 0}},
         "several at once": {"run": {"rounds": 0, "seed": -1}, "method": {"form": "?"}},
-    }.items():
+    }
+    for name, change in changes.items():
         tables = {key: {**table, **change.get(key, {})} for key, table in good.items()}
         yield name, (run, tables)
     data = {"kind": "ridge", "n": 3}
     arrays = {"kind": "arrays"}
-    for name, problem in {
+    problems: dict[str, Config] = {
         "no such data set": {**data, "dataset": "iris"},
         "no such file": {**data, "path": str(folder / "none.svm")},
         "a file cut off": {**data, "path": str(folder / "cut.svm")},
@@ -166,7 +167,8 @@ def _wrong(folder: Path) -> Iterator[tuple[str, tuple[list[str], Config | str | 
         "arrays of wrong shapes": {**arrays, "path": str(folder / "shapes.h5")},
         "an indefinite matrix": {**arrays, "path": str(folder / "indefinite.h5")},
         "a singular problem": {**data, "path": str(folder / "singular.svm"), "l2": 0.0},
-    }.items():
+    }
+    for name, problem in problems.items():
         yield name, (run, config(problem, {}))
     yield "--set of nothing", ([*run, "--set", "run.colour=1"], good)
     yield "no configuration", (["run", "none.toml"], None)
