@@ -1,9 +1,11 @@
-"""Which exchange a run uses: as configured, or whichever is fastest here; and a warm-up."""
+"""Which exchange a run uses: as configured, or whichever is fastest here; and the warm-up."""
 
 import time
+from typing import Any
 
 from ist_mpi.config import Config
 from ist_mpi.kernels import model as kernels
+from ist_mpi.methods.method import Tools
 from ist_mpi.parallel import exchange, ranks
 from ist_mpi.training.setup import Experiment, method_of, serverless
 
@@ -32,12 +34,8 @@ def choose_exchange(config: Config, experiment: Experiment) -> str:
 
 
 def _time(config: Config, experiment: Experiment, name: str, tried: bool) -> float:
-    """Seconds a round, on this rank; after a first round that compiles."""
-    method, tools = method_of(config, experiment, name)
-    method.rounds(0, 1)
-    tools.exchange.share(method.x)
-    kernels.all_finite(method.x)
-    experiment.objective.measure(method.x)
+    """Seconds a round, on this rank."""
+    method, tools = warm_up(config, experiment, name)
     k, seconds = 1, 0.0
     while tried and k < SAMPLE_ROUNDS:
         began = time.perf_counter()
@@ -49,3 +47,13 @@ def _time(config: Config, experiment: Experiment, name: str, tried: bool) -> flo
             break
     tools.exchange.close()
     return seconds
+
+
+def warm_up(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:
+    """A method after one round, everything that the main loop calls compiled; collective."""
+    method, tools = method_of(config, experiment, exchange)
+    method.rounds(0, 1)
+    tools.exchange.share(method.x)
+    kernels.all_finite(method.x)
+    experiment.objective.measure(method.x)
+    return method, tools

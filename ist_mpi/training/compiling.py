@@ -6,6 +6,7 @@ one stands for it, and the rounds of one rank and of many are made once each, wi
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from ist_mpi.kernels import model, routes
 from ist_mpi.parallel.mpi import Solo
 from ist_mpi.problems.quadratic import Facts, Stored
 from ist_mpi.problems.ridge import RidgeShare
-from ist_mpi.training.setup import Experiment, method_of, prepare
+from ist_mpi.training.choice import warm_up
+from ist_mpi.training.setup import prepare
 
 Float64 = NDArray[np.float64]
 
@@ -26,14 +28,15 @@ WORKERS = 2
 SAMPLES = 5
 
 
+@dataclass
 class TinyProblem:
     """Two workers with a few samples each, kept as they are kept in the problem proper."""
 
+    d: int
+    homogeneous: bool
+    stored: Stored
     n = WORKERS
     data_bytes = 0
-
-    def __init__(self, d: int, homogeneous: bool, stored: Stored) -> None:
-        self.d, self.homogeneous, self.stored = d, homogeneous, stored
 
     def share(self, worker: int) -> RidgeShare:
         """Samples that span the space, so that there is one solution."""
@@ -51,60 +54,31 @@ def compile_for(config: Config) -> None:
 
     What is not in the cache yet is compiled, and kept there for whoever comes next.
     """
-    for stored in _ways(config):
-        tiny = _tiny_problem(config, stored)
-        small = _small(config)
-        facts = Facts(tiny.n, tiny.d, tiny.homogeneous, tiny.data_bytes, stored)
+    d = 2 * WORKERS * config.method.group_size
+    homogeneous = not getattr(config.problem, "heterogeneous", True)
+    q = {"q": 2} if getattr(config.method, "q", None) is not None else {}
+    small = config.with_values(method={"step_size": 1e-9, **q})
+    for stored in _ways(config, d):
+        tiny = TinyProblem(d, homogeneous, stored)
+        facts = Facts(tiny.n, d, homogeneous, tiny.data_bytes, stored)
         experiment = prepare(Solo(), small, facts, tiny, "full")
-        _rounds(small, experiment)
-        _products(experiment)
+        method, _ = warm_up(small, experiment, "server")
+        method.round(1)  # as among other ranks
+        # Whole products stand in for d × d matrices where d is large.
+        experiment.problem.product(0, np.ones(d))
+        experiment.problem.groups_product(0, np.ones(d), small.method.group_size)
     _traffic()
 
 
-def _ways(config: Config) -> Iterator[Stored]:
+def _ways(config: Config, d: int) -> Iterator[Stored]:
     """How the problem may be kept, as far as the configuration says without its data."""
-    problem = config.problem
-    precision: Any = getattr(problem, "precision", "float64")
-    storage = getattr(problem, "storage", "matrix")
+    precision: Any = getattr(config.problem, "precision", "float64")
+    storage = getattr(config.problem, "storage", "matrix")
     if storage != "samples":
         yield Stored(precision=precision)
     if storage != "matrix":
-        d = _coordinates(config)
         yield Stored("dense", precision, SAMPLES, SAMPLES * d, WORKERS * SAMPLES * d)
         yield Stored("sparse", precision, SAMPLES, SAMPLES * d, WORKERS * SAMPLES * d)
-
-
-def _coordinates(config: Config) -> int:
-    return 2 * WORKERS * config.method.group_size
-
-
-def _tiny_problem(config: Config, stored: Stored) -> TinyProblem:
-    heterogeneous = getattr(config.problem, "heterogeneous", True)
-    return TinyProblem(_coordinates(config), not heterogeneous, stored)
-
-
-def _small(config: Config) -> Config:
-    """The configuration with what depends on the size of the problem cut down."""
-    method: dict[str, Any] = {"step_size": 1e-9}
-    if getattr(config.method, "q", None) is not None:
-        method["q"] = 2
-    return config.with_values(method=method)
-
-
-def _rounds(config: Config, experiment: Experiment) -> None:
-    """Rounds as a single rank makes them, and one as it makes them among others."""
-    method, _ = method_of(config, experiment, "server")
-    method.rounds(0, 2)
-    method.round(2)
-    model.all_finite(method.x)
-    experiment.objective.measure(method.x)
-
-
-def _products(experiment: Experiment) -> None:
-    """Whole products, which stand in for d × d matrices where d is large."""
-    x = np.ones(experiment.d)
-    experiment.problem.product(0, x)
-    experiment.problem.groups_product(0, x, experiment.method.group_size)
 
 
 def _traffic() -> None:
