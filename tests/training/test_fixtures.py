@@ -15,7 +15,7 @@ import ist_mpi
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LOGS = ("run-v1.h5", "stopped-v1.h5")
 CLOSE = 1e-12
 """Another CPU may add up in another order."""
