@@ -4,64 +4,27 @@
     result = ist_mpi.run("jobs/figure1a.toml")
     result.rounds["relative_gap"]
 
-Where things are, from the ground up (a module imports only from those above it):
+Where things are, from the ground up (a room imports only from those above it):
 
-    errors        what can go wrong, in words
-    streams       what cannot be printed
-    files         what others wrote, within limits; what we write, safe from power cuts
-    launcher      how many were started, and which of them this is
-    partition     near-equal spans
-    randomness    who owns which random numbers
-    progress      where a run stands
-    pace          how many rounds between two looks
-    signals       requests to stop
-    watchdog      an end to what makes no progress
-    locks         one run at a time for a log
-    config/       what a run is
-    kernels/      compiled functions on plain arrays
-    hdf5/         files, whole or not at all; of others, what is asked for
-    sketches      C_i: the blocks of a round
-    problems/     f_i: where the quadratics come from
-    exchange/     what crosses ranks
-    operators     L̄, in slabs or as the workers' products
-    krylov        systems and eigenvalues from products alone
-    diagonals     the blocks on a matrix's diagonal
-    theory        M, m, x∞
-    grouped       terms of the following, where coordinates move in groups
-    moments       E[B̄ A B̄], E[B̄ x cᵀ], E[c cᵀ]
-    recursions    θ, stability, exact expectations
-    matrix_free   x* and x∞ of problems too large for d × d matrices
-    objective     f: its minimiser, its measurements
-    estimates     extreme eigenvalues of what is too large to be dense
-    constants     the constants of theory for a run
-    methods/      the round: Algorithm 1 and its baselines
-    runlog        the log: one writer, one reader
-    provenance    versions, hosts, commit
-    checkpoint    the state of a run, written and read
-    verify/       judges run logs
-    budget        what a run needs before it starts
-    experiment    all of it put together once
-    choice        which exchange
-    opening       the log as it begins
-    record        what is seen of a run, and when it ends
-    runner        the main loop
-    continuation  where a run goes on
-    outputs       where logs go, and whether they can
-    jobs          a run as asked for, checked before it begins
-    api           run()
-    doctor        the health of an installation
-    verdict       theory in plain words
-    compiling     compiled functions before they are needed
-    watching      what to say of a log while it grows
-    slurm/        batch jobs
-    foresight     the theory command
-    bench/        the bench command: rounds beside plain numpy and the raw collectives
-    sweep/        many runs, each of them made once
-    report/       what people read
-    telling       what the commands that train say
-    cli_options   options that commands share
-    cli_sweep     the commands of a sweep
-    cli           the commands
+    errors, partition, randomness   kinds of errors; near-equal spans; who owns which random numbers
+    kernels/                        compiled functions on plain arrays: the only numba
+    registry                        names of methods, sketches and problems, and where they are
+    store/                          files, whole or not at all; the run log; checkpoints as files
+    config/                         what a run is: settings, read and checked
+    sketches/                       C_i, a file a sketch: settings, draw, factors, law
+    problems/                       f_i, a file a kind: settings, a worker's share
+    parallel/                       the only mpi4py: ranks, their team, exchanges, watchdog
+    exact_theory/                   what is known without running: law and step → moments → constants
+    methods/                        Algorithm 1 and its relatives, a file a method
+    training/                       one run: asked for, set up, the loop, record, checkpoint, resume
+    verify/                         is a log what it says
+    batch/                          many runs: sweeps, SLURM
+    bench/                          rounds beside plain numpy and the raw collectives
+    cli/                            the commands, and what they print
+
+From ``ist-mpi run`` to Algorithm 1: `cli.commands.run` makes a job and asks `training.api.results`
+for its runs; `training.loop.execute` goes through `iterates`, the loop, whose rounds are
+`methods.ist.IndependentSubnetworkTraining.round`.
 
 Importing the package does not start MPI; running something does.
 """
