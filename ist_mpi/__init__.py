@@ -14,7 +14,7 @@ Where things are, from the ground up (a room imports only from those above it):
     sketches/                       C_i, a file a sketch: settings, draw, factors, law
     problems/                       f_i, a file a kind: settings, a worker's share
     parallel/                       the only mpi4py: ranks, their team, exchanges, watchdog
-    exact_theory/                   what is known without running: law and step → moments → constants
+    exact_theory/                   what is known without running: law, step → moments → constants
     methods/                        Algorithm 1 and its relatives, a file a method
     training/                       one run: asked for, set up, the loop, record, checkpoint, resume
     verify/                         is a log what it says

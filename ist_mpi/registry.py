@@ -39,7 +39,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 SETTING = {"methods": "method.name", "sketches": "method.sketch", "problems": "problem.kind"}
 
-BASE = {"methods": "Method", "sketches": "Sketch", "problems": "Functions"}
+BASE = {"methods": "Method", "sketches": "Sketch", "problems": "QuadraticProblem"}
 """The class that those of a room derive from; by name, as nothing above is imported here."""
 
 _given: dict[str, type] = {}

@@ -33,6 +33,7 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     numbers = [float(line) for line in done.stdout.split()]
     if page.stem == "extending":
-        limit, gap = numbers
+        limit, gap, chain = numbers
         assert 0 < limit < 1
         assert gap < 1e-12
+        assert chain < 1e-12

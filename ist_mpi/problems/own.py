@@ -1,0 +1,63 @@
+"""A problem of one's own: derive from `QuadraticProblem`, and say what every worker's f_i is."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Problem
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.arrays import MemoryShare
+from ist_mpi.problems.quadratic import AS_MATRICES, Stored
+
+Float64 = NDArray[np.float64]
+
+
+class QuadraticProblem:
+    """f_i(x) = ½ xᵀ L_i x − b_iᵀ x of n workers, made on rank 0 and dealt to the workers' ranks.
+
+    Attributes
+    ----------
+    n, d : int
+        Workers and coordinates; set by `__init__`.
+
+    Its settings are a class attribute, derived from `ist_mpi.config.Problem`.
+    """
+
+    Settings: ClassVar[type[Problem]] = Problem
+    homogeneous: ClassVar[bool] = False
+    data_bytes: ClassVar[int] = 0
+    stored: ClassVar[Stored] = AS_MATRICES
+
+    n: int
+    d: int
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @classmethod
+    def open(cls, settings: Any) -> "QuadraticProblem":
+        """The problem, on rank 0."""
+        made = cls(settings)
+        sizes = getattr(made, "n", None), getattr(made, "d", None)
+        if not all(isinstance(size, int) and size >= 1 for size in sizes):
+            got = f"n, d = {sizes[0]}, {sizes[1]}"
+            raise InputError(Fault(f"{cls.__name__}.__init__", got, "integers of at least 1"))
+        return made
+
+    def quadratic(self, worker: int) -> tuple[Any, Any]:
+        """L_i (d, d), symmetric positive semidefinite, and b_i (d,), of worker 0 … n − 1."""
+        raise NotImplementedError
+
+    def start(self) -> Float64:
+        """x⁰, shape (d,); here 0."""
+        return np.zeros(self.d)
+
+    def share(self, worker: int) -> MemoryShare:
+        """What the worker's rank checks and keeps."""
+        L, b = (np.array(part, dtype=np.float64) for part in self.quadratic(worker))
+        if L.shape != (self.d, self.d) or b.shape != (self.d,):
+            where = f"{type(self).__name__}.quadratic, worker {worker}"
+            expected = f"L ({self.d}, {self.d}) and b ({self.d},)"
+            raise InputError(Fault(where, f"shapes {L.shape} and {b.shape}", expected))
+        return MemoryShare(L, b, worker)
