@@ -28,9 +28,9 @@ ruff check .
 ruff format --check .
 step mypy
 mypy
-# Two at a time: many wait, for processes or for the disk. What shares logs stays together.
+# Two files at a time: many tests wait, for processes or for the disk, and those of a file share logs.
 serial() {
-    timeout -k 10 7200 python -m pytest -q -n 2 --dist loadgroup "$@" \
+    timeout -k 10 7200 python -m pytest -q -n 2 --dist loadfile "$@" \
         --ignore=tests/mpi --ignore=tests/slurm tests
 }
 if [ "${1:-}" = quick ]; then

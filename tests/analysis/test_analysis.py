@@ -16,8 +16,8 @@ from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
 
-# Pictures, all of the same logs.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pictures")]
+# Pictures.
+pytestmark = pytest.mark.slow
 
 EPS = 1e-12
 

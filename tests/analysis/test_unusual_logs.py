@@ -16,8 +16,8 @@ from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
 
-# Pictures, all of the same logs.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("unusual")]
+# Pictures.
+pytestmark = pytest.mark.slow
 
 EVERYTHING = {"permutations": True, "problem": True}
 DIVERGING = {"run": {"rounds": 20_000}, "log": EVERYTHING}
