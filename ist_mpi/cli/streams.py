@@ -14,22 +14,23 @@ from ist_mpi.errors import OutputError
 
 
 class _Stream:
-    """A text stream as it is, but for what happens when it cannot be written to."""
+    """A text stream as it is, but for what happens when it cannot be written to.
+
+    A γ that its encoding does not have is written as ``\\u03b3``.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        if hasattr(stream, "reconfigure"):  # not where a program has put its own in place
+            stream.reconfigure(errors="backslashreplace")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """As of any text stream; a γ that its encoding does not have is written as ``\\u03b3``."""
+        """As of any text stream."""
         try:
-            try:
-                return int(self._stream.write(text))
-            except UnicodeEncodeError as error:
-                known = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
-                return int(self._stream.write(known))
+            return int(self._stream.write(text))
         except OSError as error:
             self._failed(error)
             return len(text)

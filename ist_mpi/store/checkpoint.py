@@ -117,14 +117,7 @@ def write_shard(
 ) -> tuple[str, dict[str, Any]]:
     """Write the parts of the workers first, …, last - 1 of n: its name and entry in the manifest.
 
-    Parameters
-    ----------
-    folder : Path
-        ``RUN.ckpt``, in which a checkpoint of round k was begun.
-    server : mapping
-        The vectors of the server (d,), whole.
-    workers : mapping
-        Of the arrays of the workers the rows of these, (last - first, m).
+    The vectors of the server (d,) are whole, the arrays are these workers', (last - first, m).
     """
     parts = [server[name][_span(server[name].size, n, first, last)] for name in sorted(server)]
     for name in sorted(workers):

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 from ist_mpi.errors import LockedError
 
-_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-"""What a file system without locks answers."""
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, 524}
+"""What a file system without locks answers; Linux has no public name for the last, of NFS."""
 _PAUSE = 0.02
 """Seconds between two tries to take a lock: whoever only looks has it for an instant."""
 _TRIES, _TRIES_UNSIGNED = 5, 50

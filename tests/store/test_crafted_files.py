@@ -196,6 +196,21 @@ def _bomb_in_a_chunk(file: h5py.File, path: Path) -> None:
     found.id.write_direct_chunk((0, 0, 0), million + again * (16 << 10))
 
 
+def _chunks_without_end(file: h5py.File, path: Path) -> None:
+    """Good chunks, to be indexed by a node of a tree that is its own child: `MADE_BYTES`."""
+    file.create_dataset("L", data=good_matrices(), chunks=(1, D, D))
+
+
+def _own_child(contents: bytearray) -> None:
+    node = contents.index(b"TREE\x01")
+    contents[node + 5] = 1  # its level: it has nodes below it
+    contents[node + 64 : node + 72] = struct.pack("<Q", node)
+
+
+MADE_BYTES: dict[str, Callable[[bytearray], None]] = {"chunks without end": _own_child}
+"""What h5py does not write."""
+
+
 def _filter(code: int) -> Callable[[h5py.File, Path], None]:
     def craft(file: h5py.File, path: Path) -> None:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -272,6 +287,7 @@ CRAFTED_ARRAYS: dict[str, tuple[Callable[[h5py.File, Path], None], str]] = {
     "many chunks": (_with(shape=(200, 200, 200), chunks=(1, 1, 1)), "8000000 chunks"),
     "deflate bomb": (_bomb, "that expand to"),
     "deflate bomb in a chunk": (_bomb_in_a_chunk, ""),
+    "chunks without end": (_chunks_without_end, ""),
     "unknown filter": (_filter(41234), "filter 41234"),
     "lzf": (_with(compression="lzf", chunks=(N, D, D)), "filter 32000 (lzf)"),
     "scale-offset": (_with(dtype="i4", scaleoffset=0, chunks=(N, D, D)), "filter 6"),
@@ -283,6 +299,10 @@ def test_crafted_arrays(name: str, tmp_path: Path) -> None:
     craft, reason = CRAFTED_ARRAYS[name]
     path = tmp_path / "mine.h5"
     arrays(craft)(path)
+    if name in MADE_BYTES:
+        contents = bytearray(path.read_bytes())
+        MADE_BYTES[name](contents)
+        path.write_bytes(contents)
     error = refusal(open_arrays, path)
     assert error.faults[0].where == (f"{path}:/L" if reason else str(path))
     assert reason in error.faults[0].got + error.faults[0].expected

@@ -110,11 +110,12 @@ def test_checkpoints_of_a_replaced_run_are_gone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["r.h5"]
 
 
-def test_no_locks_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [errno.ENOLCK, errno.EOPNOTSUPP, 524])
+def test_no_locks_there(answer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the file system has no locks, the existence of a file is one."""
 
     def refuse(handle: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(answer, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     log = tmp_path / "r.h5"

@@ -1,21 +1,21 @@
 """Read a file that may bring HDF5 to grief, in a process of its own: it may loop or crash here.
 
-Run by `ist_mpi.store.hdf5.probe`: ``python -m ist_mpi.store.hdf5.child REQUEST``, the file open as
-a descriptor that is named in the request (JSON). Prints one line of JSON: null, or the fault found.
+Run by `ist_mpi.store.hdf5.probe`: ``python -m ist_mpi.store.hdf5.child``, with what is asked on
+standard input (a pickle: path, descriptor of the open file, `Wanted`, `Limit`). Prints one line of
+JSON: null, or the fault found.
 The process ends itself when it takes too long or too much memory.
 """
 
 import json
 import os
+import pickle
 import resource
 import signal
 import sys
 from pathlib import Path
 
 from ist_mpi.errors import InputError
-from ist_mpi.store.files import Limit
 from ist_mpi.store.hdf5.opening import parsed
-from ist_mpi.store.hdf5.wanted import Wanted
 
 PROCESSOR_SECONDS = 1.0
 """For each array, besides its data; what is whole needs some milliseconds."""
@@ -33,14 +33,12 @@ def main() -> None:
         signal.signal(clock, signal.SIG_DFL)  # ends the process, inside of HDF5 too
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {clock})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    request = json.loads(sys.argv[1])
-    wanted, limit = Wanted.from_json(request["wanted"]), Limit(*request["limit"])
-    path = Path(request["path"])
+    path, descriptor, wanted, limit = pickle.load(sys.stdin.buffer)
     _bound_memory()
     _start_clocks(0)
     try:
         with (
-            os.fdopen(request["descriptor"], "rb") as file,
+            os.fdopen(descriptor, "rb") as file,
             parsed(file, path, wanted, limit, InputError, packed=True) as reader,
         ):
             reader.check(_start_clocks)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.store.files import EXPANSION, Limit
+from ist_mpi.store.hdf5.types import BROKEN, expected_of, type_name
 from ist_mpi.store.hdf5.wanted import Array, Wanted
 
 MAX_CHUNK = 256 << 20
@@ -33,36 +34,11 @@ SMALL = 64 << 20
 PLAIN = {h5z.FILTER_SHUFFLE: "shuffle", h5z.FILTER_FLETCHER32: "fletcher32"}
 PACKING = {h5z.FILTER_DEFLATE: "deflate"}
 
-BROKEN = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    SystemError,
-)
-"""What h5py raises for files that HDF5 cannot make sense of."""
-
 _ATTRIBUTES = {
     "text": (h5t.STRING,),
     "integer": (h5t.INTEGER,),
     "number": (h5t.INTEGER, h5t.FLOAT),
     "number or text": (h5t.INTEGER, h5t.FLOAT, h5t.STRING),
-}
-_KINDS = {"f": "floating-point", "i": "integer", "u": "unsigned integer"}
-_CLASSES = {
-    h5t.COMPOUND: "compound data",
-    h5t.REFERENCE: "references",
-    h5t.VLEN: "variable-length data",
-    h5t.STRING: "text",
-    h5t.ENUM: "an enumeration",
-    h5t.ARRAY: "arrays as elements",
-    h5t.OPAQUE: "opaque data",
-    h5t.BITFIELD: "bit fields",
-    h5t.TIME: "times",
 }
 
 
@@ -230,7 +206,7 @@ class Reader:
         of, scalar = stored.get_class(), found.shape == ()
         fits = of in _ATTRIBUTES[kind]
         if not (fits and scalar) or found.get_space().get_simple_extent_type() != h5s.SCALAR:
-            got = f"{_type_name(stored)}{'' if scalar else f' of shape {found.shape}'}"
+            got = f"{type_name(stored)}{'' if scalar else f' of shape {found.shape}'}"
             self.refuse(where, got, f"one {kind}")
         value = h5py.Group(node).attrs[name]
         if isinstance(value, bytes):
@@ -248,7 +224,7 @@ class Reader:
     def _present(self, name: str) -> Any:
         found = self._dataset(name)
         if found is None:
-            self.refuse(name, "nothing", _expected(self._spec(name)))
+            self.refuse(name, "nothing", expected_of(self._spec(name)))
         return found
 
     def _dataset(self, name: str) -> Any:
@@ -259,7 +235,7 @@ class Reader:
         return self._found[name]
 
     def _judged(self, name: str, array: Array) -> Any:
-        expected = _expected(array)
+        expected = expected_of(array)
         node = self._node(name)
         if node is None:
             if array.required:
@@ -289,7 +265,7 @@ class Reader:
         fits = number and stored.dtype.kind in array.kinds
         if not fits or shape is None or len(shape) != array.ndim:
             of = "an empty dataspace" if shape is None else f"shape {shape}"
-            self.refuse(name, f"{_type_name(stored)} of {of}", _expected(array))
+            self.refuse(name, f"{type_name(stored)} of {of}", expected_of(array))
 
     def _judge_filters(self, name: str, plist: Any) -> None:
         for i in range(plist.get_nfilters()):
@@ -345,18 +321,3 @@ class Reader:
                 before(found.nbytes)
                 for piece in found.iter_chunks():
                     found[piece]
-
-
-def _expected(array: Array) -> str:
-    kinds = "real" if len(array.kinds) == len(_KINDS) else _KINDS[array.kinds]
-    return f"a dataset of {kinds} numbers with {array.ndim} dimension(s)"
-
-
-def _type_name(stored: Any) -> str:
-    """A type in a few words."""
-    try:
-        name = str(stored.dtype)[:60]
-    except BROKEN:
-        name = "of no type known here"
-    of = _CLASSES.get(stored.get_class())
-    return name if of is None else f"{of} ({name})"

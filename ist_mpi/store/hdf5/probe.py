@@ -6,6 +6,7 @@ h5py and not MPI, knows nothing of the launcher, and has bounded time and memory
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -22,19 +23,13 @@ _LAUNCHERS = ("PMI", "OMPI_", "PRTE_", "MPI", "HYDI_", "HYDRA_", "SLURM_", "HDF5
 
 def fault_of(file: BinaryIO, path: Path, wanted: Wanted, limit: Limit) -> Fault | None:
     """What is wrong with an open file, found in another process; None if nothing is."""
-    request = {
-        "descriptor": file.fileno(),
-        "path": str(path),
-        "wanted": wanted.to_json(),
-        "limit": list(limit),
-    }
     expected = "a whole HDF5 file"
     # -P: nothing is imported from the current folder that this process would not import.
-    command = [sys.executable, "-P", "-m", "ist_mpi.store.hdf5.child", json.dumps(request)]
+    command = [sys.executable, "-P", "-m", "ist_mpi.store.hdf5.child"]
     try:
         done = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input=pickle.dumps((path, file.fileno(), wanted, limit)),
             capture_output=True,
             check=False,
             env=_environment(),

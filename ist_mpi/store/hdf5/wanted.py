@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Array(NamedTuple):
@@ -25,15 +25,3 @@ class Wanted:
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By group: names of attributes, each a ``text`` (str), an ``integer`` (int), a ``number``
     (float or int) or a ``number or text``; what is not there is left out of what is read."""
-
-    def to_json(self) -> dict[str, Any]:
-        """For another process."""
-        arrays = {name: list(array) for name, array in self.arrays.items()}
-        groups = {group: dict(names) for group, names in self.attributes.items()}
-        return {"arrays": arrays, "attributes": groups}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "Wanted":
-        """The inverse of `to_json`."""
-        arrays = {name: Array(*array) for name, array in document["arrays"].items()}
-        return cls(arrays, document["attributes"])
