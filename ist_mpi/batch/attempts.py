@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ist_mpi.batch.points import Point
 from ist_mpi.errors import ISTError, LogError
@@ -22,18 +22,10 @@ from ist_mpi.store.locks import whoami
 from ist_mpi.training.api import alone_at
 
 FORMAT = {"format": "ist_mpi.attempt", "version": 1}
+SILENT = "ended without saying why"
 LONGEST = 2000
 """Characters of a reason that are kept: its end, where the words are that matter."""
 _BYTES = Limit("IST_MPI_MAX_ATTEMPT_BYTES", 1 << 20)
-
-
-class Attempt(NamedTuple):
-    """An attempt as it was noted."""
-
-    who: str
-    """Process, host and SLURM job, in words."""
-    reason: str
-    """Why it failed; empty: it has not said."""
 
 
 def path_of(log: Path) -> Path:
@@ -101,8 +93,8 @@ def note(point: Point, reason: str = "", code: int | None = None) -> None:
     hdf5.replace(path_of(point.log), files.sealed(document), overwrite=True)
 
 
-def read(log: Path) -> Attempt | None:
-    """What is noted of the attempt at a run; None: nothing is."""
+def read(log: Path) -> tuple[str, str] | None:
+    """Whether the attempt at a run "failed" or was "killed", and why; None: nothing is noted."""
     path = path_of(log)
     if not path.exists():
         return None
@@ -111,7 +103,9 @@ def read(log: Path) -> Attempt | None:
             told = files.unsealed(file.read(), path.name)
         if any(told[key] != value for key, value in FORMAT.items()):
             raise ValueError(f"not of format {FORMAT['format']}, version {FORMAT['version']}")
+        if told["reason"]:
+            return "failed", str(told["reason"])
         job = f", SLURM job {told['slurm_job_id']}" if told["slurm_job_id"] else ""
-        return Attempt(f"process {told['pid']} on {told['host']}{job}", str(told["reason"]))
+        return "killed", f"process {told['pid']} on {told['host']}{job} {SILENT}"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Attempt("another process", f"its note cannot be read: {error}")
+        return "failed", f"its note cannot be read: {error}"

@@ -53,7 +53,7 @@ def run_points(
     command: Sequence[str],
     jobs: int,
     ranks: int,
-    tell: Callable[[Point, Status], None],
+    tell: Callable[[Point, Status, str], None],
 ) -> list[Status]:
     """Make runs, `jobs` at a time, until all have ended or this process is told to stop.
 
@@ -63,7 +63,7 @@ def run_points(
     as they were.
 
     `command` makes a run, as words after ``python -m ist_mpi``; its index is added. `tell` is
-    called with every run that has ended, and how.
+    called with every run that has ended, how, and how many have: ``3/12``.
     """
     words = [*mpiexec(ranks), sys.executable, "-m", "ist_mpi", *command, "--index"]
     waiting, active, stopping = deque(points), list[_Child](), False
@@ -80,7 +80,7 @@ def run_points(
             for child in [child for child in active if child.process.poll() is not None]:
                 active.remove(child)
                 found[child.point.index] = status = _ended(child, stopping)
-                tell(child.point, status)
+                tell(child.point, status, f"{len(found)}/{len(points)}")
             time.sleep(PAUSE)
     finally:
         for child in active:  # on a second Ctrl-C, or a bug

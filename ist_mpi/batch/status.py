@@ -65,12 +65,12 @@ def status_of(point: Point) -> Status:
 
 def _look(point: Point) -> Status:
     holder = locks.holder(point.log)
-    attempt = attempts.read(point.log)
-    standing, run, trouble = "absent", None, ""
+    noted = attempts.read(point.log)
+    standing, run = "absent", None
     try:
         standing, run = resume.examine(point.config, point.log)
     except ISTError as error:
-        trouble = str(error)
+        noted = noted if noted is not None and noted[0] == "failed" else ("failed", str(error))
     found = Status("missing")
     if run is not None:
         row = {name: column[-1].item() for name, column in run.rounds.items()}
@@ -79,10 +79,8 @@ def _look(point: Point) -> Status:
         return found._replace(state="running", reason=holder)
     if standing in ("finished", "failed"):
         return found._replace(state="finished" if standing == "finished" else "diverged")
-    if trouble or (attempt is not None and attempt.reason):
-        reason = attempt.reason if attempt is not None else ""
-        return found._replace(state="failed", reason=reason or trouble)
-    if attempt is not None or (run is not None and run.status == "running"):
-        who = attempt.who if attempt is not None else "its process"
-        return found._replace(state="killed", reason=f"{who} ended without saying why")
+    if noted is None and run is not None and run.status == "running":
+        noted = "killed", f"its process {attempts.SILENT}"
+    if noted is not None:
+        return found._replace(state=noted[0], reason=noted[1])
     return found if standing == "absent" else found._replace(state="stopped")

@@ -186,10 +186,8 @@ class _Reading:
             if is_value(value):
                 found[key] = value
             else:
-                expected, remedy = (
-                    "a number, a string, true or false",
-                    "lists and ranges go into [grid]",
-                )
+                remedy = "lists and ranges go into [grid]"
+                expected = "a number, a string, true or false"
                 self.wrong(f"set.{key}", shown(value), expected, remedy)
         return found
 

@@ -169,8 +169,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     cores = len(os.sched_getaffinity(0))
     if (count := min(jobs, len(wanted)) * ranks) > cores:
         say(f"caution: {count} ranks at a time on {cores} usable core(s)")
-    tell = report.EndReport(len(wanted))
-    after = pool.run_points(wanted, _command(found, folder), jobs, ranks, tell)
+    after = pool.run_points(wanted, _command(found, folder), jobs, ranks, report.show_end)
     states = [status.state for status in after] + passed
     say(f"{sweep}: {report.counted(states)}")
     return _exit_code(set(states))

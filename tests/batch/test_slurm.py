@@ -262,6 +262,27 @@ def test_submitting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SBATCH_TIMELIMIT" not in told
 
 
+@pytest.mark.parametrize("submit", ["submit small.toml", "sweep submit sweep.toml"])
+def test_every_option_reaches_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, submit: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "sweep.toml").write_text('base = "small.toml"\n[grid]\nrun.seed = "0:2"\n')
+    asked = ["--nodes=2", "--ntasks-per-node=3", "--cpus-per-task=4", "--time=50", "--account=a"]
+    asked += ["--partition=p,q", "--job-name=mine"]
+    more = ["--signal=99", "--mpi=pmix", "--sbatch=--qos=high", "--sbatch=--exclusive"]
+    done = call(*submit.split(), *asked, *more, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert {*asked, "--signal=B:USR1@99", "--qos=high", "--exclusive"} <= {*options(done.stdout)}
+    assert "IST_MPI=pmix" in done.stdout.splitlines()
+    monkeypatch.setenv("IST_LAUNCHER", "mpiexec")
+    done = call(*submit.split(), "--dry-run")
+    assert "IST_LAUNCHER=mpiexec" in done.stdout.splitlines()
+    name = "ist-mpi" if submit.startswith("submit") else "sweep"
+    assert f"--job-name={name}" in options(done.stdout)
+
+
 def test_sbatch_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sbatch(tmp_path / "bin", "echo 'sbatch: error: invalid account' >&2", "exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")

@@ -1,5 +1,6 @@
 """Sweeps: which runs there are, how they are made, and what is said of them."""
 
+import hashlib
 import json
 import os
 import signal
@@ -407,6 +408,24 @@ def test_a_process_that_dies_before_its_log(write: Any) -> None:
     assert "is damaged" in status(path)[0]["reason"]
     note.write_bytes(b"")
     assert states(path) == {0: "failed"}
+
+
+def test_notes_are_read_for_good(write: Any) -> None:
+    """As version 0.1 wrote them, down to the last byte."""
+    path = write("[grid]\nrun.seed = [0, 1]")
+    FOLDER.mkdir(parents=True)
+    for point, reason, code in zip(plan_of(path).points, ["", "no"], ["null", "2"], strict=True):
+        text = (
+            f'{{\n "code": {code},\n "format": "ist_mpi.attempt",\n "host": "h",\n "pid": 5,\n '
+            f'"reason": "{reason}",\n "run_id": "x",\n "settings": {{}},\n "slurm_job_id": "7",\n '
+            '"version": 1,\n "when": "2026-01-01T00:00:00+00:00"\n}\n'
+        )
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        attempts.path_of(point.log).write_text(f"{text}{digest}\n")
+    found = status(path)
+    assert (found[0]["state"], found[1]["state"]) == ("killed", "failed")
+    assert found[0]["reason"] == "process 5 on h, SLURM job 7 ended without saying why"
+    assert found[1]["reason"] == "no"
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from rich.text import Text
 
@@ -110,41 +109,33 @@ def print_json(plan: Plan, statuses: Statuses) -> None:
         "digest": plan.sweep.digest,
         "counts": {state: counts[state] for state in STATES},
         "merged": {str(index): first for index, first in plan.merged.items()},
-        "points": [_point_document(point, statuses[point.index]) for point in plan.points],
+        "points": [
+            {
+                "index": point.index,
+                "settings": point.settings,
+                "run_id": point.log.stem,
+                "log": str(point.log),
+                "state": statuses[point.index].state,
+                "reason": statuses[point.index].reason,
+                "round": statuses[point.index].round,
+                "rounds": point.config.run.rounds,
+                "relative_gap": statuses[point.index].row.get("relative_gap"),
+            }
+            for point in plan.points
+        ],
     }
     print(to_json(document))
 
 
-def _point_document(point: Point, status: Status) -> dict[str, Any]:
-    return {
-        "index": point.index,
-        "settings": point.settings,
-        "run_id": point.log.stem,
-        "log": str(point.log),
-        "state": status.state,
-        "reason": status.reason,
-        "round": status.round,
-        "rounds": point.config.run.rounds,
-        "relative_gap": status.row.get("relative_gap"),
-    }
-
-
-class EndReport:
-    """A line for each run that has ended (stderr)."""
-
-    def __init__(self, count: int) -> None:
-        self._count, self._ended = count, 0
-
-    def __call__(self, point: Point, status: Status) -> None:
-        self._ended += 1
-        facts = ""
-        if status.row:
-            gap, seconds = status.row["relative_gap"], status.row["seconds"]
-            facts = f", round {status.round} after {duration(seconds)}, relative gap {gap:.3e}"
-        reason = "" if status.state in OVER else _shortened(status.reason)
-        line = f"[{self._ended}/{self._count}] {point.title}: {status.state}{facts}"
-        line += f": {reason}" if reason else ""
-        print(printable(line), file=sys.stderr, flush=True)
+def show_end(point: Point, status: Status, place: str) -> None:
+    """A line about a run that has ended (stderr)."""
+    line = f"[{place}] {point.title}: {status.state}"
+    if status.row:
+        gap, seconds = status.row["relative_gap"], status.row["seconds"]
+        line += f", round {status.round} after {duration(seconds)}, relative gap {gap:.3e}"
+    if status.reason and status.state not in OVER:
+        line += f": {_shortened(status.reason)}"
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _shortened(reason: str, mark: str = "") -> str:
