@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import FULL, Job, Start
+from launched import Job, Start
 from same import same_run
+from thinned import FULL
 
 import ist_mpi
 from ist_mpi.parallel import signals

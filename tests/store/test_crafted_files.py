@@ -20,8 +20,10 @@ from cases import configuration
 import ist_mpi
 from ist_mpi import problems
 from ist_mpi.cli import commands as cli
-from ist_mpi.config import ArraysProblem, RidgeProblem, load
+from ist_mpi.config import load
 from ist_mpi.errors import DamagedError, InputError
+from ist_mpi.problems.arrays import ArraysSettings
+from ist_mpi.problems.ridge import RidgeSettings
 from ist_mpi.store import hdf5
 from ist_mpi.store import log as runlog
 from ist_mpi.store.files import LOG_BYTES, Limit
@@ -48,7 +50,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def open_arrays(path: Path) -> None:
     """What a run does with an `arrays` problem."""
-    source = problems.load(ArraysProblem(kind="arrays", path=str(path)))
+    source = problems.load(ArraysSettings(kind="arrays", path=str(path)))
     for worker in range(source.n):
         source.share(worker).quadratic()
 
@@ -349,7 +351,7 @@ def test_arrays_are_read_by_another_process_once(
     arrays(lambda file, path: file.__setitem__("L", good_matrices()))(path)
     calls = []
     monkeypatch.setattr(probe, "fault_of", lambda *arguments: calls.append(arguments))
-    source = problems.load(ArraysProblem(kind="arrays", path=str(path)))
+    source = problems.load(ArraysSettings(kind="arrays", path=str(path)))
     for worker in range(N):
         source.share(worker).quadratic()
     assert len(calls) == 1
@@ -756,7 +758,7 @@ def test_limits_are_named_and_can_be_raised(
         file.write("step_size = 0.1\n[run]\nrounds = 1\n")
     mine = tmp_path / "mine.h5"
     arrays(lambda file, path: file.__setitem__("L", good_matrices()))(mine)
-    ridge = RidgeProblem(kind="ridge", path=str(data), n=1)
+    ridge = RidgeSettings(kind="ridge", path=str(data), n=1)
     openings: dict[str, tuple[Path, Callable[[], Any]]] = {
         "LOG": (honest, lambda: ist_mpi.open_run(honest)),
         "LIBSVM": (data, lambda: problems.load(ridge)),
@@ -795,7 +797,7 @@ def test_a_data_set_that_expands_without_measure(
 ) -> None:
     path = tmp_path / "data.svm.gz"
     path.write_bytes(gzip.compress(b"1 1:1\n" * (12 << 20)))
-    ridge = RidgeProblem(kind="ridge", path=str(path), n=1)
+    ridge = RidgeSettings(kind="ridge", path=str(path), n=1)
     fault = refusal(lambda _: problems.load(ridge), path).faults[0]
     assert "expand" in fault.got
     assert "IST_MPI_MAX_EXPANSION" in fault.remedy

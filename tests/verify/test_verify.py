@@ -16,12 +16,12 @@ from cases import GROUPED, GROUPS, SHAPES, VARIANTS, configuration
 from scipy import stats
 
 import ist_mpi
-from ist_mpi.config import Method
+from ist_mpi.config import method_table
 from ist_mpi.exact_theory import theorems
 from ist_mpi.kernels import draws, philox
 from ist_mpi.methods.ist import IndependentSubnetworkTraining
 from ist_mpi.parallel import ranks
-from ist_mpi.sketches import Factors
+from ist_mpi.sketches.drawing import CompiledDrawing
 from ist_mpi.training import api
 from ist_mpi.training import job as jobs
 from ist_mpi.training.columns import COLUMNS
@@ -364,14 +364,14 @@ def sampler(
 
 
 def without_factor(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest_of = Factors.of
+    honest_own = CompiledDrawing.own
 
-    def of(self: Factors, *arguments: Any) -> Any:
-        C, A = honest_of(self, *arguments)
-        C.fill(1.0)  # P_i in place of n P_i
-        return C, A
+    def own(self: CompiledDrawing) -> Any:
+        blocks = honest_own(self)
+        blocks.C.fill(1.0)  # P_i in place of n P_i
+        return blocks
 
-    monkeypatch.setattr(Factors, "of", of)
+    monkeypatch.setattr(CompiledDrawing, "own", own)
 
 
 SAMPLERS = {
@@ -539,7 +539,7 @@ def instance_of(variant: str, shape: str) -> Instance:
     n, d, g = GROUPS.get(shape) or (*SHAPES[shape], 1)
     rng = np.random.default_rng(1)
     B = rng.standard_normal((n, d, d))
-    method = Method(**{"step_size": 1e-2, "group_size": g, **VARIANTS[variant]})
+    method = method_table({"step_size": 1e-2, "group_size": g, **VARIANTS[variant]})
     L, b = np.einsum("nki,nkj->nij", B, B), rng.standard_normal((n, d))
     return Instance(method, L, b, np.zeros(n), rng.standard_normal(d), False)
 
