@@ -584,7 +584,7 @@ def test_block_statistics_have_the_mean_of_chi_square(variant: str, shape: str) 
     n, d, method = instance.n, instance.d, instance.method
     g = method.group_size
     mean, of_larger, degrees = 0.0, 0.0, [0, 0]
-    for p, own in reference.draws(method.sketch, n, d, method.q, g):
+    for p, own in reference.draws(method.sketch, n, d, instance.q, g):
         offsets = np.cumsum([0, *(len(S) for S in own)])
         met, larger, count = blocks.counted([(np.concatenate(own), offsets)], n, d, g)
         marginal = blocks.marginal(instance, met, count)
