@@ -69,7 +69,9 @@ def test_ctrl_c_reaches_everybody_twice(start: Start, small: Path) -> None:
     assert job.wait() == STOPPED, job.errors
 
 
-UNTIL_ASKED = "from ist_mpi.parallel import signals\nwhile not signals.requested(): time.sleep(0.01)\n"
+UNTIL_ASKED = (
+    "from ist_mpi.parallel import signals\nwhile not signals.requested(): time.sleep(0.01)\n"
+)
 """An action that is over when the rank has been asked to stop."""
 
 
