@@ -22,7 +22,7 @@ Where things are, from the ground up (a room imports only from those above it):
     bench/                          rounds beside plain numpy and the raw collectives
     cli/                            the commands, and what they print
 
-From ``ist-mpi run`` to Algorithm 1: `cli.commands.run` makes a job and asks `training.api.results`
+From ``ist-mpi run`` to Algorithm 1: `cli.run.run` makes a job and asks `training.api.results`
 for its runs; `training.loop.execute` goes through `iterates`, the loop, whose rounds are
 `methods.ist.IndependentSubnetworkTraining.round`.
 

@@ -23,7 +23,7 @@ def main() -> None:
         if words[0] != "sweep" or any(word.startswith("--index") for word in words):
             watchdog.limit(watchdog.START_SECONDS)  # a sweep waits for runs that have their own
     try:
-        from ist_mpi.cli import commands as cli
+        from ist_mpi.cli import main as cli
     except BaseException:
         _end_all()
         raise

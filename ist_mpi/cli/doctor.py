@@ -1,14 +1,32 @@
-"""The health of an installation: MPI, ranks, threads, cores, libraries."""
+"""``ist-mpi doctor``: the health of an installation: MPI, ranks, threads, cores, libraries."""
 
 from collections import Counter
 from typing import Any
 
-import numba
+import typer
 
+from ist_mpi.cli import options
 from ist_mpi.errors import LauncherError
-from ist_mpi.parallel import ranks
 from ist_mpi.parallel.launcher import launched_size
-from ist_mpi.store import provenance
+
+
+def doctor(
+    as_json: options.Json = False,
+) -> None:
+    """Check the installation: MPI, ranks and hosts, threads against cores, libraries.
+
+    Alone, or under a launcher to see what the ranks see: mpiexec -n 4 ist-mpi doctor
+    """
+    from ist_mpi.cli.report import text
+    from ist_mpi.cli.report.health import health
+
+    findings = examine()
+    if as_json:
+        print(text.to_json(findings))
+    else:
+        text.console().print(health(findings))
+    if findings["problems"] and findings.get("launched") not in (None, findings.get("ranks")):
+        raise typer.Exit(2)
 
 
 def examine() -> dict[str, Any]:
@@ -19,6 +37,11 @@ def examine() -> dict[str, Any]:
     dict
         Plain values: versions, mpi_library, ranks, hosts, …, and `problems`, a list of sentences.
     """
+    import numba
+
+    from ist_mpi.parallel import ranks
+    from ist_mpi.store import provenance
+
     findings: dict[str, Any] = {"versions": provenance.versions(), "problems": []}
     problems: list[str] = findings["problems"]
     try:

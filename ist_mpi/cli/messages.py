@@ -10,6 +10,8 @@ from ist_mpi.errors import printable
 
 STOPPED = 75
 """Exit code of a run that was stopped and can go on."""
+INTERRUPTED = 130
+"""Exit code after a second Ctrl-C, as shells have it."""
 
 
 def say(text: str) -> None:

@@ -1,13 +1,29 @@
-"""The options of the commands that submit jobs: what a request of SLURM has, each once."""
+"""Arguments and options that several commands have, each once; those of SLURM's requests too."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from ist_mpi.batch.slurm.request import Request
+
+Config = Annotated[Path, typer.Argument(help="The configuration, a TOML file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="As for run. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Code = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The Python file of the method, sketch or problem that the log names, if it names "
+        "one; it is run only if it is the file that the log was made with.",
+    ),
+]
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ist_mpi.batch import slurm
+from ist_mpi.cli import options
 from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
@@ -62,7 +63,7 @@ def show_status(
     sweep: File,
     folder: Folder = RUNS,
     everything: Everything = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show what is finished, running, stopped, failed and missing, and why.
 

@@ -24,7 +24,7 @@ from ist_mpi import InputError
 from ist_mpi.batch import attempts, cost, points, pool
 from ist_mpi.batch.slurm import arrays
 from ist_mpi.batch.status import Status, statuses_of
-from ist_mpi.cli import commands as cli
+from ist_mpi.cli import main as cli
 from ist_mpi.config import load
 from ist_mpi.errors import LockedError
 from ist_mpi.store import locks

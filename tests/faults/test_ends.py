@@ -88,7 +88,7 @@ def test_the_log_of_a_failed_job_is_readable_and_not_finished(
 
 BROKEN = """
 import os, sys
-from ist_mpi.cli.commands import main
+from ist_mpi.cli.main import main
 
 if os.environ["PMI_RANK"] == "1":
     {action}

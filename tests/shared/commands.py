@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from ist_mpi.cli import commands
+from ist_mpi.cli import main
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
             mock.patch.object(sys, "argv", ["ist-mpi", *words]),
             pytest.raises(SystemExit) as caught,
         ):
-            commands.main()
+            main.main()
         signal.signal(signal.SIGTERM, terminated)
         out.seek(0)
         err.seek(0)

@@ -39,7 +39,7 @@ PLACES = {
     "publish": ("ist_mpi.store.checkpoint", "_publish"),
     "commit": ("ist_mpi.store.log", "RunLog.commit"),
     "finish": ("ist_mpi.training.loop", "_shared_result"),
-    "loaded": ("ist_mpi.cli.commands", "main"),
+    "loaded": ("ist_mpi.cli.main", "main"),
 }
 """Functions before which the fault strikes; ``start`` is before MPI, among the imports."""
 LOOP = {"before": 20, "inside": 20, "after": 5}
@@ -118,7 +118,7 @@ class Striking:
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Called for every import."""
-        if name == "ist_mpi.cli.commands":
+        if name == "ist_mpi.cli.main":
             strike()
 
 

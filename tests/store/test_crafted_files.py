@@ -19,7 +19,7 @@ from cases import configuration
 
 import ist_mpi
 from ist_mpi import problems
-from ist_mpi.cli import commands as cli
+from ist_mpi.cli import main as cli
 from ist_mpi.config import load
 from ist_mpi.errors import DamagedError, InputError
 from ist_mpi.problems.arrays import ArraysSettings

@@ -15,7 +15,7 @@ import xarray
 from cases import configuration
 
 import ist_mpi
-from ist_mpi.cli import commands
+from ist_mpi.cli import main
 from ist_mpi.config import load
 from ist_mpi.errors import InputError
 from ist_mpi.store import hdf5
@@ -261,7 +261,7 @@ def test_a_log_with_other_columns_is_shown(
     log_of(tmp_path / "run.h5", OTHERS)
     monkeypatch.setattr("sys.argv", ["ist-mpi", command, str(tmp_path / "run.h5")])
     with pytest.raises(SystemExit) as caught:
-        commands.main()
+        main.main()
     assert caught.value.code == 0
     out, err = capsys.readouterr()
     assert not err

@@ -1,0 +1,96 @@
+"""The command ``ist-mpi``: its subcommands, a file each, and the codes that they end with.
+
+Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
+is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
+the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all ranks run this; rank
+0 speaks, and all end with the same code.
+"""
+
+import os
+import sys
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ist_mpi._version import __version__
+from ist_mpi.cli import sweep
+from ist_mpi.cli.bench import bench
+from ist_mpi.cli.doctor import doctor
+from ist_mpi.cli.info import info
+from ist_mpi.cli.messages import INTERRUPTED
+from ist_mpi.cli.resume import extend, resume
+from ist_mpi.cli.run import run
+from ist_mpi.cli.streams import guarded, unheard
+from ist_mpi.cli.submit import submit
+from ist_mpi.cli.theory import theory
+from ist_mpi.cli.verify import verify
+from ist_mpi.cli.watch import watch
+from ist_mpi.errors import ISTError, printable
+from ist_mpi.parallel import launcher
+
+app = typer.Typer(
+    name="ist-mpi",
+    help="Independent Subnetwork Training on MPI: train, look at runs, check the installation.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, submit, resume, extend, theory, bench, info, watch, verify, doctor):
+    app.command()(command)
+app.add_typer(sweep.app, name="sweep")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ist-mpi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """The entry point: run a command and end with its exit code, the same on every rank."""
+    first = launcher.launched_rank() == 0
+    with ExitStack() as silence:
+        if not first:
+            nowhere = silence.enter_context(Path(os.devnull).open("w"))
+            silence.enter_context(redirect_stdout(nowhere))
+        code, message = _outcome()
+    if message and first:
+        with unheard():
+            print("\n".join(map(printable, message.split("\n"))), file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _outcome() -> tuple[int, str]:
+    """The exit code, and what to say about it."""
+    try:
+        with guarded():
+            code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (try {context.command_path} --help)" if context is not None else ""
+        return 2, f"ist-mpi: {error.format_message().rstrip()}{hint}"
+    except typer.Abort:
+        return 1, "ist-mpi: aborted"
+    except ISTError as error:
+        return error.exit_code, f"ist-mpi: {error}"
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer makes this of a KeyboardInterrupt
+        return code, "ist-mpi: interrupted"
+    return (code if isinstance(code, int) else 0), ""
