@@ -1,4 +1,4 @@
-"""Exact second moments of one round with one local step (SPEC §4), without sampling.
+"""Exact second moments of one round with one local step, without sampling.
 
 A round is x⁺ = C̄ x − γ (B̄ x − c), with C̄ = I except for merges that multiply the model, and with
 
