@@ -23,6 +23,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ist": "ist_mpi.methods.ist:IndependentSubnetworkTraining",
         "gradient_descent": "ist_mpi.methods.gradient_descent:GradientDescent",
         "dcgd": "ist_mpi.methods.dcgd:CompressedGradientDescent",
+        "shared_block": "ist_mpi.methods.shared_block:SharedBlock",
     },
     "sketches": {
         "identity": "ist_mpi.sketches.identity:Identity",

@@ -53,8 +53,17 @@ class Wish(NamedTuple):
 def wish_of_run(config: Config, facts: Facts) -> Wish:
     """What a run computes, on any number of ranks."""
     wanted = _effort_of_run(config, facts)
-    least: Effort = "dense" if config.method.step_size == "theory" else "none"
+    least = effort_of_step(config)
     return Wish(wanted, wanted if config.run.theory is True else least)
+
+
+def effort_of_step(config: Config) -> Effort:
+    """What the step size cannot do without, where it is a word."""
+    word = config.method.step_size
+    if not isinstance(word, str):
+        return "none"
+    needed: Effort = type(config.method).method_class.effort[word]
+    return needed
 
 
 def _effort_of_run(config: Config, facts: Facts) -> Effort:

@@ -3,6 +3,7 @@
 cache       what was compiled before, as long as it is not out of date
 philox      the counter-based random stream of the sketches
 draws       one round's blocks from that stream
+coins       a coin a round, from the same stream
 factors     the diagonals of the sketches on those blocks
 summation   how sums of products keep their order
 matrices    products with symmetric matrices

@@ -209,6 +209,23 @@ class LocalQuadratics:
         storage.gradients(self.storage, S.pi, S.offsets, x, out, self._room)
         return out
 
+    def gradients_apart(self, X: Float64, S: Blocks) -> Float64:
+        """The same at a model of each worker's own, X (m, d)."""
+        out = np.empty(S.pi.size)
+        storage.gradients_apart(self.storage, S.pi, S.offsets, X, out, self._room)
+        return out
+
+    def gradient(self, worker: int, x: Float64) -> Float64:
+        """∇f_i(x), shape (d,), of this rank's worker of that number, counted from 0 here."""
+        u = int(self.index[worker])
+        return np.asarray(self.product(u, x) - self.b[u])
+
+    def curvatures(self, u: Float64, S: Blocks) -> Float64:
+        """L_i[S_i, S_i] u_i, shape (t,), for the parts u (t,) of this rank's workers."""
+        out = np.empty(S.pi.size)
+        storage.block_products(self.storage, S.pi, S.offsets, u, out, self._room)
+        return out
+
     def steps(
         self, sketch: Any, most: int, gamma: float, count: int, merging: bool, disjoint: bool
     ) -> rounds.Steps:

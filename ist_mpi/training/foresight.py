@@ -17,7 +17,15 @@ from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
-from ist_mpi.exact_theory.cost import AUTO_DENSE, DENSE, EFFORTS, Effort, Wish, patient_effort
+from ist_mpi.exact_theory.cost import (
+    AUTO_DENSE,
+    DENSE,
+    EFFORTS,
+    Effort,
+    Wish,
+    effort_of_step,
+    patient_effort,
+)
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.parallel import ranks
@@ -135,9 +143,7 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
 
     def wish_of(config: Config, facts: Facts) -> Wish:
         wanted: Effort = "full" if full else patient_effort(facts)
-        least: list[Effort] = ["full" if full else "none"]
-        if config.method.step_size == "theory":
-            least.append("dense")
+        least: list[Effort] = ["full" if full else "none", effort_of_step(config)]
         if trajectory:
             least.append("full" if _second_moments(full, facts.d) else "cheap")
         return Wish(wanted if constants else "none", max(least, key=EFFORTS.index))

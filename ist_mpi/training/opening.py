@@ -35,6 +35,7 @@ def open_log(
         **as_attributes(experiment.constants),
         "mean_step_size_limit": prediction.mean_step_size_limit,
         "fixed_point_gap": at_fixed_point.gap if at_fixed_point else math.nan,
+        "step_size_rule": config.method.step_size_rule or "a number of the configuration",
     }
     arrays: dict[str, dict[str, Any]] = {
         "theory": {"x_star": prediction.x_star},

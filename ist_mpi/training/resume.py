@@ -313,8 +313,9 @@ def over(log: Path) -> str | None:
 
 
 def _is_theirs(config: Config, difference: Difference) -> bool:
-    """Whether a difference is that the log has the number that "theory" has become."""
-    return config.method.step_size == "theory" and difference.setting == "method.step_size"
+    """Whether a difference is that the log has the number that a word has become."""
+    section, _, name = difference.setting.partition(".")
+    return section == "method" and name in config.method.unresolved
 
 
 def _of_another(log: Path, different: list[Difference]) -> MismatchError:

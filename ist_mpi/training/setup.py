@@ -12,11 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory.constants import Constants, compute, theory_step_size
+from ist_mpi.exact_theory.constants import Constants, compute
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.objective import Objective, means, stand_ins, within_reach
 from ist_mpi.exact_theory.prediction import predict
+from ist_mpi.exact_theory.quantities import Quantities
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
@@ -129,9 +130,8 @@ def _prepare(
     known = within_reach(known_of(method, sketch), facts.stored, d)
     replaced = stand_ins(team, local, facts.stored, known)
     mean = means(team, local, facts.stored)
-    if method.step_size == "theory":
-        step = theory_step_size(team, local, known)
-        method = method.model_copy(update={"step_size": step})
+    quantities = Quantities(team, local, mean, known, sketch)
+    method = type(method).method_class.resolved(method, quantities)
     prediction = predict(team, known, method.gamma, mean, replaced, x0)
     moments = None
     if known.theorem_one and known.both is not None:
@@ -168,5 +168,5 @@ def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[An
     seed, first, last = config.run.seed, team.first, team.last
     even, odd = (drawing_of(sketch, seed, first, last, diagonals, problem.index) for _ in range(2))
     traffic = connect(team, exchange, sketch, (even, odd))
-    tools = Tools(problem, sketch, traffic, team)
+    tools = Tools(problem, sketch, traffic, team, seed)
     return type(config.method).method_class(config.method, tools, experiment.x0), tools
