@@ -35,8 +35,9 @@ class Quadratic(NamedTuple):
 class Stored(NamedTuple):
     """How the quadratics are kept, by every rank alike."""
 
-    kind: Literal["matrix", "dense", "sparse"] = "matrix"
-    """L_i, or the samples A_i by columns, all of them or the entries that are not zero."""
+    kind: Literal["matrix", "dense", "sparse", "functions"] = "matrix"
+    """L_i, or the samples A_i by columns, all of them or the entries that are not zero; or the
+    problem keeps its functions itself, which are no quadratics."""
     precision: Literal["float64", "float32"] = "float64"
     """Of what is kept; sums are made in float64."""
     samples: int = 0
@@ -45,6 +46,11 @@ class Stored(NamedTuple):
     """Numbers kept of A_i, of the largest worker."""
     total: int = 0
     """Of all workers."""
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the functions are quadratics."""
+        return self.kind != "functions"
 
     @property
     def itemsize(self) -> int:

@@ -102,7 +102,8 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     """The budget with the constants of this effort, on `size` ranks."""
     n, d = facts.n, facts.d
     known = known_of(config.method, sketch_of(config.method, n, d))
-    if effort == "none" or d > DENSE or not known.closed:
+    quadratic = facts.stored.quadratic
+    if effort == "none" or d > DENSE or not known.closed or not quadratic:
         return budget._replace(theory=0)
     # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.
     distinct = 1 if facts.homogeneous else -(-n // size)

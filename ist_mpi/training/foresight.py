@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from ist_mpi.exact_theory.cost import (
     effort_of_step,
     patient_effort,
 )
+from ist_mpi.exact_theory.objective import Prediction
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.parallel import ranks
@@ -173,7 +174,7 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
     x0, gamma = experiment.x0, experiment.method.gamma
     moments = moments_of(experiment.team, experiment.problem, experiment.known)
-    x_star = experiment.objective.prediction.x_star
+    x_star = cast(Prediction, experiment.objective.prediction).x_star
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:

@@ -147,7 +147,8 @@ def _check_belongs(
     now, then = versions(), run.attributes["versions"]
     changed = [name for name in now if now[name] != then.get(name)]
     alike = np.array_equal if not changed else _near
-    if logged is None or not alike(x_star, logged):
+    same = x_star is logged if x_star is None or logged is None else alike(x_star, logged)
+    if not same:
         raise MismatchError(f"{log} is of other data: its solution x* is not this problem's")
     if not changed:
         return []

@@ -4,7 +4,8 @@ Set-up is collective, and whatever is wrong is found here, before the first roun
 every rank.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,12 @@ from ist_mpi.methods.method import Tools
 from ist_mpi.parallel.exchange import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
+from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
+from ist_mpi.training import functions
+from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
+from ist_mpi.training.functions import FunctionObjective
 
 Float64 = NDArray[np.float64]
 LOGGED = 10**9
@@ -41,12 +46,15 @@ class Experiment(NamedTuple):
     sketch: Any
     known: Known
     """Of a round of that method, on this problem."""
-    problem: LocalQuadratics
-    objective: Objective
+    problem: Any
+    """The rank's workers' functions: `LocalQuadratics`, or `LocalFunctions`."""
+    objective: Objective | FunctionObjective
     constants: Constants
     x0: Float64
     n: int
     d: int
+    columns: Mapping[str, tuple[str, str]] = COLUMNS
+    """Of the log: units and long names."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -73,7 +81,9 @@ def facts_of(config: Config, source: Source) -> Facts:
                 '"server", "replicated" or "auto"',
             )
         )
-    if config.log.problem and source.stored.kind != "matrix":
+    if not source.stored.quadratic:
+        functions.check(config, sketch, cast(FunctionProblem, source))
+    elif config.log.problem and source.stored.kind != "matrix":
         numbers = source.n * source.d**2
         if numbers > LOGGED:
             raise InputError(
@@ -124,6 +134,8 @@ def _prepare(
     n, d = facts.n, facts.d
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: source.start() if source is not None else None)
+    if not facts.stored.quadratic:
+        return _of_functions(team, config, source, x0)
     local, memory = _local_quadratics(team, facts, source)
     method = config.method
     sketch = sketch_of(method, n, d)
@@ -138,7 +150,29 @@ def _prepare(
         moments = first_moments(*known.both)
     objective = Objective(team, mean, prediction, moments, replaced)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
-    return Experiment(team, method, sketch, known, local, objective, constants, x0, n, d, memory)
+    return Experiment(
+        team, method, sketch, known, local, objective, constants, x0, n, d, memory=memory
+    )
+
+
+def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Experiment:
+    """The experiment of a problem that is no quadratic; collective."""
+    sketch = sketch_of(config.method, team.n, team.d)
+    local = functions.local_functions(team, config, source, x0)
+    known = functions.unknown(known_of(config.method, sketch))
+    return Experiment(
+        team=team,
+        method=config.method,
+        sketch=sketch,
+        known=known,
+        problem=local,
+        objective=functions.FunctionObjective(team, local),
+        constants=functions.no_constants(known),
+        x0=x0,
+        n=team.n,
+        d=team.d,
+        columns=OF_FUNCTIONS,
+    )
 
 
 def _local_quadratics(
