@@ -23,6 +23,7 @@ from ist_mpi.methods.method import Tools
 from ist_mpi.parallel.exchange import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
+from ist_mpi.problems import digest
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
 
@@ -46,6 +47,8 @@ class Experiment(NamedTuple):
     x0: Float64
     n: int
     d: int
+    digest: str
+    """Of the workers' data and x⁰, the same on every rank; see `problems.digest`."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -124,6 +127,7 @@ def _prepare(
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: source.start() if source is not None else None)
     local, memory = _local_quadratics(team, facts, source)
+    data = _digest(team, local, x0)
     method = config.method
     sketch = sketch_of(method, n, d)
     known = within_reach(known_of(method, sketch), facts.stored, d)
@@ -138,7 +142,9 @@ def _prepare(
         moments = first_moments(*known.both)
     objective = Objective(team, mean, prediction, moments, replaced)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
-    return Experiment(team, method, sketch, known, local, objective, constants, x0, n, d, memory)
+    return Experiment(
+        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory
+    )
 
 
 def _local_quadratics(
@@ -156,9 +162,17 @@ def _local_quadratics(
     with team.agreeing():
         if memory.leads:
             one = assemble([share], facts.d, True, facts.stored, memory.array)
-    others = memory.from_leader(None if one is None else (one.b, one.constant))
+    others = memory.from_leader(None if one is None else (one.b, one.constant, one.digests))
     index = np.zeros(team.last - team.first, dtype=np.int64)
-    return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
+    quadratics = Matrices(memory.array, others[0], index)
+    return LocalQuadratics(quadratics, others[1], True, others[2]), memory
+
+
+def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
+    """What the workers' data and x⁰ are, on every rank; collective."""
+    own = [] if local.homogeneous and team.rank > 0 else local.digests
+    every = team.comm.allgather(own)
+    return digest.of_words([*(word for words in every for word in words), digest.of_arrays([x0])])
 
 
 def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:
