@@ -12,7 +12,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import rounds, storage
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.kernels.samples import DenseSamples, SparseSamples
-from ist_mpi.problems import samples
+from ist_mpi.problems import digest, samples
 from ist_mpi.problems.samples import Samples
 from ist_mpi.sketches.drawing import Blocks
 
@@ -69,6 +69,8 @@ class Share(Protocol):
         """Make it, rounded to the configured precision; raises InputError where data are wrong.
 
         `room` is where L (d, d) may be made in place, which saves its copy.
+
+        A share whose quadratic is made by products has a `digest() -> str` of its data besides.
         """
 
 
@@ -135,6 +137,8 @@ class LocalQuadratics:
     """Shape (u,)."""
     homogeneous: bool
     """Whether all workers of all ranks have the same quadratic."""
+    digests: tuple[str, ...] = ()
+    """What each distinct quadratic is made of."""
 
     @property
     def index(self) -> NDArray[np.int64]:
@@ -280,20 +284,30 @@ def assemble(
     del shares[distinct:]
     index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
     if stored.kind != "matrix":
+        digests = tuple(_digest(share) for share in shares)
         parts = [cast(SamplesShare, share).samples() for share in shares]
         shares.clear()
         constant = np.array([float(part.y @ part.y) / (2 * part.y.size) for part in parts])
         kept = samples.pack(parts, stored.kind, stored.precision, d, index)
-        return LocalQuadratics(kept, constant, homogeneous)
+        return LocalQuadratics(kept, constant, homogeneous, digests)
     L = np.empty((distinct, d, d), dtype=stored.precision) if room is None else room
     b = np.empty((distinct, d))
     constant = np.empty(distinct)
+    digests = ()
     for i in range(distinct):
         room = L[i] if L.dtype == np.float64 else None
-        made, b[i], constant[i] = shares.pop(0).quadratic(room)
+        share = shares.pop(0)
+        made, b[i], constant[i] = share.quadratic(room)
         if made is not room:
             L[i] = made
-    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous)
+        digests += (_digest(share, L[i], b[i]),)
+    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous, digests)
+
+
+def _digest(share: Share, *made: Any) -> str:
+    """Of what a share is made of, if it can say; else of what was made of it."""
+    own = getattr(share, "digest", None)
+    return digest.of_arrays(made) if own is None else str(own())
 
 
 def rounded(quadratic: Quadratic, precision: str) -> Quadratic:

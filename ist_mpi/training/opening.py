@@ -50,6 +50,7 @@ def open_log(
         "seed": config.run.seed,
         "exchange": exchange,
         "storage": experiment.problem.kind,
+        "problem_digest": experiment.digest,
         **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
     return RunLog(out, attributes, experiment.columns, arrays, theory, force)

@@ -25,6 +25,7 @@ from ist_mpi.methods.method import Tools
 from ist_mpi.parallel.exchange import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
+from ist_mpi.problems import digest
 from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
@@ -53,6 +54,8 @@ class Experiment(NamedTuple):
     x0: Float64
     n: int
     d: int
+    digest: str
+    """Of the workers' data and x⁰, the same on every rank; see `problems.digest`."""
     columns: Mapping[str, tuple[str, str]] = COLUMNS
     """Of the log: units and long names."""
     memory: SharedArray | None = None
@@ -137,6 +140,7 @@ def _prepare(
     if not facts.stored.quadratic:
         return _of_functions(team, config, source, x0)
     local, memory = _local_quadratics(team, facts, source)
+    data = _digest(team, local, x0)
     method = config.method
     sketch = sketch_of(method, n, d)
     known = within_reach(known_of(method, sketch), facts.stored, d)
@@ -151,7 +155,7 @@ def _prepare(
     objective = Objective(team, mean, prediction, moments, replaced)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
     return Experiment(
-        team, method, sketch, known, local, objective, constants, x0, n, d, memory=memory
+        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory=memory
     )
 
 
@@ -172,6 +176,7 @@ def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Exper
         n=team.n,
         d=team.d,
         columns=OF_FUNCTIONS,
+        digest=digest.of_arrays([x0]),
     )
 
 
@@ -190,9 +195,17 @@ def _local_quadratics(
     with team.agreeing():
         if memory.leads:
             one = assemble([share], facts.d, True, facts.stored, memory.array)
-    others = memory.from_leader(None if one is None else (one.b, one.constant))
+    others = memory.from_leader(None if one is None else (one.b, one.constant, one.digests))
     index = np.zeros(team.last - team.first, dtype=np.int64)
-    return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
+    quadratics = Matrices(memory.array, others[0], index)
+    return LocalQuadratics(quadratics, others[1], True, others[2]), memory
+
+
+def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
+    """What the workers' data and x⁰ are, on every rank; collective."""
+    own = [] if local.homogeneous and team.rank > 0 else local.digests
+    every = team.comm.allgather(own)
+    return digest.of_words([*(word for words in every for word in words), digest.of_arrays([x0])])
 
 
 def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:
