@@ -27,7 +27,7 @@ class Ledger:
         self._of_round = self._method.floats_of_round(sketch, settings, seed)
         self._first: Floats = self._method.floats(0, sketch, settings)
         self._k = 0
-        self._sent = self._first
+        self._sent: Floats = self._first
 
     def at(self, k: int) -> Floats:
         """What has been sent once x^k is reached."""
