@@ -38,7 +38,7 @@ NOT_DEFINITE = "the mean step is not symmetric and positive definite"
 
 @dataclass(frozen=True)
 class Constants:
-    """Constants of SPEC §4 at the configured step size; None: undefined, or not computed."""
+    """Constants of the theory at the configured step size; None: undefined, or not computed."""
 
     theta: float | None = None
     """The smallest θ of (14)."""

@@ -29,6 +29,13 @@ class Draws(NamedTuple):
     s: Float64
     """The diagonals of Σ_i A_i C_i, shape (R, d)."""
 
+    @property
+    def certain(self) -> bool:
+        """Whether B_r is the same in all of them, up to rounding."""
+        size = np.sqrt(np.abs(self.B).max(axis=(0, 2)))
+        rounding = ROUNDING * np.multiply.outer(size, np.sqrt(np.abs(self.B).max(axis=(0, 1))))
+        return bool((np.abs(self.B - self.B[0]) <= rounding).all())
+
     def mean(self, values: Float64) -> Float64:
         """The mean over the draws of values (R, …)."""
         return np.asarray(sum(p * value for p, value in zip(self.p, values, strict=True)))

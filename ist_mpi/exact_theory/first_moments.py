@@ -1,7 +1,7 @@
-"""What one round does on average, and where that leads (SPEC §4).
+"""What one round does on average, and where that leads.
 
 The mean iterate obeys E x^{k+1} = E C̄ E x^k − γ (M E x^k − m), with E C̄ = I except for merges
-that multiply the model. Every M and m of SPEC §4 has the form
+that multiply the model. Every M and m has the form
 
     M = α [ρ X + (1 − ρ) Diag(X)],    m = β y
 

@@ -1,4 +1,4 @@
-"""Exact second moments of one round with one local step (SPEC §4), without sampling.
+"""Exact second moments of one round with one local step, without sampling.
 
 A round is x⁺ = C̄ x − γ (B̄ x − c), with C̄ = I except for merges that multiply the model, and with
 
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import enumeration
+from ist_mpi.exact_theory.certainty import same_in_every_draw
 from ist_mpi.exact_theory.first_moments import first_moments, mean_operator
 from ist_mpi.exact_theory.partitions import Coefficients, Split, Weights, coefficients
 from ist_mpi.exact_theory.step import Known, Step
@@ -65,7 +66,7 @@ class RoundMoments(ABC):
     one_draw : bool
         Whether a round is the same in every draw.
     certain : bool
-        Whether B̄ is, for any quadratics.
+        Whether B̄ is, for these quadratics.
     workers : Workers
     """
 
@@ -275,7 +276,7 @@ def _by_enumeration(
         self_adjoint=all(map(enumeration.is_symmetric, draws.B)),
         preconditioned=False,
         one_draw=law.one_draw,
-        certain=law.one_draw,
+        certain=draws.certain,
         workers=workers,
         draws=draws,
     )
@@ -290,6 +291,10 @@ def _by_coincidence(
         y_mean = workers.sum(lambda f: _factors(f, True)[1]) / n
         z_mean = workers.sum(lambda f: _factors(f, True)[2]) / n
     first = first_moments(step, law)
+
+    def X_of(f: Quadratic) -> Float64:
+        return _factors(f, law.preconditioned)[0]
+
     return ByCoincidence(
         L_mean=L_mean,
         b_mean=b_mean,
@@ -300,7 +305,7 @@ def _by_coincidence(
         self_adjoint=step.two_sided,
         preconditioned=law.preconditioned,
         one_draw=law.one_draw,
-        certain=Known(step, law).certain,
+        certain=law.certain or same_in_every_draw(step, law, n, X_mean, X_of, workers),
         workers=workers,
         coefficients=coefficients(step, law, n),
         X_mean=X_mean,

@@ -1,4 +1,4 @@
-"""What the second moments of a round say about a run: exact expectations (SPEC §4).
+"""What the second moments of a round say about a run: exact expectations.
 
 With a step size γ a round is x⁺ = x − (G x − h), where G = γB̄ − (C̄ − I) and h = γc; C̄ = I except
 for merges that multiply the model. Around any point p, z = x − p and r = h − Gp, independent of z:

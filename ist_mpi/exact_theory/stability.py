@@ -1,4 +1,4 @@
-"""For which step sizes the moments of the iterates stay bounded (SPEC §4); see `recursions`.
+"""For which step sizes the moments of the iterates stay bounded; see `recursions`.
 
 What takes a `RoundMoments` sums over workers: all ranks call it together.
 """

@@ -1,4 +1,4 @@
-"""Theorems 1 and 2: θ, the rate of (16), and the bounds (15), (16), (30) (SPEC §4).
+"""Theorems 1 and 2: θ, the rate of (16), and the bounds (15), (16), (30).
 
 What takes a `RoundMoments` sums over workers: all ranks call it together.
 """

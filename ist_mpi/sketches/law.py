@@ -4,7 +4,7 @@ In a round worker i has the block S_i, with the diagonals of C_i and of the merg
 A law says what a product of these is on average:
 
 `Exchangeable`  coordinates (or groups of them) that may change places: expectations depend only on
-                which slots hold the same coordinate (SPEC §4); of the built-in sketches
+                which slots hold the same coordinate; of the built-in sketches
 `Finite`        a short list of draws with their probabilities, drawn anew each round: everything is
                 a sum over the list
 

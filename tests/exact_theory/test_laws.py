@@ -13,7 +13,15 @@ from scipy import linalg
 import ist_mpi
 from ist_mpi.cli.report.text import to_json
 from ist_mpi.config import load
-from ist_mpi.exact_theory import constants, enumeration, objective, recursions, stability, theorems
+from ist_mpi.exact_theory import (
+    certainty,
+    constants,
+    enumeration,
+    objective,
+    recursions,
+    stability,
+    theorems,
+)
 from ist_mpi.exact_theory.constants import NO_MEMORY, NOT_DEFINITE, TOO_LARGE
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import Known, Step
@@ -227,6 +235,37 @@ def test_all_permutations_are_the_permutation(step: Step) -> None:
         lambda m: m.outer(),
     ):
         close(function(one), function(two), 1e-14)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_sigma_squared_of_a_finite_law(n: int) -> None:
+    """It is that of the permutation whose draws are listed, or none as there."""
+    L, b = quadratics(n, 4)
+    every = finite(n, list(reference.permutation_draws(n, 4)))
+    for problem in (
+        (L, b),
+        (L[:1].repeat(n, 0), b),
+        (L * np.eye(4), b),
+        (L[:1] * np.eye(4) + 0 * L, b),
+    ):
+        one = moments_of(every, SUBMODELS, *problem).sigma_squared()
+        two = moments_of(permutation_law(n, 4), SUBMODELS, *problem).sigma_squared()
+        assert (one is None) == (two is None)
+        assert one == two or one == pytest.approx(two, rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [333, 500, 998, 1000])
+def test_weights_of_many_workers_are_certain_where_they_are(d: int) -> None:
+    """In closed form nothing but rounding is left of what cancels."""
+    unbiased, unscaled, preconditioned = (
+        [
+            certainty.weights(SUBMODELS, permutation_law(1000, d, 1, scaling), 1000, k)
+            for k in (1, 2)
+        ]
+        for scaling in ("unbiased", "unscaled", "preconditioned")
+    )
+    assert unbiased == [(True, 1000 % d != 0), (False, False)]
+    assert unscaled == preconditioned == [(True, False), (False, False)]
 
 
 def test_a_single_draw_has_no_noise() -> None:

@@ -11,6 +11,7 @@ import pytest
 import reference
 from cases import GROUPED, GROUPS, VARIANTS
 from scipy import linalg
+from thinned import FULL
 
 from ist_mpi.config import Method, method_table
 from ist_mpi.errors import InputError
@@ -258,18 +259,47 @@ def test_moments_of_what_multiplies_the_model(variant: str, shape: str) -> None:
     close(sketch_vector, one.mean(lambda B, c, C: np.outer(np.diag(C), c)))
 
 
+def alike(n: int, d: int, g: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Quadratics of which something is the same for all workers, or zero."""
+    L, b = quadratics(n, d)
+    same, group = np.stack([L[0]] * n), np.arange(d) // g
+    inside = np.equal.outer(group, group)
+    weights = (1 + np.arange(n) / 9)[:, None, None]
+    return {
+        "different": (L, b),
+        "homogeneous": (same, np.stack([b[0]] * n)),
+        "homogeneous, b = 0": (same, np.zeros_like(b)),
+        "the same L": (same, b),
+        "the same within groups": (np.where(inside, same, same * weights), b),
+        "the same between groups": (np.where(inside, L, 0.1 * same), b),
+        "the same diagonal": (np.where(np.eye(d), same, 0.1 * L), b),
+        "nothing between groups": (L * inside, b),
+        "nothing between groups, the same within": (same * inside, b),
+        "the same diagonal matrix": (same * np.eye(d), b),
+        "multiples": (same * weights, b),
+    }
+
+
 @pytest.mark.parametrize(("variant", "shape"), CASES)
 def test_sigma_squared(variant: str, shape: str) -> None:
-    one = case(variant, shape)
+    settings = case(variant, shape).settings
+    kinds = alike(*SHAPES[shape], group_of(settings))
+    names = list(kinds) if FULL else list(kinds)[CASES.index((variant, shape)) % 3 :: 3]
+    for kind in names:
+        sigma_squared_is_enumerated(case_of(settings, *kinds[kind]), kind)
+
+
+def sigma_squared_is_enumerated(one: Case, kind: str) -> None:
+    """A number exactly where no draw of these quadratics has another B̄, and then that of (30)."""
     M = one.mean(lambda B, c, C: B)
     spread = one.mean(lambda B, c, C: np.sum((B - M) ** 2))
     got = one.moments.sigma_squared()
     if spread > 1e-20 * np.sum(M**2):
-        assert got is None
+        assert got is None, kind
         return
     L, m = one.L.mean(axis=0), one.mean(lambda B, c, C: c)
     expected = one.mean(lambda B, c, C: (c - m) @ L @ (c - m))
-    assert got == pytest.approx(expected, rel=1e-12, abs=1e-13)
+    assert got == pytest.approx(expected, rel=1e-12, abs=1e-13), kind
 
 
 def test_blocks_of_one_coordinate_need_no_product_of_matrices() -> None:
