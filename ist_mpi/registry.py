@@ -24,6 +24,13 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "gradient_descent": "ist_mpi.methods.gradient_descent:GradientDescent",
         "dcgd": "ist_mpi.methods.dcgd:CompressedGradientDescent",
         "shared_block": "ist_mpi.methods.shared_block:SharedBlock",
+        "anchored": "ist_mpi.methods.anchored:Anchored",
+        "stale": "ist_mpi.methods.stale:Stale",
+        "marina_p": "ist_mpi.methods.marina_p:MarinaP",
+        "diana": "ist_mpi.methods.diana:Diana",
+        "ef21": "ist_mpi.methods.ef21:EF21",
+        "marina": "ist_mpi.methods.marina:Marina",
+        "scaffnew": "ist_mpi.methods.scaffnew:Scaffnew",
     },
     "sketches": {
         "identity": "ist_mpi.sketches.identity:Identity",

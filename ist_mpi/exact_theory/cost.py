@@ -85,6 +85,11 @@ def patient_effort(facts: Facts) -> Effort:
     return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
 
 
+def out_of_patience(homogeneous: bool, n: int, d: int) -> bool:
+    """Whether γ_max takes longer than `PATIENCE`, or d × d matrices are out of reach."""
+    return d > DENSE or _iteration_seconds(1 if homogeneous else n, d) > PATIENCE
+
+
 def effort_seconds(effort: Effort, facts: Facts) -> float:
     """A rough time of the constants of this effort, on one core."""
     if effort == "none":

@@ -14,12 +14,12 @@ from scipy import linalg
 
 from ist_mpi.exact_theory import krylov, matrix_free, stability
 from ist_mpi.exact_theory.constants import moments_of, theory_step_size
-from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS
+from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, out_of_patience
 from ist_mpi.exact_theory.first_moments import FirstMoments, mean_operator
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.operators import Slabs
 from ist_mpi.exact_theory.rules import StepRule, no_rule
-from ist_mpi.exact_theory.step import Known
+from ist_mpi.exact_theory.step import Known, Step
 from ist_mpi.exact_theory.theorems import theorem_one
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
@@ -54,6 +54,8 @@ class Quantities:
         self.n, self.d = team.n, team.d
         self.blocks = sketch.n * sketch.d / sketch.total
         """N = d/q, q the mean size of a block: min(n, d) for a permutation."""
+        self.independent: bool = sketch.independent
+        """Whether the workers' blocks are drawn independently of each other."""
 
     @cached_property
     def l0(self) -> float:
@@ -128,14 +130,19 @@ class Quantities:
             if whole is None:
                 return 1.0
             M1, last = mean_operator(first, whole.copy()), self.d - 1
-            return float(linalg.eigh(whole, M1, True, subset_by_index=[last, last])[0])
+            return float(linalg.eigvalsh(whole, M1, subset_by_index=[last, last])[0])
 
         found: float = self._team.on_root(solve)
         return max(1.0, found)
 
-    def stability_limit(self, known: Known | None = None) -> float | None:
-        """γ_max of §4 of a round; None where it is not known."""
-        known = self._known if known is None else known
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether `stability_limit` takes too long to wait for."""
+        return out_of_patience(self._local.homogeneous, self.n, self.d)
+
+    def stability_limit(self, step: Step | None = None) -> float | None:
+        """γ_max of such a round, by default the method's; None where it is not known."""
+        known = self._known if step is None else Known(step, self._law)
         if not known.closed or self.d > DENSE:
             return None
         return stability.step_size_limit(moments_of(self._team, self._local, known))

@@ -8,6 +8,7 @@ factors     the diagonals of the sketches on those blocks
 summation   how sums of products keep their order
 matrices    products with symmetric matrices
 samples     products with A_iᵀA_i/m_i + l2 I from the samples
+shifts      whole models that each worker keeps, on its block
 storage     what a round asks of the quadratics, whichever way they are stored
 rounds      Algorithm 1: a rank's part of a round, and whole rounds alone
 routes      where coordinates go between rounds when nobody holds the model

@@ -225,10 +225,12 @@ class LocalQuadratics:
         storage.gradients_apart(self.storage, S.pi, S.offsets, X, out, self._room)
         return out
 
-    def gradient(self, worker: int, x: Float64) -> Float64:
-        """∇f_i(x), shape (d,), of this rank's worker of that number, counted from 0 here."""
-        u = int(self.index[worker])
-        return np.asarray(self.product(u, x) - self.b[u])
+    def whole_gradients(self, x: Float64) -> Float64:
+        """∇f_i(x) of this rank's workers, (m, d), at one model (d,) or at one each (m, d)."""
+        out = np.empty((self.index.size, x.shape[-1]))
+        for i, u in enumerate(self.index):
+            out[i] = self.product(int(u), x if x.ndim == 1 else x[i]) - self.b[u]
+        return out
 
     def curvatures(self, u: Float64, S: Blocks) -> Float64:
         """L_i[S_i, S_i] u_i, shape (t,), for the parts u (t,) of this rank's workers."""

@@ -43,6 +43,8 @@ class Permutation(Sketch):
         self.disjoint = n <= self.N
         self.same_sizes = not self.disjoint or self.N % n == 0
         self.rescales = method.scaling == "preconditioned"
+        if self.disjoint and not self.rescales:
+            self.weight = 1.0
 
     @staticmethod
     def sums_to_identity(method: Method) -> bool:
