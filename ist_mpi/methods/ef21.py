@@ -3,6 +3,7 @@
 from typing import Any
 
 from ist_mpi.config import Method as MethodTable
+from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.method import Floats
 from ist_mpi.methods.shifts import Shifted
 
@@ -16,6 +17,11 @@ class EF21(Shifted):
         S = exchange.broadcast(k)
         exchange.share(self.x)
         self.step_with_mean(self.learn(S, problem.gradients(self.x, S)))
+
+    @classmethod
+    def own_theory(cls, settings: Any, sketch: Any) -> OwnTheory | None:
+        """See `Method.own_theory`."""
+        return cls.shift_theory(sketch, weighted=False)
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

@@ -15,7 +15,7 @@ from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Section
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory.rules import StepRule
-from ist_mpi.exact_theory.step import Step
+from ist_mpi.exact_theory.step import OwnTheory, Step
 from ist_mpi.parallel.exchange import Exchange
 from ist_mpi.parallel.team import Team
 
@@ -103,6 +103,14 @@ class Method:
     @staticmethod
     def step(settings: MethodTable) -> Step | None:
         """One round as exact theory sees it; None: there is no exact theory of this method."""
+        return None
+
+    @staticmethod
+    def own_theory(settings: MethodTable, sketch: Any) -> OwnTheory | None:
+        """The exact moments of a method whose round is no such step; None: they are not known.
+
+        Asked for sketches with an `Exchangeable` law.
+        """
         return None
 
     @classmethod

@@ -132,6 +132,7 @@ def _prepare(
     mean = means(team, local, facts.stored)
     quantities = Quantities(team, local, mean, known, sketch)
     method = type(method).method_class.resolved(method, quantities)
+    known = within_reach(known_of(method, sketch), facts.stored, d)
     prediction = predict(team, known, method.gamma, mean, replaced, x0)
     moments = None
     if known.theorem_one and known.both is not None:
