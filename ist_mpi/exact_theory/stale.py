@@ -115,7 +115,7 @@ def stale_chain(
 
     def mean_of(p: int) -> Float64:
         curved = [(inside[p] * L[i]) @ s[i * d : (i + 1) * d] for i in range(n)]
-        return tables[p, p].mean * r + np.vstack(curved)
+        return np.asarray(tables[p, p].mean * r + np.vstack(curved))
 
     mean = np.vstack([*map(mean_of, kinds), tables[0, 0].mean * s])
 
@@ -126,10 +126,11 @@ def stale_chain(
         def differences(p: int, q: int) -> Float64:
             one = _flat(one_side(half[p, q], here, sr))
             other = _flat(one_side(half[q, p], here, sr)).T
-            return masks[p, q] * rr + one + other + _flat(both_sides(full[p, q], here, ss, there))
+            both = _flat(both_sides(full[p, q], here, ss, there))
+            return np.asarray(masks[p, q] * rr + one + other + both)
 
         def mixed(p: int) -> Float64:
-            return masks[p, 0] * _flat(rs) + _flat(one_side(half[p, 0], here, ss))
+            return np.asarray(masks[p, 0] * _flat(rs) + _flat(one_side(half[p, 0], here, ss)))
 
         rows = [[*(differences(p, q) for q in kinds), mixed(p)] for p in kinds]
         last = [*(mixed(p).T for p in kinds), masks[0, 0] * _flat(ss)]
