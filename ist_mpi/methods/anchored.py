@@ -48,6 +48,7 @@ class Anchored(Method):
     """
 
     Settings = AnchoredSettings
+    replay = "ist_mpi.verify.unbiased:Anchored"
     sketches = ("permutation",)
     resolves = ("alpha", "refresh")
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "full"}

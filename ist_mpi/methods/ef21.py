@@ -11,6 +11,8 @@ from ist_mpi.methods.shifts import Shifted
 class EF21(Shifted):
     """δ_i = P_i (∇f_i(x) − h_i);  h_i ← h_i + δ_i;  x ← x − γ mean h_i."""
 
+    replay = "ist_mpi.verify.unbiased:EF21"
+
     def round(self, k: int) -> None:
         """The model goes down, a block of differences comes up."""
         problem, exchange = self.tools.problem, self.tools.exchange

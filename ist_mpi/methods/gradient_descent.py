@@ -20,6 +20,7 @@ class GradientDescent(Method):
     """
 
     Settings = MomentumSettings
+    replay = "ist_mpi.verify.unbiased:GradientDescent"
     sketch = "identity"
     ignores = ("sketch", "scaling", "form", "q", "group_size")
     resolves = ("mu",)

@@ -30,6 +30,7 @@ class Marina(Method):
     """
 
     Settings = MarinaSettings
+    replay = "ist_mpi.verify.unbiased:Marina"
     resolves = ("refresh_probability",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
 

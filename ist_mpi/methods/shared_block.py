@@ -27,6 +27,7 @@ class SharedBlock(Method):
     """
 
     Settings = MomentumSettings
+    replay = "ist_mpi.verify.unbiased:SharedBlock"
     sketches = ("permutation",)
     resolves = ("mu",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}

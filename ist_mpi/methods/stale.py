@@ -26,6 +26,7 @@ class Stale(Shifted):
     """
 
     Settings = StaleSettings
+    replay = "ist_mpi.verify.unbiased:Stale"
     sketches = ("permutation",)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
