@@ -6,6 +6,7 @@ of them have.
 
 import functools
 import hashlib
+import pickle
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -43,6 +44,10 @@ class Problem(Section):
     def arrays(self) -> dict[str, Any]:
         """The arrays that a caller put in, by name."""
         return {}
+
+    def __reduce__(self) -> Any:
+        """A kind of another file is found by its name on every rank, before its values are read."""
+        return _restored_problem, (self.kind, pickle.dumps(self.__dict__))
 
 
 class Method(Section):
@@ -155,7 +160,7 @@ class Method(Section):
         """A table's class is made of its method's and its sketch's, on every rank anew."""
         if type(self).method_class is None:
             return super().__reduce__()
-        return _restored, (self.name, self.sketch, self.__dict__)
+        return _restored, (self.name, self.sketch, pickle.dumps(self.__dict__))
 
 
 CODE = {"problem": {"kind": "code"}, "method": {"name": "code", "sketch": "sketch_code"}}
@@ -199,8 +204,13 @@ def method_table(values: Mapping[str, Any]) -> Method:
     return kind.model_validate(values)
 
 
-def _restored(name: str, sketch: str, values: dict[str, Any]) -> Method:
-    return method_class(name, sketch).model_construct(**values)
+def _restored(name: str, sketch: str, values: bytes) -> Method:
+    return method_class(name, sketch).model_construct(**pickle.loads(values))
+
+
+def _restored_problem(kind: str, values: bytes) -> Problem:
+    table: type[Problem] = registry.load("problems", kind).Settings
+    return table.model_construct(**pickle.loads(values))
 
 
 class Run(Section):

@@ -82,8 +82,8 @@ class Anchored(Method):
         if exchange.holds:
             np.subtract(self.x, self.h, out=self._way)
             self.x -= self.gamma * self.gradient
-        v = problem.curvatures(exchange.scatter(self._way), S)
-        v *= -self.gamma * self.alpha * S.A * S.C
+        v = problem.changes(self.h, self.alpha * exchange.scatter(self._way), S)
+        v *= -self.gamma * S.A * S.C
         exchange.add(self.x, v)
 
     @staticmethod

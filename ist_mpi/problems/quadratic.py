@@ -12,7 +12,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import rounds, storage
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.kernels.samples import DenseSamples, SparseSamples
-from ist_mpi.problems import samples
+from ist_mpi.problems import digest, samples
 from ist_mpi.problems.samples import Samples
 from ist_mpi.sketches.drawing import Blocks
 
@@ -35,8 +35,9 @@ class Quadratic(NamedTuple):
 class Stored(NamedTuple):
     """How the quadratics are kept, by every rank alike."""
 
-    kind: Literal["matrix", "dense", "sparse"] = "matrix"
-    """L_i, or the samples A_i by columns, all of them or the entries that are not zero."""
+    kind: Literal["matrix", "dense", "sparse", "functions"] = "matrix"
+    """L_i, or the samples A_i by columns, all of them or the entries that are not zero; or the
+    problem keeps its functions itself, which are no quadratics."""
     precision: Literal["float64", "float32"] = "float64"
     """Of what is kept; sums are made in float64."""
     samples: int = 0
@@ -45,6 +46,11 @@ class Stored(NamedTuple):
     """Numbers kept of A_i, of the largest worker."""
     total: int = 0
     """Of all workers."""
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the functions are quadratics."""
+        return self.kind != "functions"
 
     @property
     def itemsize(self) -> int:
@@ -63,6 +69,8 @@ class Share(Protocol):
         """Make it, rounded to the configured precision; raises InputError where data are wrong.
 
         `room` is where L (d, d) may be made in place, which saves its copy.
+
+        A share whose quadratic is made by products has a `digest() -> str` of its data besides.
         """
 
 
@@ -129,6 +137,8 @@ class LocalQuadratics:
     """Shape (u,)."""
     homogeneous: bool
     """Whether all workers of all ranks have the same quadratic."""
+    digests: tuple[str, ...] = ()
+    """What each distinct quadratic is made of."""
 
     @property
     def index(self) -> NDArray[np.int64]:
@@ -222,8 +232,11 @@ class LocalQuadratics:
             out[i] = self.product(int(u), x if x.ndim == 1 else x[i]) - self.b[u]
         return out
 
-    def curvatures(self, u: Float64, S: Blocks) -> Float64:
-        """L_i[S_i, S_i] u_i, shape (t,), for the parts u (t,) of this rank's workers."""
+    def changes(self, h: Float64, u: Float64, S: Blocks) -> Float64:
+        """The coordinates S_i of ∇f_i(h + P_i u_i) − ∇f_i(h), shape (t,), u (t,) along the blocks.
+
+        That is L_i[S_i, S_i] u_i, whatever h.
+        """
         out = np.empty(S.pi.size)
         storage.block_products(self.storage, S.pi, S.offsets, u, out, self._room)
         return out
@@ -276,20 +289,30 @@ def assemble(
     del shares[distinct:]
     index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
     if stored.kind != "matrix":
+        digests = tuple(_digest(share) for share in shares)
         parts = [cast(SamplesShare, share).samples() for share in shares]
         shares.clear()
         constant = np.array([float(part.y @ part.y) / (2 * part.y.size) for part in parts])
         kept = samples.pack(parts, stored.kind, stored.precision, d, index)
-        return LocalQuadratics(kept, constant, homogeneous)
+        return LocalQuadratics(kept, constant, homogeneous, digests)
     L = np.empty((distinct, d, d), dtype=stored.precision) if room is None else room
     b = np.empty((distinct, d))
     constant = np.empty(distinct)
+    digests = ()
     for i in range(distinct):
         room = L[i] if L.dtype == np.float64 else None
-        made, b[i], constant[i] = shares.pop(0).quadratic(room)
+        share = shares.pop(0)
+        made, b[i], constant[i] = share.quadratic(room)
         if made is not room:
             L[i] = made
-    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous)
+        digests += (_digest(share, L[i], b[i]),)
+    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous, digests)
+
+
+def _digest(share: Share, *made: Any) -> str:
+    """Of what a share is made of, if it can say; else of what was made of it."""
+    own = getattr(share, "digest", None)
+    return digest.of_arrays(made) if own is None else str(own())
 
 
 def rounded(quadratic: Quadratic, precision: str) -> Quadratic:

@@ -32,6 +32,7 @@ from ist_mpi.config.types import (
 )
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.partition import spans
+from ist_mpi.problems import digest
 from ist_mpi.problems import samples as kept
 from ist_mpi.problems.bundled import bundled
 from ist_mpi.problems.libsvm import read_libsvm
@@ -101,6 +102,10 @@ class RidgeShare(NamedTuple):
             else:
                 A = kept.rounded(A, self.stored.precision, "the data set")
         return Samples(A, self.y, self.l2)
+
+    def digest(self) -> str:
+        """Of the samples, as they come."""
+        return digest.of_arrays((self.A, self.y))
 
     def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """The normal equations of this worker's samples, rounded if they are what is kept."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.config import Problem
 from ist_mpi.config.types import Count, Flag, Precision, Seed
+from ist_mpi.problems import digest
 from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
 from ist_mpi.randomness import Purpose, data_stream
 
@@ -32,6 +33,10 @@ class SyntheticShare(NamedTuple):
     d: int
     linear_term: bool
     precision: str = "float64"
+
+    def digest(self) -> str:
+        """Of the recipe."""
+        return digest.of_words([repr(self)])
 
     def quadratic(self, room: NDArray[np.float64] | None = None) -> Quadratic:
         """Draw B_i (d, d) and b_i (d,), in this order, from the worker's own stream."""

@@ -150,6 +150,7 @@ OPTIONAL = {
     "threads": "integer",
     "exchange": "text",
     "storage": "text",
+    "problem_digest": "text",
     "seconds_measuring": "number",
 }
 """Attributes of / that a log may have."""

@@ -105,10 +105,11 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     """The budget with the constants of this effort, on `size` ranks."""
     n, d = facts.n, facts.d
     known = known_of(config.method, sketch_of(config.method, n, d))
-    if known.own is not None and effort != "none":
+    quadratic = facts.stored.quadratic
+    if known.own is not None and effort != "none" and quadratic:
         numbers = OWN_MATRICES[effort] * known.own.size**2 + n * d * d
         return budget._replace(theory=FLOAT * numbers)
-    if effort == "none" or d > DENSE or not known.closed:
+    if effort == "none" or d > DENSE or not known.closed or not quadratic:
         return budget._replace(theory=0)
     # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.
     distinct = 1 if facts.homogeneous else -(-n // size)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from ist_mpi.exact_theory.cost import (
     effort_of_step,
     patient_effort,
 )
+from ist_mpi.exact_theory.objective import Prediction
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
@@ -192,7 +193,7 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     if experiment.known.own is not None:
         return _own_trajectory(experiment, rounds)
     moments = moments_of(experiment.team, experiment.problem, experiment.known)
-    x_star = experiment.objective.prediction.x_star
+    x_star = cast(Prediction, experiment.objective.prediction).x_star
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:
@@ -216,7 +217,8 @@ def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64]:
     L = workers.sum(lambda f: f.L) / team.n
     own: Any = known.own
     chain: Chain = own.build(known.law, workers, team.n, team.d)(experiment.method.gamma)
-    return chain, L, experiment.x0 - experiment.objective.prediction.x_star
+    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    return chain, L, experiment.x0 - x_star
 
 
 def _own_trajectory(experiment: Experiment, rounds: int) -> Float64:

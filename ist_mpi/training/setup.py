@@ -4,7 +4,8 @@ Set-up is collective, and whatever is wrong is found here, before the first roun
 every rank.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,20 @@ from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.objective import Objective, means, stand_ins, within_reach
 from ist_mpi.exact_theory.prediction import predict
-from ist_mpi.exact_theory.quantities import Quantities
+from ist_mpi.exact_theory.quantities import OfSketch, Quantities
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
 from ist_mpi.parallel.exchange import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
+from ist_mpi.problems import digest
+from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
+from ist_mpi.training import functions
+from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
+from ist_mpi.training.functions import FunctionObjective
 
 Float64 = NDArray[np.float64]
 LOGGED = 10**9
@@ -41,12 +47,17 @@ class Experiment(NamedTuple):
     sketch: Any
     known: Known
     """Of a round of that method, on this problem."""
-    problem: LocalQuadratics
-    objective: Objective
+    problem: Any
+    """The rank's workers' functions: `LocalQuadratics`, or `LocalFunctions`."""
+    objective: Objective | FunctionObjective
     constants: Constants
     x0: Float64
     n: int
     d: int
+    digest: str
+    """Of the workers' data and x⁰, the same on every rank; see `problems.digest`."""
+    columns: Mapping[str, tuple[str, str]] = COLUMNS
+    """Of the log: units and long names."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -73,7 +84,9 @@ def facts_of(config: Config, source: Source) -> Facts:
                 '"server", "replicated" or "auto"',
             )
         )
-    if config.log.problem and source.stored.kind != "matrix":
+    if not source.stored.quadratic:
+        functions.check(config, sketch, cast(FunctionProblem, source))
+    elif config.log.problem and source.stored.kind != "matrix":
         numbers = source.n * source.d**2
         if numbers > LOGGED:
             raise InputError(
@@ -124,7 +137,10 @@ def _prepare(
     n, d = facts.n, facts.d
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: source.start() if source is not None else None)
+    if not facts.stored.quadratic:
+        return _of_functions(team, config, source, x0)
     local, memory = _local_quadratics(team, facts, source)
+    data = _digest(team, local, x0)
     method = config.method
     sketch = sketch_of(method, n, d)
     known = within_reach(known_of(method, sketch), facts.stored, d)
@@ -139,7 +155,30 @@ def _prepare(
         moments = first_moments(*known.both)
     objective = Objective(team, mean, prediction, moments, replaced)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
-    return Experiment(team, method, sketch, known, local, objective, constants, x0, n, d, memory)
+    return Experiment(
+        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory=memory
+    )
+
+
+def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Experiment:
+    """The experiment of a problem that is no quadratic; collective."""
+    sketch = sketch_of(config.method, team.n, team.d)
+    local = functions.local_functions(team, config, source, x0)
+    known = functions.unknown(known_of(config.method, sketch))
+    return Experiment(
+        team=team,
+        method=type(config.method).method_class.resolved(config.method, OfSketch(sketch)),
+        sketch=sketch,
+        known=known,
+        problem=local,
+        objective=functions.FunctionObjective(team, local),
+        constants=functions.no_constants(known),
+        x0=x0,
+        n=team.n,
+        d=team.d,
+        columns=OF_FUNCTIONS,
+        digest=digest.of_arrays([x0]),
+    )
 
 
 def _local_quadratics(
@@ -157,9 +196,17 @@ def _local_quadratics(
     with team.agreeing():
         if memory.leads:
             one = assemble([share], facts.d, True, facts.stored, memory.array)
-    others = memory.from_leader(None if one is None else (one.b, one.constant))
+    others = memory.from_leader(None if one is None else (one.b, one.constant, one.digests))
     index = np.zeros(team.last - team.first, dtype=np.int64)
-    return LocalQuadratics(Matrices(memory.array, others[0], index), others[1], True), memory
+    quadratics = Matrices(memory.array, others[0], index)
+    return LocalQuadratics(quadratics, others[1], True, others[2]), memory
+
+
+def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
+    """What the workers' data and x⁰ are, on every rank; collective."""
+    own = [] if local.homogeneous and team.rank > 0 else local.digests
+    every = team.comm.allgather(own)
+    return digest.of_words([*(word for words in every for word in words), digest.of_arrays([x0])])
 
 
 def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:

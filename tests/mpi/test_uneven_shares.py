@@ -1,7 +1,8 @@
 """Workers with different numbers of samples: the same bits, whoever else is on a rank.
 
 A rank's largest worker must not show in what the others come to, so every configuration here has
-workers of different sizes, dealt to the ranks in another way on every number of them.
+workers of different sizes, dealt to the ranks in another way on every number of them. Threads for
+ranks see more of them, in `problems/test_uneven_shares.py`; here each value is seen.
 """
 
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from mpi4py import MPI
 from test_identity import alone_and_together, samples_file
+from thinned import thinned
 
 from ist_mpi.problems import samples
 
@@ -41,18 +43,18 @@ def config_of(data: str, method: str, precision: str, standardize: bool) -> dict
 
 
 @pytest.mark.filterwarnings("ignore:form = ")
-@pytest.mark.parametrize("standardize", [True, False], ids=["standardized", "as they are"])
-@pytest.mark.parametrize(("kind", "precision"), KEPT)
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("data", ["breast_cancer", "diabetes"])
+@pytest.mark.parametrize(
+    ("data", "method", "stored", "standardize"),
+    thinned(["breast_cancer", "diabetes"], list(METHODS), KEPT, [True, False], strength=1),
+)
 def test_data_sets(
     data: str,
     method: str,
-    kind: str,
-    precision: str,
+    stored: tuple[str, str],
     standardize: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    kind, precision = stored
     config = config_of(data, method, precision, standardize)
     config["problem"]["storage"] = "matrix" if kind == "matrix" else "samples"
     monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
@@ -60,10 +62,10 @@ def test_data_sets(
 
 
 @pytest.mark.filterwarnings("ignore:form = ")
-@pytest.mark.parametrize("n", [5, 7])
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-@pytest.mark.parametrize("precision", ["float64", "float32"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "precision", "kind", "n"),
+    thinned(list(METHODS), ["float64", "float32"], ["dense", "sparse"], [5, 7], strength=1),
+)
 def test_sparse_data(
     method: str,
     precision: str,

@@ -32,6 +32,7 @@ ROOT_ATTRIBUTES = {
     "created",
     "seed",
     "storage",
+    "problem_digest",
     "versions",
     "mpi_library",
     "ranks",
