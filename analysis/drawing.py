@@ -21,6 +21,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 
+from ist_mpi.store import files
+
 # Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
 STYLES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1))]
@@ -289,8 +291,10 @@ class Figure:
                 raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
             output.parent.mkdir(parents=True, exist_ok=True)
             for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
-                self._figure.savefig(path, dpi=160)
-            table.write_text(self._table(), encoding="utf-8")
+                drawn = io.BytesIO()
+                self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
+                files.replace(path, drawn.getbuffer())
+            files.replace(table, self._table().encode())
         finally:
             plt.close(self._figure)
 

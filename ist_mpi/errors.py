@@ -87,7 +87,7 @@ class LogError(ISTError, OSError):
 
 
 class OutputError(ISTError, OSError):
-    """Standard output could not be written to; what ran is in its log."""
+    """Standard output, or a file that was asked for, could not be written to."""
 
     exit_code = 74
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -255,7 +254,7 @@ def write_csv(table: Float64, path: Path) -> None:
 
     Raises
     ------
-    InputError
+    OutputError
         If the file cannot be written.
     """
     text = io.StringIO()
@@ -264,16 +263,7 @@ def write_csv(table: Float64, path: Path) -> None:
     for row in table:
         cells = ["" if np.isnan(value) else repr(float(value)) for value in row[1:]]
         writer.writerow([int(row[0]), *cells])
-    temporary = path.with_name(f".ist-mpi-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text.getvalue())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(Fault(f"--csv {path}", str(error.strerror), "a writable path")) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    outputs.put_text(path, text.getvalue(), "--csv")
 
 
 def to_document(foresight: Foresight) -> dict[str, Any]:
