@@ -18,7 +18,7 @@ from command import main_of
 from curves import Curve, by_problem, open_curves, problem_name, stacked
 from drawing import Figure, Panel, look, rounded
 
-LEVELS = np.logspace(0, -12, 49)
+LEVELS = np.logspace(-0.25, -12, 48)
 FLOOR = 1e-13
 
 
