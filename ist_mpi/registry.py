@@ -23,6 +23,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ist": "ist_mpi.methods.ist:IndependentSubnetworkTraining",
         "gradient_descent": "ist_mpi.methods.gradient_descent:GradientDescent",
         "dcgd": "ist_mpi.methods.dcgd:CompressedGradientDescent",
+        "shared_block": "ist_mpi.methods.shared_block:SharedBlock",
+        "anchored": "ist_mpi.methods.anchored:Anchored",
+        "stale": "ist_mpi.methods.stale:Stale",
+        "marina_p": "ist_mpi.methods.marina_p:MarinaP",
+        "diana": "ist_mpi.methods.diana:Diana",
+        "ef21": "ist_mpi.methods.ef21:EF21",
+        "marina": "ist_mpi.methods.marina:Marina",
+        "scaffnew": "ist_mpi.methods.scaffnew:Scaffnew",
     },
     "sketches": {
         "identity": "ist_mpi.sketches.identity:Identity",
@@ -39,8 +47,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 SETTING = {"methods": "method.name", "sketches": "method.sketch", "problems": "problem.kind"}
 
-BASE = {"methods": "Method", "sketches": "Sketch", "problems": "QuadraticProblem"}
-"""The class that those of a room derive from; by name, as nothing above is imported here."""
+BASES = {
+    "methods": ("Method",),
+    "sketches": ("Sketch",),
+    "problems": ("QuadraticProblem", "FunctionProblem"),
+}
+"""The classes that those of a room derive from; by name, as nothing above is imported here."""
 
 _given: dict[str, type] = {}
 """Classes that this process was handed, by the name that stands for them."""
@@ -147,7 +159,8 @@ def _of_file(room: str, path: str, member: str, sha256: str) -> Any:
 
 def _fit(room: str, name: str, kind: type) -> type:
     """Refuse a class that is not what the room holds."""
-    if any(base.__name__ == BASE[room] for base in kind.__mro__):
+    if any(base.__name__ in BASES[room] for base in kind.__mro__):
         return kind
-    expected = f"a class derived from ist_mpi.{room}.{BASE[room]}"
+    bases = " or ".join(f"ist_mpi.{room}.{base}" for base in BASES[room])
+    expected = f"a class derived from {bases}"
     raise InputError(Fault(SETTING[room], f'"{name}"', expected))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh tests/run.sh        all checks, from nothing: style, types, the serial tests with, beside them,
-#                        jobs on a SLURM cluster where one can be started, the tests that need the
-#                        machine for themselves, and the MPI tests on 1, 2, 3 and 4 ranks
+#                        jobs on a SLURM cluster where one can be started, then those that
+#                        kill, fill and time, and the MPI tests on 1, 2, 3 and 4 ranks
 # sh tests/run.sh quick  style, types, and the tests that start no process and take under 0.3 s
 #
 # Ends with a non-zero code if anything fails or if any of the runs has no test. IST_TESTS=full is
@@ -76,8 +76,8 @@ if [ -z "$obstacle" ]; then
     rm -f "$slurm_words"
     [ "$failed" = 0 ] || exit "$failed"
 fi
-step "faults and speeds, one at a time"
-timeout -k 10 7200 python -m pytest -q tests/faults tests/bench
+step "faults and speeds"
+timeout -k 10 7200 python -m pytest -q -n 2 tests/faults tests/bench
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
     timeout -k 10 1800 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi

@@ -11,7 +11,7 @@ reading     files, dicts, overrides
 """
 
 from ist_mpi.config.model import OPERATION, Config, Method, Problem, method_table
-from ist_mpi.config.reading import load, read_toml
+from ist_mpi.config.reading import know_classes, load, read_toml
 from ist_mpi.config.types import Rule, Section
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Problem",
     "Rule",
     "Section",
+    "know_classes",
     "load",
     "method_table",
     "read_toml",

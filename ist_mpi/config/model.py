@@ -6,6 +6,7 @@ of them have.
 
 import functools
 import hashlib
+import pickle
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -44,6 +45,10 @@ class Problem(Section):
         """The arrays that a caller put in, by name."""
         return {}
 
+    def __reduce__(self) -> Any:
+        """A kind of another file is found by its name on every rank, before its values are read."""
+        return _restored_problem, (self.kind, pickle.dumps(self.__dict__))
+
 
 class Method(Section):
     """The table [method]: which update, with which sketch and step size."""
@@ -58,10 +63,12 @@ class Method(Section):
     )
     group_size: Count = 1
     step_size: Annotated[
-        Positive | Literal["theory"],
-        BeforeValidator(lambda value: finite(value, 'a finite number > 0, or "theory"')),
-        Field(description='a finite number > 0, or "theory" for 1/θ'),
+        Positive | Literal["theory", "default"],
+        BeforeValidator(lambda value: finite(value, 'a finite number > 0, "theory" or "default"')),
+        Field(description='a finite number > 0, "theory" for a proved rule, or "default"'),
     ]
+    step_size_rule: str | None = Field(default=None, description="set by the program")
+    """Which rule gave the number, and whether it is proved, where the step size was a word."""
     local_steps: Count = 1
     code: str | None = Field(default=None, description="set by the program")
     """SHA-256 of the file that the method comes from, where it is in one."""
@@ -96,9 +103,13 @@ class Method(Section):
         if sketch is not None and more_than_one(size) and not getattr(sketch, "groups", False):
             got = f'{size} with sketch = "{drawn}"'
             yield "group_size", got, "1 (only the permutation sketch moves groups of coordinates)"
-        if values.get("step_size") == "theory" and more_than_one(steps):
-            got = f'"theory" with local_steps = {steps}'
+        if values.get("step_size") in ("theory", "default") and more_than_one(steps):
+            got = f'"{values["step_size"]}" with local_steps = {steps}'
             yield "step_size", got, "a number: Theorem 1 is about one local step"
+        fit = getattr(method, "sketches", None)
+        if fit is not None and drawn not in fit:
+            got = f'"{drawn}" with name = "{name}"'
+            yield "sketch", got, " or ".join(f'"{one}"' for one in fit)
         yield from super().broken_rules(values)
         if method is not None and more_than_one(steps) and not getattr(method, "steps", False):
             yield "local_steps", f'{steps} with name = "{name}"', "1 (only ist takes local steps)"
@@ -115,10 +126,17 @@ class Method(Section):
 
     @property
     def gamma(self) -> float:
-        """γ as a number; ``step_size = "theory"`` has one once the problem is known."""
+        """γ as a number; a word has one once the problem is known."""
         if isinstance(self.step_size, str):
-            raise InputError(Fault("method.step_size", '"theory"', "a number by now"))
+            raise InputError(Fault("method.step_size", f'"{self.step_size}"', "a number by now"))
         return self.step_size
+
+    @property
+    def unresolved(self) -> set[str]:
+        """The settings that become numbers once the problem is known."""
+        names = ("step_size", *getattr(type(self).method_class, "resolves", ()))
+        found = {name for name in names if not isinstance(getattr(self, name), int | float)}
+        return found | ({"step_size_rule"} if "step_size" in found else set())
 
     def groups(self, d: int) -> int:
         """N = d/g: the groups of g = `group_size` coordinates that a permutation deals out.
@@ -142,7 +160,7 @@ class Method(Section):
         """A table's class is made of its method's and its sketch's, on every rank anew."""
         if type(self).method_class is None:
             return super().__reduce__()
-        return _restored, (self.name, self.sketch, self.__dict__)
+        return _restored, (self.name, self.sketch, pickle.dumps(self.__dict__))
 
 
 CODE = {"problem": {"kind": "code"}, "method": {"name": "code", "sketch": "sketch_code"}}
@@ -186,8 +204,13 @@ def method_table(values: Mapping[str, Any]) -> Method:
     return kind.model_validate(values)
 
 
-def _restored(name: str, sketch: str, values: dict[str, Any]) -> Method:
-    return method_class(name, sketch).model_construct(**values)
+def _restored(name: str, sketch: str, values: bytes) -> Method:
+    return method_class(name, sketch).model_construct(**pickle.loads(values))
+
+
+def _restored_problem(kind: str, values: bytes) -> Problem:
+    table: type[Problem] = registry.load("problems", kind).Settings
+    return table.model_construct(**pickle.loads(values))
 
 
 class Run(Section):

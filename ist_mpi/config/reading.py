@@ -95,6 +95,15 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def know_classes(source: Any) -> None:
+    """Remember the classes among the values of a configuration, as every rank has to."""
+    if isinstance(source, Mapping):
+        for table in source.values():
+            for value in table.values() if isinstance(table, Mapping) else ():
+                if isinstance(value, type):
+                    registry.given(value)
+
+
 def _anchor(tables: dict[str, Any], folder: Path) -> None:
     """Make problem.path absolute, and the files of code."""
 

@@ -23,6 +23,7 @@ __all__ = [
     "NotNegative",
     "Positive",
     "Precision",
+    "Probability",
     "Rule",
     "Section",
     "Seed",
@@ -61,6 +62,9 @@ def more_than_one(value: Any) -> bool:
 
 Count = Annotated[int, Field(ge=1, le=2**31 - 2, description="an integer from 1 to 2147483646")]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description=f"an integer from 0 to {MAX_SEED}")]
+Probability = Annotated[
+    float, Field(gt=0, le=1, allow_inf_nan=False, description="a number above 0, at most 1")
+]
 Flag = Annotated[bool, Field(description="true or false")]
 NotNegative = Annotated[
     float,

@@ -53,8 +53,17 @@ class Wish(NamedTuple):
 def wish_of_run(config: Config, facts: Facts) -> Wish:
     """What a run computes, on any number of ranks."""
     wanted = _effort_of_run(config, facts)
-    least: Effort = "dense" if config.method.step_size == "theory" else "none"
+    least = effort_of_step(config)
     return Wish(wanted, wanted if config.run.theory is True else least)
+
+
+def effort_of_step(config: Config) -> Effort:
+    """What the step size cannot do without, where it is a word."""
+    word = config.method.step_size
+    if not isinstance(word, str):
+        return "none"
+    needed: Effort = type(config.method).method_class.effort[word]
+    return needed
 
 
 def _effort_of_run(config: Config, facts: Facts) -> Effort:
@@ -74,6 +83,11 @@ def patient_effort(facts: Facts) -> Effort:
     if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
         return "cheap"
     return "dense" if _iteration_seconds(distinct, d) > PATIENCE else "full"
+
+
+def out_of_patience(homogeneous: bool, n: int, d: int) -> bool:
+    """Whether γ_max takes longer than `PATIENCE`, or d × d matrices are out of reach."""
+    return d > DENSE or _iteration_seconds(1 if homogeneous else n, d) > PATIENCE
 
 
 def effort_seconds(effort: Effort, facts: Facts) -> float:

@@ -48,6 +48,8 @@ def first_moments(step: Step, law: Law) -> FirstMoments:
         return FirstMoments(1.0, 1.0, 1.0)
     if not step.two_sided:
         return FirstMoments(law.beta, 1.0, law.beta)
+    if not step.scaled:
+        return FirstMoments(law.beta, law.rho, law.beta, law.group_size)
     return FirstMoments(law.alpha, law.rho, law.beta, law.group_size)
 
 

@@ -86,8 +86,8 @@ class Metrics(NamedTuple):
 
 
 def by_products(stored: Stored, d: int) -> bool:
-    """Whether L̄ is known by its products alone."""
-    return stored.kind != "matrix" and d > SLABS
+    """Whether L̄ is known by its products alone, or there is none."""
+    return not stored.quadratic or (stored.kind != "matrix" and d > SLABS)
 
 
 def _mean_operator(

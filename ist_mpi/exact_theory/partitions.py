@@ -59,7 +59,9 @@ def moebius(fine: Partition, coarse: Partition) -> int:
     return prod((-1) ** (sum(row) - 1) * factorial(sum(row) - 1) for row in inside)
 
 
-def block_means(law: Exchangeable, left: str, right: str) -> tuple[Weights, Weights]:
+def block_means(
+    law: Exchangeable, left: str, right: str, scaled: bool = True
+) -> tuple[Weights, Weights]:
     """g₁ and g₂ of every partition of the slots of two factors, the factors' scales included.
 
     Parameters
@@ -68,8 +70,10 @@ def block_means(law: Exchangeable, left: str, right: str) -> tuple[Weights, Weig
     left, right : str
         The slots of the two factors: two letters for C_i L_i C_i, one for C_i L_i and C_i b_i; A_i
         comes with each factor, C_i with each slot.
+    scaled : bool
+        Whether it does; else C_i comes with the first slot of each factor, P_i with the other.
     """
-    s, t = len(left), len(right)
+    s, t = (len(left), len(right)) if scaled else (1, 1)
     g1, g2 = {}, {}
     for blocks in partitions(left + right):
         on_left = [bool(set(block) & set(left)) for block in blocks]
@@ -84,7 +88,7 @@ def coefficients(step: Step, law: Exchangeable, n: int) -> Coefficients:
     """The coefficients of the moments of one round with n workers."""
 
     def split(left: str, right: str) -> Split:
-        g1, g2 = block_means(law, left, right)
+        g1, g2 = block_means(law, left, right, step.scaled)
         every = {"|".join(blocks): blocks for blocks in partitions(left + right)}
 
         def invert(g: Weights) -> dict[str, float]:

@@ -14,6 +14,8 @@ class Step(NamedTuple):
 
     two_sided: bool = True
     """Whether B̄ = Σ A_i C_i L_i C_i, as for submodels; else Σ A_i C_i L_i."""
+    scaled: bool = True
+    """Whether a submodel is C_i x; else P_i x, and B̄ = Σ A_i C_i L_i P_i."""
     multiplies_model: bool = False
     """Whether C̄ = Σ A_i C_i, where that is not always I; else C̄ = I."""
     local_steps: int = 1

@@ -3,10 +3,12 @@
 cache       what was compiled before, as long as it is not out of date
 philox      the counter-based random stream of the sketches
 draws       one round's blocks from that stream
+coins       a coin a round, from the same stream
 factors     the diagonals of the sketches on those blocks
 summation   how sums of products keep their order
 matrices    products with symmetric matrices
 samples     products with A_iᵀA_i/m_i + l2 I from the samples
+shifts      whole models that each worker keeps, on its block
 storage     what a round asks of the quadratics, whichever way they are stored
 rounds      Algorithm 1: a rank's part of a round, and whole rounds alone
 routes      where coordinates go between rounds when nobody holds the model

@@ -108,6 +108,22 @@ def draw_permutation(seed, k, offsets, pi, owner, order, state):  # type: ignore
 
 
 @njit(cache=True)
+def size_of_first(seed, k, d, order, state):  # type: ignore[no-untyped-def]  # numba infers
+    """The size of the first worker's block that `draw_permutation` draws; order (n,) is scratch."""
+    n = order.size
+    size = d // n
+    if d % n != 0:
+        open_stream(state, seed, ROUND_STREAM, k)
+        for i in range(n):
+            order[i] = i
+        shuffle(state, order)
+        for rank in range(d % n):
+            if order[rank] == 0:
+                size += 1
+    return size
+
+
+@njit(cache=True)
 def holders(order, pi):  # type: ignore[no-untyped-def]  # numba infers
     """The n > d coordinates to hand out: each ⌊n/d⌋ times, once more for the first of `order`."""
     d = order.size

@@ -26,6 +26,15 @@ def add(x, pi, pieces):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=True)
+def add_rows(rows, out):  # type: ignore[no-untyped-def]  # numba infers
+    """out (q,) = the sum of rows (n, q), one after another."""
+    out[:] = 0.0
+    for i in range(rows.shape[0]):
+        for a in range(out.size):
+            out[a] += rows[i, a]
+
+
+@njit(cache=True)
 def all_finite(x):  # type: ignore[no-untyped-def]  # numba infers
     """Whether no entry of x is infinite or NaN."""
     for value in x:  # noqa: SIM110 - a plain loop compiles to a plain loop

@@ -169,6 +169,24 @@ def local_steps(storage, pi, edges, C, steps, w):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
+def gradients_apart(storage, pi, edges, X, out, room):  # type: ignore[no-untyped-def]  # numba infers
+    """`gradients` with a whole model of each worker's own, X (m, d)."""
+    for i in range(storage.which.size):
+        lo = edges[i] - edges[0]
+        hi = edges[i + 1] - edges[0]
+        gradient_on_block(storage, i, pi[lo:hi], X[i], out[lo:hi], room)
+
+
+@njit(cache=True)
+def block_products(storage, pi, edges, w, out, room):  # type: ignore[no-untyped-def]  # numba infers
+    """out (t,) = L_i[S_i, S_i] w_i for each of a rank's workers, w (t,)."""
+    for i in range(storage.which.size):
+        lo = edges[i] - edges[0]
+        hi = edges[i + 1] - edges[0]
+        block_product(storage, i, pi[lo:hi], w[lo:hi], out[lo:hi], room, False)
+
+
+@njit(cache=True)
 def gradients(storage, pi, edges, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
     """out (t,) = the coordinates S_i of ∇f_i(x) = L_i x − b_i, for each of a rank's workers."""
     for i in range(storage.which.size):

@@ -1,31 +1,77 @@
-"""Gradient descent: x⁺ = x − γ (1/n) Σ ∇f_i(x), whole models both ways."""
+"""Gradient descent: x⁺ = x − γ (1/n) Σ ∇f_i(x), whole models both ways; also with momentum."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ist_mpi.config import Method as MethodTable
+from ist_mpi.exact_theory.rules import StepRule
 from ist_mpi.exact_theory.step import Step
-from ist_mpi.methods.method import Floats, Method
+from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
+from ist_mpi.methods.momentum import MomentumSettings, momentum_of, with_mu
+
+if TYPE_CHECKING:
+    from ist_mpi.exact_theory.quantities import Quantities
 
 
 class GradientDescent(Method):
-    """The identity sketch: every worker has all d coordinates."""
+    """The identity sketch: every worker has all d coordinates.
 
+    With Nesterov's momentum every rank has a replica of x and z, see `shared_block` with N = 1.
+    """
+
+    Settings = MomentumSettings
     sketch = "identity"
     ignores = ("sketch", "scaling", "form", "q", "group_size")
+    resolves = ("mu",)
+    effort: ClassVar[Mapping[str, str]] = {"theory": "dense", "default": "none"}
+
+    def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
+        super().__init__(settings, tools, x0)
+        self.momentum = momentum_of(settings, blocks=1.0)
+        self.z = x0.copy()
+
+    def vectors(self) -> Sequence[Vector]:
+        """The model, and with momentum z."""
+        found = [Vector("x", "server", self.x)]
+        return [*found, Vector("z", "server", self.z)] if self.momentum else found
 
     def round(self, k: int) -> None:
         """One step."""
         problem, exchange = self.tools.problem, self.tools.exchange
         S = exchange.broadcast(k)
+        if self.momentum is not None:
+            self.momentum.mix(self.x, self.z)  # x becomes y
+            g = exchange.reduce(problem.gradients(self.x, S).reshape(-1, self.x.size))
+            g /= self.tools.sketch.n
+            self.z -= self.momentum.step * g
+            self.x -= self.gamma * g
+            return
         exchange.share(self.x)
         step = problem.gradients(self.x, S)  # ∇f_i(x)
         step *= -self.gamma / self.tools.sketch.n
         exchange.add(self.x, step)  # x − γ (1/n) Σ ∇f_i(x)
 
     @staticmethod
-    def step(settings: MethodTable) -> Step:
+    def step(settings: MethodTable) -> Step | None:
         """See `Method.step`."""
-        return Step()
+        return Step() if getattr(settings, "momentum", None) is None else None
+
+    @classmethod
+    def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:
+        """See `Method.resolved`."""
+        return with_mu(super().resolved(settings, quantities), quantities)
+
+    @classmethod
+    def theory_step(cls, settings: MethodTable, quantities: "Quantities") -> StepRule:
+        """1/θ = 1/l0, which Nesterov's method takes too."""
+        if getattr(settings, "momentum", None) is not None:
+            return cls.default_step(settings, quantities)
+        return super().theory_step(settings, quantities)
+
+    @staticmethod
+    def default_step(settings: MethodTable, quantities: "Quantities") -> StepRule:
+        """1/l0."""
+        return StepRule(1.0 / quantities.l0, "1/λ_max(L̄)", proved=True)
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

@@ -4,9 +4,9 @@ A method is one class in one file: what it adds to the configuration, its vector
 round sends, and what is exactly known of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Section
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory.rules import StepRule
 from ist_mpi.exact_theory.step import Step
 from ist_mpi.parallel.exchange import Exchange
 from ist_mpi.parallel.team import Team
+
+if TYPE_CHECKING:
+    from ist_mpi.exact_theory.quantities import Quantities
 
 Float64 = NDArray[np.float64]
 
@@ -47,6 +51,8 @@ class Tools:
     sketch: Any
     exchange: Exchange
     team: Team
+    seed: int = 0
+    """The run's, for what chance decides beside the sketch."""
 
     @property
     def most(self) -> int:
@@ -59,13 +65,18 @@ class Method:
     """One method at work on a rank; a method of one's own may derive from it.
 
     Class attributes say what it takes: `sketch`, the name of the only sketch that it has, or None;
-    `ignores`, settings of [method] that mean nothing to it; `rescales`, whether biased scalings of
-    a sketch are for it; `steps`, whether it takes local steps; `submodels`, whether a worker sees
-    nothing of the model but its block.
+    `sketches`, those that it is defined for, or None for any; `ignores`, settings of [method] that
+    mean nothing to it; `resolves`, settings of its own that become numbers once the problem is
+    known; `rescales`, whether biased scalings of a sketch are for it; `steps`, whether it takes
+    local steps; `submodels`, whether a worker sees nothing of the model but its block; `effort`,
+    how much theory (`cost.Effort`) the words for a step size need.
     """
 
     Settings: ClassVar[type[Section]] = Section
     sketch: ClassVar[str | None] = None
+    sketches: ClassVar[tuple[str, ...] | None] = None
+    resolves: ClassVar[tuple[str, ...]] = ()
+    effort: ClassVar[Mapping[str, str]] = {"theory": "dense", "default": "full"}
     ignores: ClassVar[tuple[str, ...]] = ()
     rescales: ClassVar[bool] = False
     steps: ClassVar[bool] = False
@@ -94,10 +105,43 @@ class Method:
         """One round as exact theory sees it; None: there is no exact theory of this method."""
         return None
 
+    @classmethod
+    def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:
+        """The settings with numbers in place of words, once the problem is known; collective.
+
+        Raises
+        ------
+        InputError
+            On every rank, where there is no rule.
+        """
+        if not isinstance(settings.step_size, str):
+            return settings
+        find = cls.theory_step if settings.step_size == "theory" else cls.default_step
+        rule = find(settings, quantities)
+        found = {"step_size": rule.step_size, "step_size_rule": rule.words}
+        return settings.model_copy(update=found)
+
+    @staticmethod
+    def theory_step(settings: MethodTable, quantities: "Quantities") -> StepRule:
+        """The largest step size that is proved to be good; see `resolved`."""
+        return StepRule(quantities.theorem_one_limit(), "1/θ of Theorem 1", proved=True)
+
+    @staticmethod
+    def default_step(settings: MethodTable, quantities: "Quantities") -> StepRule:
+        """A step size that is a good one to begin with; see `resolved`."""
+        return quantities.theorem_or_half_limit()
+
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
-        """What has been sent once x^k is reached."""
+        """What has been sent once x^k is reached; on average, where chance decides."""
         raise NotImplementedError
+
+    @staticmethod
+    def floats_of_round(
+        sketch: Any, settings: MethodTable, seed: int
+    ) -> Callable[[int], Floats] | None:
+        """k ↦ what round k of a run sends, where chance decides; None: `floats` is exact."""
+        return None
 
 
 def check_vectors(method: Any, d: int, workers: int) -> None:

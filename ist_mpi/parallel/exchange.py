@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ist_mpi.kernels import model as kernels
 from ist_mpi.kernels import routes
 from ist_mpi.parallel.mpi import MPI
-from ist_mpi.parallel.team import Team
+from ist_mpi.parallel.team import PIECE, Team
 from ist_mpi.sketches import Blocks, Drawing, Sketch
 
 Float64 = NDArray[np.float64]
@@ -53,6 +53,12 @@ class Exchange(Protocol):
 
     def total(self, x: Float64, pieces: Float64) -> None:
         """x = Σ_i of the pieces, in worker order, and zero where there are none."""
+
+    def reduce(self, pieces: Float64) -> Float64:
+        """Σ_i of the pieces, one (q,) of every worker, in worker order, on every rank.
+
+        `pieces` (m, q) are of this rank's workers.
+        """
 
     def share(self, x: Float64) -> None:
         """Bring a vector of the server to every rank."""
@@ -121,6 +127,12 @@ class Alone(_Merging):
     def _gather(self, pieces: Float64) -> Float64:
         return pieces
 
+    def reduce(self, pieces: Float64) -> Float64:
+        """All workers are here."""
+        out = np.empty(pieces.shape[1])
+        kernels.add_rows(pieces, out)
+        return out
+
     def share(self, x: Float64) -> None:
         """It is here."""
 
@@ -177,6 +189,28 @@ class _Together(_Merging):
             self._count(self.drawing)
         return self.drawing.own()
 
+    def reduce(self, pieces: Float64) -> Float64:
+        """Gathered a few columns at a time and added up where the model is held."""
+        n, q = int(self._workers[-1]), pieces.shape[1]
+        out, width = np.empty(q), max(1, PIECE // n)
+        workers = np.diff(self._workers)
+        for low in range(0, q, width):
+            part = out[low : low + width]
+            mine = np.ascontiguousarray(pieces[:, low : low + width])
+            counts = workers * part.size
+            rows = self._rows(mine, counts, (n, part.size))
+            if self.holds:
+                kernels.add_rows(rows, part)
+        self._share_reduced(out)
+        return out
+
+    def _rows(self, mine: Float64, counts: Any, shape: tuple[int, int]) -> Float64:
+        """All workers' rows on the ranks that hold the model, else empty."""
+        raise NotImplementedError
+
+    def _share_reduced(self, out: Float64) -> None:
+        """Bring what was added up to the ranks that did not."""
+
     def _count(self, blocks: Drawing) -> None:
         """How much each rank has of these blocks, in the arrays that MPI was given."""
         self._edges[:] = blocks.offsets[self._workers]
@@ -214,6 +248,17 @@ class Server(_Together):
         self._comm.Gatherv([pieces, MPI.DOUBLE], self._everything, root=0)
         return self._all
 
+    def _rows(self, mine: Float64, counts: Any, shape: tuple[int, int]) -> Float64:
+        """One Gatherv to rank 0."""
+        rows = np.empty(shape if self.holds else (0, 0))
+        all_rows = [rows, counts, MPI.DOUBLE] if self.holds else None
+        self._comm.Gatherv([mine, MPI.DOUBLE], all_rows, root=0)
+        return rows
+
+    def _share_reduced(self, out: Float64) -> None:
+        """One Bcast."""
+        self.share(out)
+
     def share(self, x: Float64) -> None:
         """One Bcast."""
         self._comm.Bcast([x, MPI.DOUBLE], root=0)
@@ -242,6 +287,12 @@ class Replicated(_Together):
         """One Allgatherv."""
         self._comm.Allgatherv([pieces, MPI.DOUBLE], self._everything)
         return self._all
+
+    def _rows(self, mine: Float64, counts: Any, shape: tuple[int, int]) -> Float64:
+        """One Allgatherv."""
+        rows = np.empty(shape)
+        self._comm.Allgatherv([mine, MPI.DOUBLE], [rows, counts, MPI.DOUBLE])
+        return rows
 
     def share(self, x: Float64) -> None:
         """It is everywhere."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from ist_mpi import registry
 from ist_mpi.config import Problem
+from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.own import QuadraticProblem
 
-__all__ = ["QuadraticProblem", "load"]
+__all__ = ["FunctionProblem", "QuadraticProblem", "load"]
 
 
 def load(problem: Problem) -> Any:

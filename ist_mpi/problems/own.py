@@ -1,6 +1,6 @@
 """A problem of one's own: derive from `QuadraticProblem`, and say what every worker's f_i is."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,19 @@ from ist_mpi.problems.arrays import MemoryShare
 from ist_mpi.problems.quadratic import AS_MATRICES, Stored
 
 Float64 = NDArray[np.float64]
+
+
+Made = TypeVar("Made")
+
+
+def sized(made: Made) -> Made:
+    """The problem itself; raises InputError if it has not set its n and d."""
+    sizes = getattr(made, "n", None), getattr(made, "d", None)
+    if not all(isinstance(size, int) and size >= 1 for size in sizes):
+        got = f"n, d = {sizes[0]}, {sizes[1]}"
+        where = f"{type(made).__name__}.__init__"
+        raise InputError(Fault(where, got, "integers of at least 1"))
+    return made
 
 
 class QuadraticProblem:
@@ -38,12 +51,7 @@ class QuadraticProblem:
     @classmethod
     def open(cls, settings: Any) -> "QuadraticProblem":
         """The problem, on rank 0."""
-        made = cls(settings)
-        sizes = getattr(made, "n", None), getattr(made, "d", None)
-        if not all(isinstance(size, int) and size >= 1 for size in sizes):
-            got = f"n, d = {sizes[0]}, {sizes[1]}"
-            raise InputError(Fault(f"{cls.__name__}.__init__", got, "integers of at least 1"))
-        return made
+        return sized(cls(settings))
 
     def quadratic(self, worker: int) -> tuple[Any, Any]:
         """L_i (d, d), symmetric positive semidefinite, and b_i (d,), of worker 0 … n − 1."""

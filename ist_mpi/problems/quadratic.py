@@ -35,8 +35,9 @@ class Quadratic(NamedTuple):
 class Stored(NamedTuple):
     """How the quadratics are kept, by every rank alike."""
 
-    kind: Literal["matrix", "dense", "sparse"] = "matrix"
-    """L_i, or the samples A_i by columns, all of them or the entries that are not zero."""
+    kind: Literal["matrix", "dense", "sparse", "functions"] = "matrix"
+    """L_i, or the samples A_i by columns, all of them or the entries that are not zero; or the
+    problem keeps its functions itself, which are no quadratics."""
     precision: Literal["float64", "float32"] = "float64"
     """Of what is kept; sums are made in float64."""
     samples: int = 0
@@ -45,6 +46,11 @@ class Stored(NamedTuple):
     """Numbers kept of A_i, of the largest worker."""
     total: int = 0
     """Of all workers."""
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the functions are quadratics."""
+        return self.kind != "functions"
 
     @property
     def itemsize(self) -> int:
@@ -211,6 +217,25 @@ class LocalQuadratics:
         """The coordinates S_i of ∇f_i(x), shape (t,), for each of this rank's workers."""
         out = np.empty(S.pi.size)
         storage.gradients(self.storage, S.pi, S.offsets, x, out, self._room)
+        return out
+
+    def gradients_apart(self, X: Float64, S: Blocks) -> Float64:
+        """The same at a model of each worker's own, X (m, d)."""
+        out = np.empty(S.pi.size)
+        storage.gradients_apart(self.storage, S.pi, S.offsets, X, out, self._room)
+        return out
+
+    def whole_gradients(self, x: Float64) -> Float64:
+        """∇f_i(x) of this rank's workers, (m, d), at one model (d,) or at one each (m, d)."""
+        out = np.empty((self.index.size, x.shape[-1]))
+        for i, u in enumerate(self.index):
+            out[i] = self.product(int(u), x if x.ndim == 1 else x[i]) - self.b[u]
+        return out
+
+    def curvatures(self, u: Float64, S: Blocks) -> Float64:
+        """L_i[S_i, S_i] u_i, shape (t,), for the parts u (t,) of this rank's workers."""
+        out = np.empty(S.pi.size)
+        storage.block_products(self.storage, S.pi, S.offsets, u, out, self._room)
         return out
 
     def steps(

@@ -23,6 +23,7 @@ class Identity(Sketch):
         self.largest, self.total = d, n * d
         fits(n, self.total)
         self.disjoint = n == 1
+        self.weight = 1.0 / n
 
     @staticmethod
     def sums_to_identity(method: Method) -> bool:

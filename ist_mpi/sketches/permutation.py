@@ -6,13 +6,14 @@ blocks are disjoint, and who gets the larger ones is drawn too; with n > N each 
 group, and the h_j holders of a group share it.
 """
 
+from collections.abc import Callable
 from math import perm
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import Method
-from ist_mpi.kernels import draws
+from ist_mpi.kernels import draws, philox
 from ist_mpi.partition import spans
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
@@ -42,6 +43,8 @@ class Permutation(Sketch):
         self.disjoint = n <= self.N
         self.same_sizes = not self.disjoint or self.N % n == 0
         self.rescales = method.scaling == "preconditioned"
+        if self.disjoint and not self.rescales:
+            self.weight = 1.0
 
     @staticmethod
     def sums_to_identity(method: Method) -> bool:
@@ -77,6 +80,14 @@ class Permutation(Sketch):
             rules = rules._replace(preconditioned=True, inverse_roots=roots)
         changing = not self.disjoint or self.rescales
         return CompiledDrawing(plan, message, rules, changing, self.same_sizes, first, last)
+
+    def first_size(self, seed: int) -> Callable[[int], int]:
+        """k ↦ the size of the first worker's block in round k."""
+        order = np.empty(min(self.n, self.N), dtype=np.int32)
+        state = np.zeros(philox.STATE_SIZE, dtype=np.uint32)
+        if not self.disjoint:
+            return lambda k: self.g
+        return lambda k: self.g * int(draws.size_of_first(seed, k, self.N, order, state))
 
     def law(self) -> Exchangeable:
         """See `permutation_law`."""

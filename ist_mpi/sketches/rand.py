@@ -35,6 +35,7 @@ class Rand(Sketch):
 
     Settings = RandSettings
     same_sizes = True
+    independent = True
 
     def __init__(self, method: Method, n: int, d: int) -> None:
         q = int(getattr(method, "q", None) or 0)
@@ -43,6 +44,7 @@ class Rand(Sketch):
         super().__init__(method, n, d)
         self.q = q
         self.largest, self.total = q, n * q
+        self.weight = d / (q * n)
         fits(n, self.total)
 
     def drawing(

@@ -25,6 +25,10 @@ class Sketch:
         Whether the blocks have the same sizes in every round.
     rescales : bool
         Whether C_i needs D_i = Diag(L_i).
+    independent : bool
+        Whether the workers' blocks are drawn independently of each other.
+    weight : float or None
+        A_i C_i, where it is the same number everywhere in every draw.
 
     Class attributes say what goes with it: `Settings`, what it adds to [method]; `scalings`, of
     those that there are; `groups`, whether it moves groups of coordinates; `random`, whether its
@@ -43,6 +47,8 @@ class Sketch:
     disjoint: bool = False
     same_sizes: bool = False
     rescales: bool = False
+    independent: bool = False
+    weight: float | None = None
 
     def __init__(self, method: Method, n: int, d: int) -> None:
         self.n, self.d = n, d

@@ -63,8 +63,8 @@ def results(
         experiment = prepare(comm, job.config, job.facts, problem, job.effort)
     del problem  # a data set need not stay in rank 0's memory
     for seed, out in job.outs.items():
-        step = {"step_size": experiment.method.gamma}
-        config = job.config.with_values(run={"seed": seed}, method=step)
+        config = job.config.with_values(run={"seed": seed})
+        config = config.model_copy(update={"method": experiment.method})
         with nullcontext() if held else alone_at(comm, out):
             result = _run_of(comm, config, experiment, out, force, watch, going_on, tell)
         yield result

@@ -72,15 +72,15 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     bulk += config.run.rounds * (t + n + 1) * INTEGER if log.permutations else 0
     bulk += n * d * (d + 1) * FLOAT if log.problem else 0
     on_root = (0 if free else 2 * FLOAT * d * d) + 3 * bulk + facts.data_bytes
-    up, down = type(method).method_class.floats(1, sketch, method)
+    up, down = type(method).method_class.floats(config.run.rounds, sketch, method)
     return Budget(
         memory=memory,
         memory_root=memory + on_root,
         shared=_kept(facts) if together else 0,
         theory=0,
         log=bulk + 4 * d * FLOAT + OTHER_BYTES,
-        floats_down=config.run.rounds * down,
-        floats_up=config.run.rounds * up,
+        floats_down=down,
+        floats_up=up,
     )
 
 
@@ -102,7 +102,8 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     """The budget with the constants of this effort, on `size` ranks."""
     n, d = facts.n, facts.d
     known = known_of(config.method, sketch_of(config.method, n, d))
-    if effort == "none" or d > DENSE or not known.closed:
+    quadratic = facts.stored.quadratic
+    if effort == "none" or d > DENSE or not known.closed or not quadratic:
         return budget._replace(theory=0)
     # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.
     distinct = 1 if facts.homogeneous else -(-n // size)

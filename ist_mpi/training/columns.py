@@ -13,3 +13,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "floats_down": ("1", "numbers sent to a worker so far, mean over workers"),
 }
 """Of /rounds, in this order. All float64 but `round`, which is int64."""
+
+OF_FUNCTIONS: dict[str, tuple[str, str]] = {
+    "round": COLUMNS["round"],
+    "seconds": COLUMNS["seconds"],
+    "value": ("1", "f(x)"),
+    **{name: COLUMNS[name] for name in ("gap", "relative_gap", "distance_to_solution")},
+    **{name: COLUMNS[name] for name in ("gradient_norm_squared", "floats_up", "floats_down")},
+}
+"""The same, where f is not quadratic."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,16 @@ from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
-from ist_mpi.exact_theory.cost import AUTO_DENSE, DENSE, EFFORTS, Effort, Wish, patient_effort
+from ist_mpi.exact_theory.cost import (
+    AUTO_DENSE,
+    DENSE,
+    EFFORTS,
+    Effort,
+    Wish,
+    effort_of_step,
+    patient_effort,
+)
+from ist_mpi.exact_theory.objective import Prediction
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.parallel import ranks
@@ -135,9 +144,7 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
 
     def wish_of(config: Config, facts: Facts) -> Wish:
         wanted: Effort = "full" if full else patient_effort(facts)
-        least: list[Effort] = ["full" if full else "none"]
-        if config.method.step_size == "theory":
-            least.append("dense")
+        least: list[Effort] = ["full" if full else "none", effort_of_step(config)]
         if trajectory:
             least.append("full" if _second_moments(full, facts.d) else "cheap")
         return Wish(wanted if constants else "none", max(least, key=EFFORTS.index))
@@ -167,7 +174,7 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
     x0, gamma = experiment.x0, experiment.method.gamma
     moments = moments_of(experiment.team, experiment.problem, experiment.known)
-    x_star = experiment.objective.prediction.x_star
+    x_star = cast(Prediction, experiment.objective.prediction).x_star
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:

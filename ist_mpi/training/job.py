@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from ist_mpi import problems
-from ist_mpi.config import Config, load
+from ist_mpi.config import Config, know_classes, load
 from ist_mpi.errors import Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.parallel import ranks
@@ -76,6 +76,7 @@ def open_job(
         On every rank, with every fault found.
     """
     ranks.check_launcher(comm)
+    know_classes(source)
     opened: Source | None = None
 
     def check() -> Job:

@@ -11,7 +11,6 @@ from ist_mpi.exact_theory.constants import as_attributes
 from ist_mpi.parallel import ranks
 from ist_mpi.store import provenance
 from ist_mpi.store.log import RunLog
-from ist_mpi.training.columns import COLUMNS
 from ist_mpi.training.setup import Experiment
 
 
@@ -35,13 +34,13 @@ def open_log(
         **as_attributes(experiment.constants),
         "mean_step_size_limit": prediction.mean_step_size_limit,
         "fixed_point_gap": at_fixed_point.gap if at_fixed_point else math.nan,
+        "step_size_rule": config.method.step_size_rule or "a number of the configuration",
     }
+    found = {"x_star": prediction.x_star, "fixed_point": prediction.fixed_point}
     arrays: dict[str, dict[str, Any]] = {
-        "theory": {"x_star": prediction.x_star},
+        "theory": {name: array for name, array in found.items() if array is not None},
         "model": {"x0": x0},
     }
-    if prediction.fixed_point is not None:
-        arrays["theory"]["fixed_point"] = prediction.fixed_point
     if problem:
         arrays["problem"] = problem
     attributes = {
@@ -54,7 +53,7 @@ def open_log(
         "problem_digest": experiment.digest,
         **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
-    return RunLog(out, attributes, COLUMNS, arrays, theory, force)
+    return RunLog(out, attributes, experiment.columns, arrays, theory, force)
 
 
 def _whole_problem(experiment: Experiment) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ist_mpi.config import Config
 from ist_mpi.errors import LogError
 from ist_mpi.kernels import model as kernels
+from ist_mpi.methods.ledger import Ledger
 from ist_mpi.methods.method import Float64, Tools
 from ist_mpi.parallel import ranks, signals, watchdog
 from ist_mpi.store import checkpoint
@@ -71,7 +72,8 @@ class Record:
         self.measuring = 0.0  # seconds
         self._config, self._experiment = config, experiment
         self._comm, self._objective = experiment.comm, experiment.objective
-        self._method, self._exchange, self._sketch = method, tools.exchange, tools.sketch
+        self._method, self._exchange = method, tools.exchange
+        self._ledger = Ledger(config.method, tools.sketch, config.run.seed)
         self._log, self._watch = log, watch
         self._folder = checkpoint.folder_of(out) if out is not None else None
         one_by_one = config.log.permutations and tools.sketch.random
@@ -124,7 +126,7 @@ class Record:
         if k == 0:
             self._first = metrics.gap
         relative = metrics.gap / self._first if self._first > 0 else math.nan
-        floats = self._method.floats(k, self._sketch, self._config.method)
+        floats = self._ledger.at(k)
         self._row = {
             "round": k,
             "seconds": time.monotonic() - self._began,

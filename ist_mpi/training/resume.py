@@ -166,7 +166,7 @@ def _other_data(experiment: Experiment, run: Run, other_versions: bool) -> str:
     if logged is not None and not other_versions:
         return f"their digest is {logged}, this problem's {experiment.digest}"
     x_star, then = experiment.objective.prediction.x_star, run.theory.get("x_star")
-    if then is not None and _near(x_star, then):
+    if x_star is not None and then is not None and _near(x_star, then):
         return ""
     return "its solution x* is not this problem's"
 
@@ -329,8 +329,9 @@ def over(log: Path) -> str | None:
 
 
 def _is_theirs(config: Config, difference: Difference) -> bool:
-    """Whether a difference is that the log has the number that "theory" has become."""
-    return config.method.step_size == "theory" and difference.setting == "method.step_size"
+    """Whether a difference is that the log has the number that a word has become."""
+    section, _, name = difference.setting.partition(".")
+    return section == "method" and name in config.method.unresolved
 
 
 def _of_another(log: Path, different: list[Difference]) -> MismatchError:

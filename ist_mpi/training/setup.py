@@ -4,7 +4,8 @@ Set-up is collective, and whatever is wrong is found here, before the first roun
 every rank.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,12 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory.constants import Constants, compute, theory_step_size
+from ist_mpi.exact_theory.constants import Constants, compute
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.objective import Objective, means, stand_ins, within_reach
 from ist_mpi.exact_theory.prediction import predict
+from ist_mpi.exact_theory.quantities import Quantities
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
@@ -24,8 +26,12 @@ from ist_mpi.parallel.exchange import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
+from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
+from ist_mpi.training import functions
+from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
+from ist_mpi.training.functions import FunctionObjective
 
 Float64 = NDArray[np.float64]
 LOGGED = 10**9
@@ -41,14 +47,17 @@ class Experiment(NamedTuple):
     sketch: Any
     known: Known
     """Of a round of that method, on this problem."""
-    problem: LocalQuadratics
-    objective: Objective
+    problem: Any
+    """The rank's workers' functions: `LocalQuadratics`, or `LocalFunctions`."""
+    objective: Objective | FunctionObjective
     constants: Constants
     x0: Float64
     n: int
     d: int
     digest: str
     """Of the workers' data and x⁰, the same on every rank; see `problems.digest`."""
+    columns: Mapping[str, tuple[str, str]] = COLUMNS
+    """Of the log: units and long names."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -75,7 +84,9 @@ def facts_of(config: Config, source: Source) -> Facts:
                 '"server", "replicated" or "auto"',
             )
         )
-    if config.log.problem and source.stored.kind != "matrix":
+    if not source.stored.quadratic:
+        functions.check(config, sketch, cast(FunctionProblem, source))
+    elif config.log.problem and source.stored.kind != "matrix":
         numbers = source.n * source.d**2
         if numbers > LOGGED:
             raise InputError(
@@ -126,6 +137,8 @@ def _prepare(
     n, d = facts.n, facts.d
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: source.start() if source is not None else None)
+    if not facts.stored.quadratic:
+        return _of_functions(team, config, source, x0)
     local, memory = _local_quadratics(team, facts, source)
     data = _digest(team, local, x0)
     method = config.method
@@ -133,9 +146,8 @@ def _prepare(
     known = within_reach(known_of(method, sketch), facts.stored, d)
     replaced = stand_ins(team, local, facts.stored, known)
     mean = means(team, local, facts.stored)
-    if method.step_size == "theory":
-        step = theory_step_size(team, local, known)
-        method = method.model_copy(update={"step_size": step})
+    quantities = Quantities(team, local, mean, known, sketch)
+    method = type(method).method_class.resolved(method, quantities)
     prediction = predict(team, known, method.gamma, mean, replaced, x0)
     moments = None
     if known.theorem_one and known.both is not None:
@@ -143,7 +155,28 @@ def _prepare(
     objective = Objective(team, mean, prediction, moments, replaced)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
     return Experiment(
-        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory
+        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory=memory
+    )
+
+
+def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Experiment:
+    """The experiment of a problem that is no quadratic; collective."""
+    sketch = sketch_of(config.method, team.n, team.d)
+    local = functions.local_functions(team, config, source, x0)
+    known = functions.unknown(known_of(config.method, sketch))
+    return Experiment(
+        team=team,
+        method=config.method,
+        sketch=sketch,
+        known=known,
+        problem=local,
+        objective=functions.FunctionObjective(team, local),
+        constants=functions.no_constants(known),
+        x0=x0,
+        n=team.n,
+        d=team.d,
+        columns=OF_FUNCTIONS,
+        digest=digest.of_arrays([x0]),
     )
 
 
@@ -182,5 +215,5 @@ def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[An
     seed, first, last = config.run.seed, team.first, team.last
     even, odd = (drawing_of(sketch, seed, first, last, diagonals, problem.index) for _ in range(2))
     traffic = connect(team, exchange, sketch, (even, odd))
-    tools = Tools(problem, sketch, traffic, team)
+    tools = Tools(problem, sketch, traffic, team, seed)
     return type(config.method).method_class(config.method, tools, experiment.x0), tools

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.methods.ledger import Ledger
 from ist_mpi.sketches import sketch_of
 from ist_mpi.verify.blocks import recorded_blocks
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, faults, not_judged
@@ -102,16 +103,16 @@ def consistency(log: Log) -> Finding:
 
 
 def floats(log: Log, n: int | None) -> Finding:
-    """The ledger: t/n numbers each way a round, whole models for gradient descent and dcgd down."""
+    """The ledger: what the method says that it sends, by the draws and coins of the run's seed."""
     n = n or log.problem.get("n")
     if n is None:
         return not_judged("floats", log.name, "the number of workers is not known")
     sketch = sketch_of(log.method, n, log.d)
-    up, down = type(log.method).method_class.floats(1, sketch, log.method)
-    places = log.run.rounds["round"]
+    places, counted = log.run.rounds["round"], Ledger(log.method, sketch, log.seed)
+    up, down = np.array([counted.at(int(k)) for k in places]).T
     ledger = [
-        Comparison(name, log.run.rounds[name], each * places, RELATIVE * each, places)
-        for name, each in (("floats_up", up), ("floats_down", down))
+        Comparison(name, log.run.rounds[name], sent, RELATIVE * (1.0 + sent), places)
+        for name, sent in (("floats_up", up), ("floats_down", down))
     ]
     return compare("floats", log.name, ledger)
 

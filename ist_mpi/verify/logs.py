@@ -110,10 +110,10 @@ def _damage(run: runlog.Run) -> str:
         return "a log without rows, or with columns of different lengths"
     if any(isinstance(run.theory.get(name), str) for name in JUDGED):
         return "a log with a constant that is no number"
-    vectors = [run.model.get("x0"), run.model.get("x"), run.theory.get("x_star")]
-    vectors.append(run.theory.get("fixed_point", vectors[0]))
+    vectors = [run.model.get("x0"), run.model.get("x")]
+    vectors += [run.theory.get(name, vectors[0]) for name in ("x_star", "fixed_point")]
     if any(vector is None or vector.ndim != 1 for vector in vectors):
-        return "a log without its models or without x*"
+        return "a log without its models"
     if len({len(vector) for vector in vectors if vector is not None}) != 1:
         return "a log whose models and x* have different lengths"
     return ""
@@ -231,6 +231,8 @@ def from_configuration(log: Log) -> Instance | str:
         return "the arrays were in memory, and the log holds no /problem"
     try:
         source = problems.load(_problem(log))
+        if not source.stored.quadratic:
+            return "the problem is not quadratic"
         n, d = source.n, source.d
         distinct = 1 if source.homogeneous else n
         if distinct * d * d * 8 > MAX_BYTES:

@@ -9,6 +9,13 @@ from ist_mpi.config import Config
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.training.budget import Budget, seconds_per_round, size_text
 
+KEPT = {
+    "matrix": "L_i",
+    "dense": "samples, dense",
+    "sparse": "samples, sparse",
+    "functions": "their functions",
+}
+
 
 def show_plan(
     config: Config, facts: Facts, needs: Budget, logs: Sequence[object], ranks: int, checked: bool
@@ -17,8 +24,7 @@ def show_plan(
     seconds = seconds_per_round(config, facts, ranks)
     table = facts_table()
     table.row("ranks", str(ranks))
-    kept = {"matrix": "L_i", "dense": "samples, dense", "sparse": "samples, sparse"}
-    table.row("workers keep", f"{kept[facts.stored.kind]}, {facts.stored.precision}")
+    table.row("workers keep", f"{KEPT[facts.stored.kind]}, {facts.stored.precision}")
     table.row("memory per rank", size_text(needs.memory))
     table.row("memory of rank 0", size_text(needs.memory_root))
     if needs.theory:

@@ -1,0 +1,204 @@
+"""What step sizes are made of: eigenvalues of the problem, each found when it is asked for.
+
+Everything here is collective, and the same to the bit on every rank and any number of ranks. Only
+products are asked of the workers, except for the smallest eigenvalue, which no few products tell,
+and for d small enough that dense algebra is quicker.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from ist_mpi.exact_theory import krylov, matrix_free, stability
+from ist_mpi.exact_theory.constants import moments_of, theory_step_size
+from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, out_of_patience
+from ist_mpi.exact_theory.first_moments import FirstMoments, mean_operator
+from ist_mpi.exact_theory.objective import Means
+from ist_mpi.exact_theory.operators import Slabs
+from ist_mpi.exact_theory.rules import StepRule, no_rule
+from ist_mpi.exact_theory.step import Known, Step
+from ist_mpi.exact_theory.theorems import theorem_one
+from ist_mpi.parallel.team import Team
+from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.sketches.law import Exchangeable
+
+Float64 = NDArray[np.float64]
+
+QUICK = 1000
+"""Largest d for which all eigenvalues of L̄ are found at once."""
+TOLERANCE = 1e-10
+"""Relative, of Lanczos' method."""
+
+
+class Quantities:
+    """What is known of a problem, for whoever makes a step size of it.
+
+    Parameters
+    ----------
+    team : Team
+    local : LocalQuadratics
+    mean : Means
+    known : Known
+        Of the configured method.
+    sketch : Sketch
+    """
+
+    def __init__(
+        self, team: Team, local: LocalQuadratics, mean: Means, known: Known, sketch: Any
+    ) -> None:
+        self._team, self._local, self._mean, self._known = team, local, mean, known
+        self._law = known.law
+        self.n, self.d = team.n, team.d
+        self.blocks = sketch.n * sketch.d / sketch.total
+        """N = d/q, q the mean size of a block: min(n, d) for a permutation."""
+        self.independent: bool = sketch.independent
+        """Whether the workers' blocks are drawn independently of each other."""
+
+    @cached_property
+    def l0(self) -> float:
+        """λ_max(L̄)."""
+        return self._largest_of_mean(FirstMoments(1.0, 1.0, 1.0))
+
+    @cached_property
+    def l1(self) -> float:
+        """λ_max(M1), M1 = ρL̄ + (1 − ρ) D̄."""
+        return self._largest_of_mean(self._first_moments())
+
+    @cached_property
+    def mu(self) -> float:
+        """λ_min(L̄), or where L̄ is not formed what it is not below; 0: nothing is known."""
+        mean = self._mean
+        if not isinstance(mean.L, Slabs) or self.d > DENSE:
+            return mean.least
+        whole = mean.L.whole()
+        found: float = self._team.on_root(
+            lambda: (
+                0.0 if whole is None else float(linalg.eigvalsh(whole, subset_by_index=[0, 0])[0])
+            )
+        )
+        return max(found, mean.least, 0.0)
+
+    @cached_property
+    def rms(self) -> float:
+        """√λ_max(mean L_i²)."""
+        return float(np.sqrt(self._lanczos(self._mean_square, "mean L_i²")))
+
+    @cached_property
+    def spread(self) -> float:
+        """v = √λ_max(mean L_i² − L̄²)."""
+        if self.n == 1 or self._local.homogeneous:
+            return 0.0
+        of_mean = self._mean.L.product_everywhere
+
+        def apply(v: Float64) -> Float64:
+            return self._mean_square(v) - of_mean(of_mean(v))
+
+        return float(np.sqrt(max(0.0, self._lanczos(apply, "mean L_i² − L̄²"))))
+
+    @cached_property
+    def largest(self) -> float:
+        """max_i λ_max(L_i)."""
+        local = self._local
+        each = [
+            krylov.extreme_eigenvalue(
+                lambda v, u=u: local.product(u, v),  # type: ignore[misc]
+                self.d,
+                True,
+                TOLERANCE,
+                MAX_RESTARTS,
+            )
+            for u in range(len(local.b))
+        ]
+        mine = np.array([np.nan if value is None else value for value in each])
+        found = float(self._team.all_workers(mine[local.index]).max())
+        if np.isnan(found):
+            raise no_rule("default", "Lanczos' method does not find λ_max(L_i)")
+        return found
+
+    @cached_property
+    def tight_alpha(self) -> float:
+        """λ_max(M1^{−1/2} L̄ M1^{−1/2}), at least 1."""
+        mean, first = self._mean.L, self._first_moments()
+        if not isinstance(mean, Slabs) or self.d > DENSE:
+            raise no_rule("default", f'alpha = "tight" needs d × d matrices, d = {self.d}')
+        whole = mean.whole()
+
+        def solve() -> float:
+            if whole is None:
+                return 1.0
+            M1, last = mean_operator(first, whole.copy()), self.d - 1
+            return float(linalg.eigvalsh(whole, M1, subset_by_index=[last, last])[0])
+
+        found: float = self._team.on_root(solve)
+        return max(1.0, found)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether `stability_limit` takes too long to wait for."""
+        return out_of_patience(self._local.homogeneous, self.n, self.d)
+
+    def stability_limit(self, step: Step | None = None) -> float | None:
+        """γ_max of such a round, by default the method's; None where it is not known."""
+        known = self._known if step is None else Known(step, self._law)
+        if not known.closed or self.d > DENSE:
+            return None
+        return stability.step_size_limit(moments_of(self._team, self._local, known))
+
+    def theorem_one_limit(self) -> float:
+        """1/θ of the method's round; InputError where there is none."""
+        return theory_step_size(self._team, self._local, self._known)
+
+    def theorem_or_half_limit(self) -> StepRule:
+        """1/θ where it exists, else γ_max/2; InputError where there is neither."""
+        known = self._known
+        if not known.closed:
+            raise no_rule("default", known.why_not)
+        if self.d > DENSE:
+            raise no_rule("default", f"d = {self.d}", f"a number, or d ≤ {DENSE}")
+        found = theorem_one(moments_of(self._team, self._local, known))
+        if found is not None and found.theta:
+            return StepRule(1.0 / found.theta, "1/θ of Theorem 1", proved=True)
+        limit = self.stability_limit()
+        if limit is None:
+            raise no_rule("default", "there is neither a θ nor a γ_max")
+        return StepRule(limit / 2, "γ_max/2: no θ exists", proved=True)
+
+    def _first_moments(self) -> FirstMoments:
+        """Of M1."""
+        law = self._law
+        if not isinstance(law, Exchangeable):
+            raise no_rule("default", "nothing is known of the sketch's draws")
+        return FirstMoments(1.0, law.rho, 1.0, law.group_size)
+
+    def _largest_of_mean(self, first: FirstMoments) -> float:
+        """λ_max of a mean of L̄ and its diagonal."""
+        mean = self._mean.L
+        if not isinstance(mean, Slabs) or self.d > QUICK:
+            return self._lanczos(matrix_free.mean_product(first, mean), "L̄")
+        whole = mean.whole()
+        found: float = self._team.on_root(
+            lambda: (
+                0.0 if whole is None else float(linalg.eigvalsh(mean_operator(first, whole))[-1])
+            )
+        )
+        return found
+
+    def _mean_square(self, v: Float64) -> Float64:
+        """mean L_i² v."""
+        team, local = self._team, self._local
+
+        def image(worker: int) -> Float64:
+            u = int(local.index[worker - team.first])
+            return local.product(u, local.product(u, v))
+
+        slab = team.mean_rows(image, (self.d,))
+        return np.asarray(team.whole(slab, everywhere=True))
+
+    def _lanczos(self, apply: krylov.Product, what: str) -> float:
+        found = krylov.extreme_eigenvalue(apply, self.d, True, TOLERANCE, MAX_RESTARTS)
+        if found is None:
+            raise no_rule("default", f"Lanczos' method does not find the eigenvalue of {what}")
+        return found

@@ -1,0 +1,23 @@
+"""DIANA (Mishchenko, Gorbunov, Takáč, Richtárik, 2019): compressed differences of gradients."""
+
+from typing import Any
+
+from ist_mpi.config import Method as MethodTable
+from ist_mpi.methods.method import Floats
+from ist_mpi.methods.shifts import Shifted
+
+
+class Diana(Shifted):
+    """δ_i = P_i (∇f_i(x) − h_i);  x ← x − γ (mean h_i + Σ A_i C_i δ_i)."""
+
+    def round(self, k: int) -> None:
+        """The model goes down, a block of differences comes up."""
+        problem, exchange = self.tools.problem, self.tools.exchange
+        S = exchange.broadcast(k)
+        exchange.share(self.x)
+        self.step_with_estimate(S, self.learn(S, problem.gradients(self.x, S)), tau=1.0)
+
+    @staticmethod
+    def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
+        """The model down, a block up; at the start a gradient up."""
+        return Floats(up=sketch.d + k * (sketch.total / sketch.n), down=k * float(sketch.d))

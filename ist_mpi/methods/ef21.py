@@ -1,0 +1,23 @@
+"""EF21 (Richtárik, Sokolov, Fatkhullin, 2021): error feedback, with the blocks of a sketch."""
+
+from typing import Any
+
+from ist_mpi.config import Method as MethodTable
+from ist_mpi.methods.method import Floats
+from ist_mpi.methods.shifts import Shifted
+
+
+class EF21(Shifted):
+    """δ_i = P_i (∇f_i(x) − h_i);  h_i ← h_i + δ_i;  x ← x − γ mean h_i."""
+
+    def round(self, k: int) -> None:
+        """The model goes down, a block of differences comes up."""
+        problem, exchange = self.tools.problem, self.tools.exchange
+        S = exchange.broadcast(k)
+        exchange.share(self.x)
+        self.step_with_mean(self.learn(S, problem.gradients(self.x, S)))
+
+    @staticmethod
+    def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
+        """The model down, a block up; at the start a gradient up."""
+        return Floats(up=sketch.d + k * (sketch.total / sketch.n), down=k * float(sketch.d))

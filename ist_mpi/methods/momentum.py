@@ -1,0 +1,67 @@
+"""Nesterov's momentum with a constant a = √(μγ)/N, N = 1 for whole models."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+
+from ist_mpi.config import Method as MethodTable
+from ist_mpi.config.types import Field, Positive, Section, model_validator
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.methods.method import Float64
+
+if TYPE_CHECKING:
+    from ist_mpi.exact_theory.quantities import Quantities
+
+
+class MomentumSettings(Section):
+    """What methods with momentum add to [method]."""
+
+    momentum: (
+        Annotated[Literal["none", "nesterov"], Field(description='"none" or "nesterov"')] | None
+    ) = None
+    """None stands for "none"."""
+    mu: Positive | None = None
+    """A number that no eigenvalue of L̄ is below; default: the smallest, or a bound on it."""
+
+    @model_validator(mode="after")
+    def _none_is_absent(self) -> Self:
+        if self.momentum == "none":
+            object.__setattr__(self, "momentum", None)
+        return self
+
+
+class Momentum(NamedTuple):
+    """The recursion's numbers."""
+
+    a: float
+    step: float
+    """γ/(N a), of z."""
+
+    def mix(self, x: Float64, z: Float64) -> None:
+        """x ← y = (x + a z)/(1 + a), z ← (1 − a) z + a y, both (d,)."""
+        a = self.a
+        x += a * z
+        x /= 1.0 + a
+        z *= 1.0 - a
+        z += a * x
+
+
+def momentum_of(settings: Any, blocks: float) -> Momentum | None:
+    """The momentum of resolved settings, N = `blocks`; None without."""
+    if settings.momentum is None:
+        return None
+    a = float(np.sqrt(settings.mu * settings.gamma)) / blocks
+    return Momentum(a, settings.gamma / (blocks * a))
+
+
+def with_mu(settings: MethodTable, quantities: "Quantities") -> MethodTable:
+    """The settings with μ, where momentum needs it and nobody gave it; collective."""
+    if getattr(settings, "momentum", None) is None or getattr(settings, "mu", None) is not None:
+        return settings
+    mu = quantities.mu
+    if not mu > 0.0:
+        expected = "a number that no eigenvalue of L̄ is below"
+        error = InputError(Fault("method.mu", "nothing, and no bound is known", expected))
+        error.agreed = True
+        raise error
+    return settings.model_copy(update={"mu": mu})

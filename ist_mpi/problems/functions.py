@@ -1,0 +1,136 @@
+"""A problem of one's own that is no quadratic: every worker's f_i by its values and gradients."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Problem
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.own import sized
+from ist_mpi.problems.quadratic import Stored
+from ist_mpi.sketches.drawing import Blocks
+
+Float64 = NDArray[np.float64]
+
+
+class FunctionProblem:
+    """f(x) = (1/n) Σ f_i(x), each f_i known by its value and its gradient.
+
+    It is made on every rank, which asks it for its own workers only; so what is random in it must
+    come from its settings.
+
+    Attributes
+    ----------
+    n, d : int
+        Workers and coordinates; set by `__init__`.
+    x_star : ndarray or None
+        The minimiser, shape (d,), where it is known: then the log has gaps and distances.
+
+    Its settings are a class attribute, derived from `ist_mpi.config.Problem`.
+    """
+
+    Settings: ClassVar[type[Problem]] = Problem
+    homogeneous: ClassVar[bool] = False
+    data_bytes: ClassVar[int] = 0
+    stored: ClassVar[Stored] = Stored("functions")
+
+    n: int
+    d: int
+    x_star: Float64 | None = None
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @classmethod
+    def open(cls, settings: Any) -> "FunctionProblem":
+        """The problem, on any rank."""
+        made = sized(cls(settings))
+        x_star = made.x_star
+        if x_star is not None and np.shape(x_star) != (made.d,):
+            got = f"shape {np.shape(x_star)}"
+            raise InputError(Fault(f"{cls.__name__}.x_star", got, f"({made.d},), or None"))
+        return made
+
+    def value(self, worker: int, x: Float64) -> float:
+        """f_i(x) of worker 0 … n − 1, x (d,)."""
+        raise NotImplementedError
+
+    def gradient(self, worker: int, x: Float64) -> Float64:
+        """∇f_i(x), shape (d,)."""
+        raise NotImplementedError
+
+    def start(self) -> Float64:
+        """x⁰, shape (d,); here 0."""
+        return np.zeros(self.d)
+
+
+class FunctionSteps(NamedTuple):
+    """What a rank's workers do with their submodels; see `kernels.rounds.Steps`."""
+
+    gamma: float
+    local_steps: int
+    merging: bool
+    disjoint: bool
+
+
+@dataclass(frozen=True)
+class LocalFunctions:
+    """The functions of one rank's workers, with what methods ask of `LocalQuadratics` too."""
+
+    compiled = False
+    kind = "functions"
+
+    problem: FunctionProblem
+    first: int
+    """The rank's first worker."""
+    last: int
+    """The next rank's."""
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """Shape (m,): which function each of the rank's workers has."""
+        return np.arange(self.last - self.first)
+
+    def gradient(self, worker: int, x: Float64) -> Float64:
+        """∇f_i(x), shape (d,)."""
+        return np.asarray(self.problem.gradient(worker, x), dtype=np.float64)
+
+    def gradients(self, x: Float64, S: Blocks) -> Float64:
+        """The coordinates S_i of ∇f_i(x), shape (t,), for each of this rank's workers."""
+        out = np.empty(S.pi.size)
+        for worker, piece in self._pieces(S):
+            out[piece] = self.gradient(worker, x)[S.pi[piece]]
+        return out
+
+    def steps(
+        self, sketch: Any, most: int, gamma: float, count: int, merging: bool, disjoint: bool
+    ) -> FunctionSteps:
+        """See `LocalQuadratics.steps`."""
+        return FunctionSteps(gamma, count, merging, disjoint)
+
+    def submodels(self, S: Blocks, x: Float64, steps: FunctionSteps) -> Float64:
+        """What the workers send back, from the parts x (t,) of the model.
+
+        w_i = C_i x; w_i ← w_i − γ C_i ∇f_i(w_i); then A_i w_i, or A_i (w_i − C_i x).
+        """
+        pieces = np.empty(x.size)
+        for worker, piece in self._pieces(S):
+            block, C, A = S.pi[piece], S.C[piece], S.A[piece]
+            w = np.zeros(self.problem.d)
+            w[block] = C * x[piece]
+            for _ in range(steps.local_steps):
+                w[block] -= steps.gamma * C * self.gradient(worker, w)[block]
+            if steps.merging:
+                pieces[piece] = A * w[block]
+            else:
+                change = A * (w[block] - C * x[piece])
+                pieces[piece] = x[piece] + change if steps.disjoint else change
+        return pieces
+
+    def _pieces(self, S: Blocks) -> list[tuple[int, slice]]:
+        """Each of the rank's workers with where its block is."""
+        edges = S.offsets - S.offsets[0]
+        workers = range(self.first, self.last)
+        return [(worker, slice(edges[i], edges[i + 1])) for i, worker in enumerate(workers)]
