@@ -50,6 +50,7 @@ LABELS = {
     "relative_distance_to_fixed_point": "$\\|x^k - x^\\infty\\|\\,/\\,\\|x^0 - x^\\infty\\|$",
     "distance": "distance",
     "squared_distance": "$\\|x^k - x^*\\|^2_{\\bar{L}}\\,/\\,\\|x^0 - x^*\\|^2_{\\bar{L}}$",
+    "floats_over_least": "floats / those of the cheapest method",
     "gap_over_fixed_point": "gap of $x^k$ / gap of $x^\\infty$",
     "measured_over_exact": "mean of runs / exact $E f(x^k) - f^*$",
     "sketch": "",
