@@ -110,6 +110,10 @@ class MismatchError(ISTError, ValueError):
     exit_code = 65
 
 
+class Caution(UserWarning):
+    """What is allowed but should be known; the commands show it as one line."""
+
+
 @contextmanager
 def collecting(faults: list[Fault]) -> Iterator[None]:
     """Add the faults of an InputError in the body to a list, and go on."""

@@ -93,10 +93,9 @@ def run(
 def compile_only(config: Path, overrides: Sequence[str]) -> None:
     """Fill the cache of compiled functions; without MPI, which may not start in one process."""
     launcher.stay_alone()
-    from ist_mpi.store.files import own_cache
-
-    own_cache()
     from ist_mpi.config import load
-    from ist_mpi.training import compiling  # it loads what is in the cache
+    from ist_mpi.training import compiling
+
+    compiling.check_folder()
 
     compiling.compile_for(load(config, overrides))

@@ -15,7 +15,7 @@ from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
-from ist_mpi.store.files import as_word, own_cache
+from ist_mpi.store.files import as_word
 
 app = typer.Typer(
     help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
@@ -145,10 +145,10 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
 def _compile(sweep: Path, folder: Path, index: int) -> None:
     """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
     launcher.stay_alone()
-    own_cache()
     from ist_mpi.batch import points
-    from ist_mpi.training import compiling  # it loads what is in the cache
+    from ist_mpi.training import compiling
 
+    compiling.check_folder()
     with suppress(InputError):
         compiling.compile_for(points.point(sweep, index, folder).config)
 

@@ -116,37 +116,9 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def own_folder(path: Path, name: str) -> None:
-    """Make a folder that only this user can write to, or see that a present one is this user's.
-
-    What is loaded from a place like /tmp, where anybody can make folders, runs as this user.
-
-    Raises
-    ------
-    InputError
-        If it is somebody else's, or cannot be made; `name` says what it is for.
-    """
-    expected = "a folder that belongs to you and that not everybody can write to"
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.lstat()
-    except OSError as error:
-        raise InputError(Fault(f"{name} {path}", error.strerror or str(error), expected)) from error
-    theirs = status.st_uid != os.geteuid()
-    if theirs or not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IWOTH:
-        what = "a folder of another user" if theirs else "a link, or open to everybody"
-        raise InputError(Fault(f"{name} {path}", what, expected))
-
-
 def as_word(path: Path) -> str:
     """A path as a word of a command line, where one that begins with a dash is an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
-
-
-def own_cache() -> None:
-    """See that the folder of compiled functions, if one is named, is this user's: `own_folder`."""
-    if cache := os.environ.get("NUMBA_CACHE_DIR"):
-        own_folder(Path(cache), "NUMBA_CACHE_DIR")
 
 
 def replace(path: Path, contents: bytes | memoryview, *, overwrite: bool = True) -> None:

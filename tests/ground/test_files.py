@@ -11,9 +11,7 @@ import ist_mpi
 from ist_mpi.store import files
 
 ROOT = Path(ist_mpi.__file__).parents[1]
-SOURCES = sorted(
-    path for part in ("ist_mpi", "analysis", "jobs") for path in (ROOT / part).rglob("*.py")
-)
+SOURCES = sorted(path for part in ("ist_mpi", "analysis") for path in (ROOT / part).rglob("*.py"))
 WRITERS = {"ist_mpi/store/files.py", "ist_mpi/store/locks.py"}
 """What may create files: whole ones, and locks, which are not replaced."""
 MOVES = {"ist_mpi/store/checkpoint.py"}
