@@ -92,6 +92,13 @@ class OutputError(ISTError, OSError):
     exit_code = 74
 
 
+class UnreadError(OutputError):
+    """Whoever read standard output has seen enough, as ``head``: an end without a word."""
+
+    exit_code = 141
+    """128 + SIGPIPE, as shells have it."""
+
+
 class CheckpointError(ISTError, OSError):
     """A checkpoint could not be written, or not be read now; those that are there are untouched."""
 
