@@ -26,7 +26,7 @@ from ist_mpi.exact_theory.cost import (
     effort_of_step,
     patient_effort,
 )
-from ist_mpi.exact_theory.objective import Prediction
+from ist_mpi.exact_theory.objective import Objective
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.parallel import ranks
@@ -173,8 +173,12 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
 def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Float64:
     """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
     x0, gamma = experiment.x0, experiment.method.gamma
-    moments = moments_of(experiment.team, experiment.problem, experiment.known)
-    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    objective = cast(Objective, experiment.objective)
+    moments, units = moments_of(
+        experiment.team, experiment.problem, experiment.known, objective.mean
+    )
+    x0, x_star = units.model(x0), units.model(objective.prediction.x_star)
+    gamma = units.step_size(gamma)
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:
@@ -186,6 +190,8 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
         error = mean - x_star
         table[k, 5] = 0.5 * error @ (moments.L_mean @ error)
         mean = mean - step.mean @ mean + step.offset
+    table[:, [1, 5]] = units.own(table[:, [1, 5]], 1, 2)
+    table[:, [3, 4]] = units.own(table[:, [3, 4]], 0, 2)
     if table[0, 5] > 0:
         table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
     return table
