@@ -25,9 +25,9 @@ REMEDY = "choose units in which the numbers are nearer to 1"
 def check_means(mean: Means) -> None:
     """Refuse an L̄, b̄ or f(0) that is not finite, on every rank."""
     found = {"L̄": _largest(mean.L.diagonal), "b̄": _largest(mean.b), "f(0)": abs(mean.constant)}
-    wrong = [f"{name} up to {size:.3g}" for name, size in found.items() if not size <= LARGEST]
-    if wrong:
-        error = InputError(Fault("problem", ", ".join(wrong), f"up to {LARGEST:g}", REMEDY))
+    if not all(size <= LARGEST for size in found.values()):
+        got = ", ".join(f"{name} up to {size:.3g}" for name, size in found.items())
+        error = InputError(Fault("problem", got, f"numbers up to {LARGEST:g}", REMEDY))
         error.agreed = True
         raise error
 

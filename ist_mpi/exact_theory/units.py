@@ -45,7 +45,7 @@ class Units(NamedTuple):
 
         A C_i with D_i^{−1/2} is not what it was once L is scaled: then only lengths are.
         """
-        s, t = _exponent(L_mean, ORDINARY_L), _exponent(b_mean, ORDINARY_B)
+        s, t = exponent(L_mean), exponent(b_mean, ORDINARY_B)
         if isinstance(known.law, Exchangeable) and known.law.preconditioned:
             return cls(0, t - s // 2)
         return cls(s, t - s)
@@ -73,16 +73,16 @@ class Units(NamedTuple):
 
     def own(self, values: Any, of_s: int, of_t: int) -> Any:
         """The problem's own numbers, from those in these units with such powers of 2^s and 2^t."""
-        exponent = of_s * self.s + of_t * self.t
-        return np.ldexp(values, exponent) if exponent else values
+        power = of_s * self.s + of_t * self.t
+        return np.ldexp(values, power) if power else values
 
     def model(self, x: Float64) -> Float64:
         """x'."""
         return np.asarray(self.own(x, 0, -1))
 
 
-def _exponent(values: Float64, ordinary: tuple[int, int]) -> int:
+def exponent(values: Float64, ordinary: tuple[int, int] = ORDINARY_L) -> int:
     """That of the largest number, 0 where it is ordinary or where all are zero."""
     largest = float(np.abs(values).max(initial=0.0))
-    exponent = int(np.frexp(largest)[1])
-    return 0 if largest == 0.0 or ordinary[0] <= exponent <= ordinary[1] else exponent
+    found = int(np.frexp(largest)[1])
+    return 0 if largest == 0.0 or ordinary[0] <= found <= ordinary[1] else found
