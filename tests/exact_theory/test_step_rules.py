@@ -43,7 +43,7 @@ def numbers(L: np.ndarray) -> dict[str, float]:
         "l1": largest(M1),
         "mu": float(np.linalg.eigvalsh(mean)[0]),
         "rms": np.sqrt(largest(squares)),
-        "v": 0.0 if (L == L[0]).all() else np.sqrt(largest(squares - mean @ mean)),
+        "v": 0.0 if (L[0] == L).all() else np.sqrt(largest(squares - mean @ mean)),
         "l": max(largest(A) for A in L),
         "alpha": float(np.linalg.eigvals(np.linalg.solve(M1, mean)).real.max()),
     }
