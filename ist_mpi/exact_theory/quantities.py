@@ -13,14 +13,22 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ist_mpi.exact_theory import krylov, matrix_free, stability
+from ist_mpi.exact_theory.chain import Chain
 from ist_mpi.exact_theory.constants import moments_of, theory_step_size
-from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, out_of_patience
+from ist_mpi.exact_theory.cost import (
+    DENSE,
+    MAX_RESTARTS,
+    WORD_SECONDS,
+    chain_seconds,
+    out_of_patience,
+)
 from ist_mpi.exact_theory.first_moments import FirstMoments, mean_operator
 from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.operators import Slabs
+from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.rules import StepRule, no_rule
-from ist_mpi.exact_theory.step import Known, Step
+from ist_mpi.exact_theory.step import Known, OwnTheory, Step
 from ist_mpi.exact_theory.theorems import theorem_one
 from ist_mpi.exact_theory.units import Units
 from ist_mpi.parallel.team import Team
@@ -31,6 +39,8 @@ Float64 = NDArray[np.float64]
 
 QUICK = 1000
 """Largest d for which all eigenvalues of L̄ are found at once."""
+HALVINGS = 12
+"""Of a step size, before there is none."""
 TOLERANCE = 1e-10
 """Relative, of Lanczos' method."""
 
@@ -43,6 +53,7 @@ class OfSketch:
         self.d: int = sketch.d
         self.blocks: float = sketch.n * sketch.d / sketch.total
         """N = d/q, q the mean size of a block: min(n, d) for a permutation."""
+        self.sketch = sketch
         self.independent: bool = sketch.independent
         """Whether the workers' blocks are drawn independently of each other."""
 
@@ -147,6 +158,19 @@ class Quantities(OfSketch):
 
         found: float = self._team.on_root(solve)
         return max(1.0, found)
+
+    def stable(self, own: OwnTheory | None, gamma: float) -> float | None:
+        """γ, halved until second moments fall in the long run; None where that is not to be had."""
+        if own is None or chain_seconds(own) > WORD_SECONDS or self.d > DENSE:
+            return None
+        workers = OverRanks(self._team, self._local)
+        chain_at = own.build(self._law, workers, self.n, self.d)
+        for _ in range(HALVINGS):
+            chain: Chain = chain_at(gamma)
+            if chain.contraction() < 1.0:
+                return gamma
+            gamma /= 2.0
+        raise no_rule("default", f"second moments grow down to γ = {2 * gamma:.3g}")
 
     @property
     def out_of_patience(self) -> bool:

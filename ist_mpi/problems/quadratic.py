@@ -219,6 +219,17 @@ class LocalQuadratics:
         storage.gradients(self.storage, S.pi, S.offsets, x, out, self._room)
         return out
 
+    def differences(self, x: Float64, y: Float64, S: Blocks) -> Float64:
+        """The coordinates S_i of ∇f_i(x) − ∇f_i(y) = L_i (x − y), shape (t,), read once."""
+        out = np.empty(S.pi.size)
+        storage.gradients(self._without_b, S.pi, S.offsets, x - y, out, self._room)
+        return out
+
+    @cached_property
+    def _without_b(self) -> Matrices | DenseSamples | SparseSamples:
+        """The quadratics xᵀ L_i x / 2."""
+        return self.storage._replace(b=np.zeros_like(self.b))
+
     def gradients_apart(self, X: Float64, S: Blocks) -> Float64:
         """The same at a model of each worker's own, X (m, d)."""
         out = np.empty(S.pi.size)

@@ -157,8 +157,7 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
 
     def wish_of(config: Config, facts: Facts) -> Wish:
         known = known_of(config.method, sketch_of(config.method, facts.n, facts.d))
-        size = known.own.size if known.own is not None else None
-        wanted: Effort = "full" if full else patient_effort(facts, size)
+        wanted: Effort = "full" if full else patient_effort(facts, known.own)
         least: list[Effort] = ["full" if full else "none", effort_of_step(config)]
         if trajectory:
             least.append("full" if _second_moments(full, facts.d) else "cheap")
@@ -247,7 +246,7 @@ def _reached(experiment: Experiment, goals: Sequence[float]) -> dict[float, Reac
     contraction = experiment.constants.cycle_contraction
     if known.own is None or contraction is None or contraction >= 1.0:
         return {}
-    most = min(MAX_ROUNDS, int(PATIENCE / chain_seconds(known.own.size, 1)))
+    most = min(MAX_ROUNDS, int(PATIENCE / chain_seconds(known.own, 1)))
     chain, L, e = _chain(experiment)
     found = {}
     for goal, k in rounds_to(chain, L, e, goals, most).items():
