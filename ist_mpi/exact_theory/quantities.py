@@ -163,7 +163,7 @@ class Quantities(OfSketch):
         """γ, halved until second moments fall in the long run; None where that is not to be had."""
         if own is None or chain_seconds(own) > WORD_SECONDS or self.d > DENSE:
             return None
-        workers = OverRanks(self._team, self._local)
+        workers = OverRanks(self._team, self._local, Units())
         chain_at = own.build(self._law, workers, self.n, self.d)
         for _ in range(HALVINGS):
             chain: Chain = chain_at(gamma)
