@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import enumeration, recursions, stability, theorems
+from ist_mpi.exact_theory import enumeration, own, recursions, stability, theorems
 from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate
@@ -63,6 +63,12 @@ class Constants:
     """‖x* − x∞‖²_L̄."""
     sigma_squared: float | None = None
     """σ² of (30), where it does not depend on x."""
+    cycle_rounds: float | None = None
+    """Rounds of a cycle, of a method with exact theory of its own."""
+    cycle_contraction: float | None = None
+    """The factor of the second moments over a cycle, in the long run: E f falls where it is < 1."""
+    rate: float | None = None
+    """The factor of E f − f* a round, in the long run: the same, to the power 1/`cycle_rounds`."""
     not_computed: Mapping[str, str] = field(default_factory=dict)
     """What was left out, though defined, and why (`SLOW`: more effort helps)."""
     estimated: tuple[str, ...] = field(default=())
@@ -166,6 +172,10 @@ def _compute(
     effort: Effort,
 ) -> Constants:
     values = _of_fixed_point(objective, first_gap)
+    if known.own is not None:
+        workers = OverRanks(team, local)
+        computed = own.constants(known, workers, team.n, team.d, gamma, effort)
+        return Constants.of(values | computed, _left_out(own.NAMES, computed, SLOW))
     if known.both is None:
         return Constants.of(values, dict.fromkeys(Constants().values(), known.why_not))
     if not known.closed:

@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple, get_args
 
 from ist_mpi.config import Config
 from ist_mpi.exact_theory.krylov import BASIS
+from ist_mpi.exact_theory.step import known_of
 from ist_mpi.problems.quadratic import Facts
+from ist_mpi.sketches import sketch_of
 
 Effort = Literal["none", "cheap", "dense", "full"]
 """How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;
@@ -33,6 +35,10 @@ APPLICATIONS = 30
 """Of T, in an iteration for γ_max or for the limit."""
 EIGENVALUES = 14
 """Of d³ operations, at that speed, for the eigenvalue problems: 7e-10 d³ s were measured."""
+CHAIN = 12
+"""Of m³ operations, in a round of second moments of a state of m numbers."""
+BISECTIONS = 16
+"""Spectral radii of such rounds, for γ_max."""
 
 PRODUCT_RATE = 1e9
 """Numbers a second that a product of an operator with a vector reads."""
@@ -71,14 +77,36 @@ def _effort_of_run(config: Config, facts: Facts) -> Effort:
     asked = config.run.theory
     if asked != "auto":
         return "full" if asked else "none"
+    own = known_of(config.method, sketch_of(config.method, facts.n, facts.d)).own
+    if own is not None:
+        return _effort_of_chain(own.size, AUTO_SECONDS)
     if facts.d <= AUTO_DENSE:
         quick = _iteration_seconds(_distinct(facts), facts.d) <= AUTO_SECONDS
         return "full" if quick else "cheap"
     return "cheap" if facts.d <= AUTO_CHEAP else "none"
 
 
-def patient_effort(facts: Facts) -> Effort:
-    """As much as `PATIENCE` allows, for who wants the constants but did not ask for all."""
+def _effort_of_chain(size: int, seconds: float) -> Effort:
+    """How much theory of a method that has its own takes no longer, by the size of its state."""
+    if chain_seconds(size) * BISECTIONS <= seconds:
+        return "full"
+    if chain_seconds(size) <= seconds:
+        return "dense"
+    return "cheap" if EIGENVALUES * float(size) ** 3 / FLOPS <= seconds else "none"
+
+
+def chain_seconds(size: int, rounds: int = APPLICATIONS) -> float:
+    """A rough time of so many rounds of second moments, of a state of so many numbers."""
+    return rounds * CHAIN * float(size) ** 3 / FLOPS
+
+
+def patient_effort(facts: Facts, own_size: int | None = None) -> Effort:
+    """As much as `PATIENCE` allows, for who wants the constants but did not ask for all.
+
+    `own_size`: of the state of a method that has its own theory.
+    """
+    if own_size is not None:
+        return _effort_of_chain(own_size, PATIENCE)
     distinct, d = _distinct(facts), facts.d
     if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
         return "cheap"

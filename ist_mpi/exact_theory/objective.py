@@ -127,10 +127,12 @@ def means(team: Team, local: LocalQuadratics, stored: Stored) -> Means:
 
 
 def within_reach(known: Known, stored: Stored, d: int) -> Known:
-    """What is known, but for a finite law where no d × d matrix is formed."""
-    if isinstance(known.law, Finite) and by_products(stored, d):
+    """What is known, but for what needs d × d matrices where none is formed."""
+    if not by_products(stored, d):
+        return known
+    if isinstance(known.law, Finite):
         return known._replace(obstacle=TOO_LARGE)
-    return known
+    return known if known.own is None else known._replace(own=None, obstacle=TOO_LARGE)
 
 
 def stand_ins(team: Team, local: LocalQuadratics, stored: Stored, known: Known) -> StandIns | None:

@@ -60,7 +60,7 @@ def moebius(fine: Partition, coarse: Partition) -> int:
 
 
 def block_means(
-    law: Exchangeable, left: str, right: str, scaled: bool = True
+    law: Exchangeable, left: str, right: str, s: int, t: int
 ) -> tuple[Weights, Weights]:
     """g₁ and g₂ of every partition of the slots of two factors, the factors' scales included.
 
@@ -68,12 +68,10 @@ def block_means(
     ----------
     law : Exchangeable
     left, right : str
-        The slots of the two factors: two letters for C_i L_i C_i, one for C_i L_i and C_i b_i; A_i
-        comes with each factor, C_i with each slot.
-    scaled : bool
-        Whether it does; else C_i comes with the first slot of each factor, P_i with the other.
+        The slots of the two factors: two letters for C_i L_i C_i, one for C_i L_i and C_i b_i.
+    s, t : int
+        How often C_i comes with each factor; A_i comes once.
     """
-    s, t = (len(left), len(right)) if scaled else (1, 1)
     g1, g2 = {}, {}
     for blocks in partitions(left + right):
         on_left = [bool(set(block) & set(left)) for block in blocks]
@@ -84,23 +82,25 @@ def block_means(
     return g1, g2
 
 
+def inverted(g: Weights, slots: str) -> dict[str, float]:
+    """c_σ = Σ μ(ρ, σ) g(ρ), of every partition of the slots, ρ finer than σ or equal to it."""
+    every = {"|".join(blocks): blocks for blocks in partitions(slots)}
+    return {
+        name: sum(moebius(fine, coarse) * g[key] for key, fine in every.items())
+        for name, coarse in every.items()
+    }
+
+
 def coefficients(step: Step, law: Exchangeable, n: int) -> Coefficients:
     """The coefficients of the moments of one round with n workers."""
 
     def split(left: str, right: str) -> Split:
-        g1, g2 = block_means(law, left, right, step.scaled)
-        every = {"|".join(blocks): blocks for blocks in partitions(left + right)}
-
-        def invert(g: Weights) -> dict[str, float]:
-            return {
-                name: sum(moebius(fine, coarse) * g[key] for key, fine in every.items())
-                for name, coarse in every.items()
-            }
-
-        c1, c2 = invert(g1), invert(g2)
+        s, t = (len(left), len(right)) if step.scaled else (1, 1)
+        g1, g2 = block_means(law, left, right, s, t)
+        c1, c2 = inverted(g1, left + right), inverted(g2, left + right)
         return Split(
-            {name: c1[name] - c2[name] for name in every},
-            {name: n * n * c2[name] for name in every},
+            {name: c1[name] - c2[name] for name in c1},
+            {name: n * n * c2[name] for name in c1},
         )
 
     outer = split("a", "b")

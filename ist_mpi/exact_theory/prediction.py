@@ -50,6 +50,8 @@ def predict(
     if known.both is not None:
         moments = theory.first_moments(*known.both)
         found = _fixed_point(team, known, gamma, mean, replaced, moments, x_star)
+    elif known.own is not None:
+        found = x_star.copy(), math.nan
     f_star = mean.constant - 0.5 * float(kernels.row_product(mean.b, x_star))
     unknown = known.closed and found[0] is None and not isinstance(X, Slabs)
     return Prediction(x_star, f_star, *found, mean.L.diagonal, unknown)

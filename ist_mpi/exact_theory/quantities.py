@@ -35,7 +35,22 @@ TOLERANCE = 1e-10
 """Relative, of Lanczos' method."""
 
 
-class Quantities:
+class OfSketch:
+    """What is known whatever the problem is."""
+
+    def __init__(self, sketch: Any) -> None:
+        self.n: int = sketch.n
+        self.d: int = sketch.d
+        self.blocks: float = sketch.n * sketch.d / sketch.total
+        """N = d/q, q the mean size of a block: min(n, d) for a permutation."""
+        self.independent: bool = sketch.independent
+        """Whether the workers' blocks are drawn independently of each other."""
+
+    mu = 0.0
+    """What λ_min(L̄) is not below; 0: nothing is known."""
+
+
+class Quantities(OfSketch):
     """What is known of a problem, for whoever makes a step size of it.
 
     Parameters
@@ -51,13 +66,9 @@ class Quantities:
     def __init__(
         self, team: Team, local: LocalQuadratics, mean: Means, known: Known, sketch: Any
     ) -> None:
+        super().__init__(sketch)
         self._team, self._local, self._mean, self._known = team, local, mean, known
         self._law = known.law
-        self.n, self.d = team.n, team.d
-        self.blocks = sketch.n * sketch.d / sketch.total
-        """N = d/q, q the mean size of a block: min(n, d) for a permutation."""
-        self.independent: bool = sketch.independent
-        """Whether the workers' blocks are drawn independently of each other."""
 
     @cached_property
     def l0(self) -> float:
@@ -70,7 +81,7 @@ class Quantities:
         return self._largest_of_mean(self._first_moments())
 
     @cached_property
-    def mu(self) -> float:
+    def mu(self) -> float:  # type: ignore[override]
         """λ_min(L̄), or where L̄ is not formed what it is not below; 0: nothing is known."""
         mean = self._mean
         if not isinstance(mean.L, Slabs) or self.d > DENSE:

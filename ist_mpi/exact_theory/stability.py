@@ -37,8 +37,8 @@ def step_size_limit(moments: RoundMoments, tolerance: float = 1e-7) -> float | N
     w, V = linalg.eigh(moments.M)
     if w[0] <= len(w) * np.finfo(float).eps * np.abs(w).max():
         return None
-    scaled = _between_roots(moments.second, V, np.add.outer(w, w))
-    return 1.0 / _radius(scaled, len(w), moments.self_adjoint, tolerance)
+    scaled = between_roots(moments.second, V, np.add.outer(w, w))
+    return 1.0 / radius(scaled, len(w), moments.self_adjoint, tolerance)
 
 
 def mean_spectral_radius(moments: RoundMoments, gamma: float) -> float:
@@ -64,7 +64,7 @@ def contracts(inner: "Inner", self_adjoint: bool, tolerance: float) -> bool:
     """Whether the spectral radius is below 1; the norm, that of the identity's image, is above."""
     if linalg.norm(inner.scaled(np.eye(inner.d)), 2) < 1.0:
         return True
-    return _radius(inner.scaled, inner.d, self_adjoint, tolerance) < 1.0
+    return radius(inner.scaled, inner.d, self_adjoint, tolerance) < 1.0
 
 
 class Inner(NamedTuple):
@@ -98,7 +98,7 @@ def inner_of(now: Update) -> Inner | None:
     R = np.add.outer(w, w) - np.multiply.outer(w, w)  # 1 − (1 − w_i)(1 − w_j)
     roots = np.sqrt(R)
     return Inner(
-        _between_roots(noise_map, V, R),
+        between_roots(noise_map, V, R),
         len(w),
         lambda noise: V.T @ noise @ V / roots,
         lambda Q: V @ (Q / roots) @ V.T,
@@ -117,7 +117,7 @@ def _inner_of_any(H: Float64, noise_map: Map) -> Inner | None:
     return Inner(lambda Q: inverse(noise_map(Q)), len(H), inverse, lambda Q: Q)
 
 
-def _between_roots(inner: Map, V: Float64, weights: Float64) -> Map:
+def between_roots(inner: Map, V: Float64, weights: Float64) -> Map:
     """Q ↦ 𝓡^{−1/2} inner(𝓡^{−1/2} Q), where 𝓡 multiplies by `weights` in the basis V."""
     roots = np.sqrt(weights)
 
@@ -128,7 +128,7 @@ def _between_roots(inner: Map, V: Float64, weights: Float64) -> Map:
     return scaled
 
 
-def _radius(apply: Map, d: int, self_adjoint: bool, tolerance: float) -> float:
+def radius(apply: Map, d: int, self_adjoint: bool, tolerance: float) -> float:
     """The spectral radius of a map that keeps positive semidefinite matrices so.
 
     By Krein and Rutman it is the eigenvalue of a positive semidefinite matrix.

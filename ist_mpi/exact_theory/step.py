@@ -3,10 +3,11 @@
 Everything in this room reads a `Known`; nothing asks which method or which sketch it is.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ist_mpi.config import Method
-from ist_mpi.sketches.law import Finite, Law
+from ist_mpi.sketches.law import Exchangeable, Finite, Law
 
 
 class Step(NamedTuple):
@@ -22,6 +23,17 @@ class Step(NamedTuple):
     """How many such steps a worker takes before the merge."""
 
 
+class OwnTheory(NamedTuple):
+    """Exact theory of a method that is linear and without noise around x*; see `chain`."""
+
+    size: int
+    """m: the second moments that are carried from round to round take m² numbers."""
+    build: Callable[..., Callable[[float], Any]]
+    """(law, workers, n, d) ↦ (γ ↦ the `Chain` at that step size); all ranks call it together."""
+    limit: Callable[..., float] | None = None
+    """(law, workers, n, d) ↦ γ_max, where it is known in closed form; else it is searched for."""
+
+
 class Known(NamedTuple):
     """What is known of a round; decided once, in words where it is not enough."""
 
@@ -33,6 +45,8 @@ class Known(NamedTuple):
     """What the words call it."""
     obstacle: str = ""
     """Why there is no exact theory all the same, if that is so."""
+    own: OwnTheory | None = None
+    """What the method knows of itself, where its round is not such a step."""
 
     @property
     def both(self) -> tuple[Step, Law] | None:
@@ -44,10 +58,10 @@ class Known(NamedTuple):
     @property
     def why_not(self) -> str:
         """Why a round has no closed form; empty where it has."""
-        if self.step is None or self.law is None:
-            return f"no exact theory of {self.subject}"
         if self.obstacle:
             return self.obstacle
+        if self.step is None or self.law is None:
+            return f"no exact theory of {self.subject}"
         if self.step.local_steps > 1:
             return f"no closed form is known for {self.step.local_steps} local steps"
         return ""
@@ -84,5 +98,7 @@ class Known(NamedTuple):
 
 def known_of(method: Method, sketch: Any) -> Known:
     """The step of a configured method, and the law of its sketch."""
-    step = type(method).method_class.step(method)
-    return Known(step, sketch.law(), f'"{method.name}" with sketch = "{method.sketch}"')
+    kind, law = type(method).method_class, sketch.law()
+    own = kind.own_theory(method, sketch) if isinstance(law, Exchangeable) else None
+    subject = f'"{method.name}" with sketch = "{method.sketch}"'
+    return Known(kind.step(method), law, subject, own=own)

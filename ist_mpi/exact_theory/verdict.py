@@ -1,17 +1,35 @@
 """Theory in plain words: what a run at this step size will do."""
 
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from ist_mpi.exact_theory.constants import Constants
 from ist_mpi.exact_theory.step import Known
+
+
+class Reached(NamedTuple):
+    """What it takes to a relative gap, on average."""
+
+    rounds: int
+    floats: float
+    """Up and down, a worker's, in units of d."""
+
 
 SOLVED = 1e-14
 """Relative gap below which a limit is the solution itself, to rounding."""
 
 
-def verdict(known: Known, gamma: float, constants: Constants) -> str:
-    """Where the iterates go, and what Theorem 1 says of the step size: a sentence or two."""
+def verdict(
+    known: Known, gamma: float, constants: Constants, reached: Mapping[float, Reached] | None = None
+) -> str:
+    """Where the iterates go, and what Theorem 1 says of the step size: a sentence or two.
+
+    `reached`: what it takes to relative gaps, where that is known.
+    """
     start = "x⁰ is the solution. " if constants.from_solution else ""
+    if known.own is not None:
+        return start + _of_own_theory(gamma, constants, reached or {})
     if known.closed:
         words = f"{_destination(gamma, constants)} {_theorem(known, gamma, constants)}"
         return f"{start}{words}".strip()
@@ -19,6 +37,23 @@ def verdict(known: Known, gamma: float, constants: Constants) -> str:
     if known.both is not None:
         reason += "; the constants of one local step tell which step sizes to try"
     return f"{start}{reason}."
+
+
+def _of_own_theory(gamma: float, constants: Constants, reached: Mapping[float, Reached]) -> str:
+    """Of a method that is linear and without noise around the solution."""
+    contraction, stable = constants.cycle_contraction, constants.stable_step_size_limit
+    if (contraction is not None and contraction >= 1.0) or (stable is not None and gamma >= stable):
+        tail = "" if stable is None else f": it is stable for γ below {stable:.4g}"
+        return f"The second moment grows{tail}; single runs may converge all the same."
+    if contraction is None and stable is None:
+        if constants.spectral_radius is not None and constants.spectral_radius > 1.0:
+            return "Diverges: even the mean iterate grows."
+        return "Convergence was not examined."
+    words = [
+        f"{goal:g} after {one.rounds} rounds, {one.floats:.3g} d floats"
+        for goal, one in sorted(reached.items(), reverse=True)
+    ]
+    return f"Converges to the solution{'; '.join(['', *words])}."
 
 
 def _destination(gamma: float, constants: Constants) -> str:
@@ -81,5 +116,6 @@ def step_sizes(constants: Constants) -> dict[str, float]:
         found["1/θ, the largest of Theorem 1"] = constants.step_size_limit
     if constants.stable_step_size_limit is not None:
         found["γ_max/2, about the fastest"] = constants.stable_step_size_limit / 2
+    if constants.stable_step_size_limit is not None and constants.rate is None:
         found["γ_max/20, a smaller neighbourhood"] = constants.stable_step_size_limit / 20
     return found

@@ -9,7 +9,7 @@ from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Rule
 from ist_mpi.config.types import Count, Field, Positive, Probability, Section
 from ist_mpi.exact_theory.rules import StepRule, no_rule
-from ist_mpi.exact_theory.step import Step
+from ist_mpi.exact_theory.step import OwnTheory, Step
 from ist_mpi.methods.coins import Coins
 from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
 
@@ -48,6 +48,7 @@ class Anchored(Method):
     """
 
     Settings = AnchoredSettings
+    replay = "ist_mpi.verify.unbiased:Anchored"
     sketches = ("permutation",)
     resolves = ("alpha", "refresh")
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "full"}
@@ -81,9 +82,22 @@ class Anchored(Method):
         if exchange.holds:
             np.subtract(self.x, self.h, out=self._way)
             self.x -= self.gamma * self.gradient
-        v = problem.curvatures(exchange.scatter(self._way), S)
-        v *= -self.gamma * self.alpha * S.A * S.C
+        v = problem.changes(self.h, self.alpha * exchange.scatter(self._way), S)
+        v *= -self.gamma * S.A * S.C
         exchange.add(self.x, v)
+
+    @staticmethod
+    def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
+        """Of the way from the anchor and the anchor, in cycles; see `exact_theory.anchor`."""
+        from ist_mpi.exact_theory.anchor import Anchored as Chain
+        from ist_mpi.exact_theory.moments import round_moments
+
+        def build(law: Any, workers: Any, n: int, d: int) -> Any:
+            moments = round_moments(Step(scaled=False), law, n, d, workers)
+            m, p = settings.refresh, settings.refresh_probability
+            return lambda gamma: Chain(moments, settings.alpha, gamma, m, p)
+
+        return OwnTheory(2 * sketch.d, build)
 
     @classmethod
     def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:

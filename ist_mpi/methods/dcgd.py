@@ -11,6 +11,7 @@ class CompressedGradientDescent(Method):
     """The whole model goes down, the sketched gradient comes up."""
 
     ignores = ("form",)
+    replay = "ist_mpi.verify.processes:WithoutState"
 
     def round(self, k: int) -> None:
         """One step."""

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule
-from ist_mpi.exact_theory.step import Step
+from ist_mpi.exact_theory.step import OwnTheory, Step
 from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
-from ist_mpi.methods.momentum import MomentumSettings, momentum_of, with_mu
+from ist_mpi.methods.momentum import MomentumSettings, momentum_chain, momentum_of, with_mu
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities
@@ -20,6 +20,7 @@ class GradientDescent(Method):
     """
 
     Settings = MomentumSettings
+    replay = "ist_mpi.verify.unbiased:GradientDescent"
     sketch = "identity"
     ignores = ("sketch", "scaling", "form", "q", "group_size")
     resolves = ("mu",)
@@ -55,6 +56,18 @@ class GradientDescent(Method):
     def step(settings: MethodTable) -> Step | None:
         """See `Method.step`."""
         return Step() if getattr(settings, "momentum", None) is None else None
+
+    @staticmethod
+    def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
+        """Of momentum; see `Method.own_theory`."""
+        if settings.momentum is None:
+            return None
+
+        def build(law: Any, workers: Any, n: int, d: int) -> Any:
+            L = workers.sum(lambda f: f.L) / n
+            return lambda gamma: momentum_chain(law, n, L, settings.mu, gamma, 1.0)
+
+        return OwnTheory(2 * sketch.d, build)
 
     @classmethod
     def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:

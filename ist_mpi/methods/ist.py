@@ -53,6 +53,7 @@ class IndependentSubnetworkTraining(Method):
     """
 
     Settings = IstSettings
+    replay = "ist_mpi.verify.processes:WithoutState"
     rescales = steps = submodels = True
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:

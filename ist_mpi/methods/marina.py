@@ -8,6 +8,7 @@ import numpy as np
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config.types import Probability, Section
 from ist_mpi.exact_theory.rules import StepRule, no_rule
+from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.coins import Coins
 from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
 
@@ -29,6 +30,7 @@ class Marina(Method):
     """
 
     Settings = MarinaSettings
+    replay = "ist_mpi.verify.unbiased:Marina"
     resolves = ("refresh_probability",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
 
@@ -61,6 +63,27 @@ class Marina(Method):
         self.previous[:] = self.x
         if exchange.holds:
             self.x -= self.gamma * self.g
+
+    @staticmethod
+    def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
+        """Of z = (e, g): anew with probability p, else g ← g − γ Σ A_i C_i L_i g."""
+        from ist_mpi.exact_theory.chain import Linear, blockwise, matrices
+
+        def build(law: Any, workers: Any, n: int, d: int) -> Any:
+            each, eye, zero = matrices(workers, n, d), np.eye(d), np.zeros((d, d))
+            L, p = each.mean(axis=0), probability_of(settings, sketch)
+            F = [np.hstack([zero, one]) for one in each]
+
+            def at(gamma: float) -> Linear:
+                A = np.block([[eye, -gamma * eye], [zero, eye]])
+                R = np.block([[eye, -gamma * eye], [L, -gamma * L]])
+                moved = [np.vstack([zero, -gamma * eye])] * n
+                parts = blockwise(law, n, F, None, moved)
+                return Linear(np.vstack([eye, L]), A, *parts, anew=(p, R))
+
+            return at
+
+        return OwnTheory(2 * sketch.d, build)
 
     @classmethod
     def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:

@@ -22,6 +22,7 @@ class MarinaP(Shifted):
     """
 
     Settings = MarinaSettings
+    replay = "ist_mpi.verify.unbiased:MarinaP"
     sketches = ("permutation",)
     resolves = ("refresh_probability",)
 

@@ -15,7 +15,7 @@ from ist_mpi.config import Method as MethodTable
 from ist_mpi.config import Section
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory.rules import StepRule
-from ist_mpi.exact_theory.step import Step
+from ist_mpi.exact_theory.step import OwnTheory, Step
 from ist_mpi.parallel.exchange import Exchange
 from ist_mpi.parallel.team import Team
 
@@ -66,7 +66,8 @@ class Method:
 
     Class attributes say what it takes: `sketch`, the name of the only sketch that it has, or None;
     `sketches`, those that it is defined for, or None for any; `ignores`, settings of [method] that
-    mean nothing to it; `resolves`, settings of its own that become numbers once the problem is
+    mean nothing to it; `replay`, where its second implementation for verify is,
+    "module:class"; `resolves`, settings of its own that become numbers once the problem is
     known; `rescales`, whether biased scalings of a sketch are for it; `steps`, whether it takes
     local steps; `submodels`, whether a worker sees nothing of the model but its block; `effort`,
     how much theory (`cost.Effort`) the words for a step size need.
@@ -75,6 +76,7 @@ class Method:
     Settings: ClassVar[type[Section]] = Section
     sketch: ClassVar[str | None] = None
     sketches: ClassVar[tuple[str, ...] | None] = None
+    replay: ClassVar[str] = ""
     resolves: ClassVar[tuple[str, ...]] = ()
     effort: ClassVar[Mapping[str, str]] = {"theory": "dense", "default": "full"}
     ignores: ClassVar[tuple[str, ...]] = ()
@@ -103,6 +105,14 @@ class Method:
     @staticmethod
     def step(settings: MethodTable) -> Step | None:
         """One round as exact theory sees it; None: there is no exact theory of this method."""
+        return None
+
+    @staticmethod
+    def own_theory(settings: MethodTable, sketch: Any) -> OwnTheory | None:
+        """The exact moments of a method whose round is no such step; None: they are not known.
+
+        Asked for sketches with an `Exchangeable` law.
+        """
         return None
 
     @classmethod

@@ -10,6 +10,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.methods.method import Float64
 
 if TYPE_CHECKING:
+    from ist_mpi.exact_theory.chain import Linear
     from ist_mpi.exact_theory.quantities import Quantities
 
 
@@ -52,6 +53,19 @@ def momentum_of(settings: Any, blocks: float) -> Momentum | None:
         return None
     a = float(np.sqrt(settings.mu * settings.gamma)) / blocks
     return Momentum(a, settings.gamma / (blocks * a))
+
+
+def momentum_chain(
+    law: Any, n: int, L: Float64, mu: float, gamma: float, blocks: float
+) -> "Linear":
+    """The exact moments of z = (e, ζ) from L̄ (d, d): y = Yz, then −γ and −γ/(Na) times P L̄Yz."""
+    from ist_mpi.exact_theory.chain import Linear, blockwise
+
+    eye, a = np.eye(len(L)), float(np.sqrt(mu * gamma)) / blocks
+    Y = np.hstack([eye, a * eye]) / (1.0 + a)
+    A = np.vstack([Y, np.hstack([0.0 * eye, (1.0 - a) * eye]) + a * Y])
+    step = np.vstack([-gamma * eye, -gamma / (blocks * a) * eye])
+    return Linear(np.vstack([eye, eye]), A, *blockwise(law, n, [L @ Y], [step], None))
 
 
 def with_mu(settings: MethodTable, quantities: "Quantities") -> MethodTable:

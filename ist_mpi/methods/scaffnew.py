@@ -30,6 +30,7 @@ class Scaffnew(Method):
     """
 
     Settings = ScaffnewSettings
+    replay = "ist_mpi.verify.unbiased:Scaffnew"
     sketch = "identity"
     ignores = ("sketch", "scaling", "form", "q", "group_size")
     resolves = ("probability",)

@@ -7,8 +7,9 @@ import numpy as np
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule, no_rule
+from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
-from ist_mpi.methods.momentum import MomentumSettings, momentum_of, with_mu
+from ist_mpi.methods.momentum import MomentumSettings, momentum_chain, momentum_of, with_mu
 from ist_mpi.sketches.drawing import Blocks
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class SharedBlock(Method):
     """
 
     Settings = MomentumSettings
+    replay = "ist_mpi.verify.unbiased:SharedBlock"
     sketches = ("permutation",)
     resolves = ("mu",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
@@ -63,6 +65,26 @@ class SharedBlock(Method):
         exchange.broadcast(k)
         drawing = exchange.drawing
         return drawing.pi[: drawing.offsets[1]]
+
+    @staticmethod
+    def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
+        """E⁺ = E − (γ/N)(L̄E + EL̄) + γ² E[P L̄EL̄ P], or that of momentum."""
+        from ist_mpi.exact_theory.chain import Linear, blockwise, one_block_limit
+
+        blocks = sketch.n * sketch.d / sketch.total
+
+        def build(law: Any, workers: Any, n: int, d: int) -> Any:
+            L, eye = workers.sum(lambda f: f.L) / n, np.eye(d)
+            if settings.momentum is not None:
+                return lambda gamma: momentum_chain(law, n, L, settings.mu, gamma, blocks)
+            return lambda gamma: Linear(eye, eye, *blockwise(law, n, [L], [-gamma * eye], None))
+
+        def limit(law: Any, workers: Any, n: int, d: int) -> float:
+            return one_block_limit(law, n, workers.sum(lambda f: f.L) / n)
+
+        if settings.momentum is not None:
+            return OwnTheory(2 * sketch.d, build)
+        return OwnTheory(sketch.d, build, limit)
 
     @classmethod
     def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:

@@ -1,12 +1,13 @@
 """What methods with shifts have in common: h_i on every worker, which learns ∇f_i(x*) by blocks."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule, no_rule
+from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.method import Float64, Method, Tools, Vector
 from ist_mpi.sketches.drawing import Blocks
 
@@ -65,6 +66,34 @@ class Shifted(Method):
             self._estimate += self.mean_shift
             self.x -= self.gamma * self._estimate
             self.mean_shift += self._sum / n
+
+    @staticmethod
+    def shift_theory(sketch: Any, weighted: bool) -> OwnTheory:
+        """Of z = (e, k_1 … k_n), k_i = h_i − ∇f_i(x*), where gradients are those of whole models.
+
+        `weighted`: whether x moves by Σ A_i C_i δ_i; else by their mean.
+        """
+        from ist_mpi.exact_theory.chain import Linear, blockwise, matrices
+
+        def build(law: Any, workers: Any, n: int, d: int) -> Any:
+            L, eye = matrices(workers, n, d), np.eye(d)
+            unit = np.eye((n + 1) * d).reshape(n + 1, d, -1)  # row r: the part r of z
+            start = np.vstack([eye, *L])
+            F = [L[i] @ unit[0] - unit[1 + i] for i in range(n)]
+
+            def at(gamma: float) -> Linear:
+                A = np.eye((n + 1) * d) - gamma / n * (unit[0].T @ unit[1:].sum(axis=0))
+                plain = [unit[1 + i].T for i in range(n)]
+                moved = [-gamma * unit[0].T] * n
+                weight = sketch.weight if weighted else 1.0 / n
+                if weight is None:
+                    return Linear(start, A, *blockwise(law, n, F, plain, moved))
+                both = [E + weight * G for E, G in zip(plain, moved, strict=True)]
+                return Linear(start, A, *blockwise(law, n, F, both, None))
+
+            return at
+
+        return OwnTheory((sketch.n + 1) * sketch.d, build)
 
     @staticmethod
     def theory_step(settings: MethodTable, quantities: "Quantities") -> StepRule:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config.types import Positive, Section
+from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.method import Float64, Floats, Tools, Vector
 from ist_mpi.methods.shifts import Shifted
 
@@ -25,6 +26,7 @@ class Stale(Shifted):
     """
 
     Settings = StaleSettings
+    replay = "ist_mpi.verify.unbiased:Stale"
     sketches = ("permutation",)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
@@ -45,6 +47,21 @@ class Stale(Shifted):
         shifts.put(self.models, S.pi, S.offsets, exchange.scatter(self.x))
         differences = self.learn(S, problem.gradients_apart(self.models, S))
         self.step_with_estimate(S, differences, self.tau)
+
+    @staticmethod
+    def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
+        """Of the error, the workers' models and the shifts; None for groups of coordinates."""
+        from ist_mpi.exact_theory.chain import matrices
+        from ist_mpi.exact_theory.stale import stale_chain
+
+        if settings.group_size > 1:
+            return None
+
+        def build(law: Any, workers: Any, n: int, d: int) -> Any:
+            L = matrices(workers, n, d)
+            return lambda gamma: stale_chain(law, L, gamma, settings.tau, sketch.weight)
+
+        return OwnTheory((2 * sketch.n + 1) * sketch.d, build)
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

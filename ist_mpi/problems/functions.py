@@ -104,6 +104,29 @@ class LocalFunctions:
             out[piece] = self.gradient(worker, x)[S.pi[piece]]
         return out
 
+    def gradients_apart(self, X: Float64, S: Blocks) -> Float64:
+        """The same at a model of each worker's own, X (m, d)."""
+        out = np.empty(S.pi.size)
+        for worker, piece in self._pieces(S):
+            out[piece] = self.gradient(worker, X[worker - self.first])[S.pi[piece]]
+        return out
+
+    def whole_gradients(self, x: Float64) -> Float64:
+        """See `LocalQuadratics.whole_gradients`."""
+        workers = range(self.first, self.last)
+        at = x if x.ndim == 2 else np.broadcast_to(x, (len(workers), x.size))
+        found = [self.gradient(worker, at[i]) for i, worker in enumerate(workers)]
+        return np.array(found).reshape(len(workers), x.shape[-1])
+
+    def changes(self, h: Float64, u: Float64, S: Blocks) -> Float64:
+        """See `LocalQuadratics.changes`."""
+        out = np.empty(S.pi.size)
+        for worker, piece in self._pieces(S):
+            block, there = S.pi[piece], h.copy()
+            there[block] += u[piece]
+            out[piece] = (self.gradient(worker, there) - self.gradient(worker, h))[block]
+        return out
+
     def steps(
         self, sketch: Any, most: int, gamma: float, count: int, merging: bool, disjoint: bool
     ) -> FunctionSteps:

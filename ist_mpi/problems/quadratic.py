@@ -238,8 +238,11 @@ class LocalQuadratics:
             out[i] = self.product(int(u), x if x.ndim == 1 else x[i]) - self.b[u]
         return out
 
-    def curvatures(self, u: Float64, S: Blocks) -> Float64:
-        """L_i[S_i, S_i] u_i, shape (t,), for the parts u (t,) of this rank's workers."""
+    def changes(self, h: Float64, u: Float64, S: Blocks) -> Float64:
+        """The coordinates S_i of ∇f_i(h + P_i u_i) − ∇f_i(h), shape (t,), u (t,) along the blocks.
+
+        That is L_i[S_i, S_i] u_i, whatever h.
+        """
         out = np.empty(S.pi.size)
         storage.block_products(self.storage, S.pi, S.offsets, u, out, self._room)
         return out

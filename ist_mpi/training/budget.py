@@ -31,6 +31,9 @@ THEORY_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 11, "dense": 15, "full
 1000, the most of any method: 11 with the workspace of eigenvectors, 15 for θ, 39 for γ_max and the
 limits, where each vector of Arnoldi's method is a matrix."""
 
+OWN_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 12, "dense": 40, "full": 40}
+"""Of m × m numbers likewise, of a method whose own theory has a state of m numbers."""
+
 
 class Budget(NamedTuple):
     """What one run needs; bytes, numbers, seconds."""
@@ -103,6 +106,9 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     n, d = facts.n, facts.d
     known = known_of(config.method, sketch_of(config.method, n, d))
     quadratic = facts.stored.quadratic
+    if known.own is not None and effort != "none" and quadratic:
+        numbers = OWN_MATRICES[effort] * known.own.size**2 + n * d * d
+        return budget._replace(theory=FLOAT * numbers)
     if effort == "none" or d > DENSE or not known.closed or not quadratic:
         return budget._replace(theory=0)
     # Together, a rank has the terms of all its workers at once, and then their sum over all ranks.

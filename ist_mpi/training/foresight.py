@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -16,19 +15,24 @@ from threadpoolctl import threadpool_limits
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory.chain import Chain, rounds_to
 from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
 from ist_mpi.exact_theory.cost import (
     AUTO_DENSE,
     DENSE,
     EFFORTS,
+    PATIENCE,
     Effort,
     Wish,
+    chain_seconds,
     effort_of_step,
     patient_effort,
 )
-from ist_mpi.exact_theory.objective import Objective
+from ist_mpi.exact_theory.objective import Objective, Prediction
+from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
+from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
@@ -50,6 +54,8 @@ COLUMNS = (
 """Of the trajectory's table: E f(x^k) − f* and so on, and f(E x^k) − f*."""
 
 
+MAX_ROUNDS = 100_000
+"""That are followed to a relative gap."""
 MAX_NUMBERS = 2**28
 """Of a trajectory in memory: 2 GiB."""
 
@@ -66,6 +72,8 @@ class Foresight(NamedTuple):
     floats_up: float
     tolerance: float
     """The configured one, or 1e-6."""
+    reached: dict[float, Reached]
+    """Rounds and floats to relative gaps, of a method with exact theory of its own."""
     trajectory: Float64 | None
     """Shape (K + 1, len(COLUMNS)), if asked for; NaN where left out for its cost."""
 
@@ -121,6 +129,9 @@ def foresee(
         if rounds is not None:
             with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
                 expected = trajectory(experiment, rounds, _second_moments(full, job.facts.d))
+        tolerance = job.config.run.tolerance or 1e-6
+        with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+            reached = _reached(experiment, sorted({tolerance, 1e-12})) if constants else {}
         return Foresight(
             method=experiment.method,
             known=experiment.known,
@@ -129,7 +140,8 @@ def foresee(
             mean_step_size_limit=experiment.objective.prediction.mean_step_size_limit,
             floats_down=job.budget.floats_down / total,
             floats_up=job.budget.floats_up / total,
-            tolerance=job.config.run.tolerance or 1e-6,
+            tolerance=tolerance,
+            reached=reached,
             trajectory=expected,
         )
 
@@ -143,7 +155,9 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
     """How much theory: constants as patience allows, whatever is asked for at any rate."""
 
     def wish_of(config: Config, facts: Facts) -> Wish:
-        wanted: Effort = "full" if full else patient_effort(facts)
+        known = known_of(config.method, sketch_of(config.method, facts.n, facts.d))
+        size = known.own.size if known.own is not None else None
+        wanted: Effort = "full" if full else patient_effort(facts, size)
         least: list[Effort] = ["full" if full else "none", effort_of_step(config)]
         if trajectory:
             least.append("full" if _second_moments(full, facts.d) else "cheap")
@@ -157,7 +171,9 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
     faults = []
     method = job.config.method
     known = known_of(method, sketch_of(method, job.facts.n, job.facts.d))
-    if known.both is None:
+    if known.own is not None:
+        pass
+    elif known.both is None:
         faults.append(Fault("--rounds", known.why_not, "a method and a sketch with exact theory"))
     elif not known.closed:
         got = f"method.local_steps = {method.local_steps}"
@@ -173,6 +189,8 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
 def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Float64:
     """The exact expected trajectory, rows 0 … K, columns as COLUMNS; collective."""
     x0, gamma = experiment.x0, experiment.method.gamma
+    if experiment.known.own is not None:
+        return _own_trajectory(experiment, rounds)
     objective = cast(Objective, experiment.objective)
     moments, units = moments_of(
         experiment.team, experiment.problem, experiment.known, objective.mean
@@ -197,12 +215,52 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     return table
 
 
+def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64]:
+    """The chain of a method with exact theory of its own, L̄, and x⁰ − x*; collective."""
+    known, team = experiment.known, experiment.team
+    workers = OverRanks(team, experiment.problem)
+    L = workers.sum(lambda f: f.L) / team.n
+    own: Any = known.own
+    chain: Chain = own.build(known.law, workers, team.n, team.d)(experiment.method.gamma)
+    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    return chain, L, experiment.x0 - x_star
+
+
+def _own_trajectory(experiment: Experiment, rounds: int) -> Float64:
+    """`trajectory` of a method with exact theory of its own."""
+    chain, L, e = _chain(experiment)
+    table = np.full((rounds + 1, len(COLUMNS)), np.nan)
+    table[:, 0] = np.arange(rounds + 1)
+    for row, now in zip(table, chain.errors(e), strict=False):
+        row[1] = 0.5 * np.sum(L * now.second)
+        row[3] = row[4] = np.trace(now.second)
+        row[5] = 0.5 * now.mean @ L @ now.mean
+    if table[0, 5] > 0:
+        table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
+    return table
+
+
+def _reached(experiment: Experiment, goals: Sequence[float]) -> dict[float, Reached]:
+    """What it takes to relative gaps, as far as rounds can be followed in time; collective."""
+    known, method = experiment.known, experiment.method
+    contraction = experiment.constants.cycle_contraction
+    if known.own is None or contraction is None or contraction >= 1.0:
+        return {}
+    most = min(MAX_ROUNDS, int(PATIENCE / chain_seconds(known.own.size, 1)))
+    chain, L, e = _chain(experiment)
+    found = {}
+    for goal, k in rounds_to(chain, L, e, goals, most).items():
+        up, down = type(method).method_class.floats(k, experiment.sketch, method)
+        found[goal] = Reached(k, (up + down) / experiment.d)
+    return found
+
+
 def write_csv(table: Float64, path: Path) -> None:
     """Write a trajectory; empty cells for what was left out.
 
     Raises
     ------
-    InputError
+    OutputError
         If the file cannot be written.
     """
     text = io.StringIO()
@@ -211,16 +269,7 @@ def write_csv(table: Float64, path: Path) -> None:
     for row in table:
         cells = ["" if np.isnan(value) else repr(float(value)) for value in row[1:]]
         writer.writerow([int(row[0]), *cells])
-    temporary = path.with_name(f".ist-mpi-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text.getvalue())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(Fault(f"--csv {path}", str(error.strerror), "a writable path")) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    outputs.put_text(path, text.getvalue(), "--csv")
 
 
 def to_document(foresight: Foresight) -> dict[str, Any]:
@@ -235,4 +284,9 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
         "floats_up_per_round": foresight.floats_up,
         "not_computed": list(constants.not_computed),
         "estimated": list(constants.estimated),
+        "step_size_rule": foresight.method.step_size_rule,
+        "reached": {
+            f"{goal:g}": {"rounds": one.rounds, "floats": one.floats}
+            for goal, one in foresight.reached.items()
+        },
     }

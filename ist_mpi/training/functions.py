@@ -125,7 +125,7 @@ def check(config: Config, sketch: Any, source: FunctionProblem) -> None:
 
 def unknown(known: Known) -> Known:
     """What is known of a round where the functions are not quadratic: nothing."""
-    return known._replace(obstacle=NOT_QUADRATIC)
+    return known._replace(obstacle=NOT_QUADRATIC, own=None)
 
 
 def no_constants(known: Known) -> Constants:

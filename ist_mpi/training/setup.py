@@ -19,7 +19,7 @@ from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.objective import Objective, means, stand_ins, within_reach
 from ist_mpi.exact_theory.prediction import predict
-from ist_mpi.exact_theory.quantities import Quantities
+from ist_mpi.exact_theory.quantities import OfSketch, Quantities
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
@@ -152,6 +152,7 @@ def _prepare(
     reach.check_means(mean)
     quantities = Quantities(team, local, mean, known, sketch)
     method = type(method).method_class.resolved(method, quantities)
+    known = within_reach(known_of(method, sketch), facts.stored, d)
     prediction = predict(team, known, method.gamma, mean, replaced, x0)
     moments = None
     if known.theorem_one and known.both is not None:
@@ -196,7 +197,7 @@ def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Exper
     known = functions.unknown(known_of(config.method, sketch))
     return Experiment(
         team=team,
-        method=config.method,
+        method=type(config.method).method_class.resolved(config.method, OfSketch(sketch)),
         sketch=sketch,
         known=known,
         problem=local,

@@ -11,7 +11,8 @@ from ist_mpi.verify.blocks import recorded_blocks
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, faults, not_judged
 from ist_mpi.verify.logs import Instance, Log, from_log
 from ist_mpi.verify.measure import RELATIVE, columns
-from ist_mpi.verify.rounds import advance, padded, seconds_per_round, seeded, without_replay
+from ist_mpi.verify.processes import Seeded, process_of, without_replay
+from ist_mpi.verify.rounds import padded, seconds_per_round, seeded
 
 Float64 = NDArray[np.float64]
 
@@ -185,17 +186,18 @@ def replay(log: Log, instance: Instance) -> Finding:
     run, places = log.run, log.run.rounds["round"]
     models = np.full((len(places), log.d), np.nan)
     logged = {int(k): row for row, k in enumerate(places)}
-    x = run.model["x0"][None]
+    runs = process_of(instance, 1, Seeded(log.seed))
+    runs.x[:] = run.model["x0"]
     largest, radius = 0.0, np.zeros(len(places))
     blocks = seeded(instance, log.seed, log.made + 1)
     with np.errstate(all="ignore"):
         for k, (pi, offsets) in enumerate(blocks):
-            norm = float(np.linalg.norm(x))
+            norm = float(np.linalg.norm(runs.x))
             largest = max(largest, norm)
             if k in logged:
-                models[logged[k]], radius[logged[k]] = x[0], 1e-10 * norm + 1e-13 * largest
+                models[logged[k]], radius[logged[k]] = runs.x[0], 1e-10 * norm + 1e-13 * largest
             if k < log.made:
-                x = advance(instance, x, padded(pi[None], np.diff(offsets)[None]))
+                runs.advance(k, padded(pi[None], np.diff(offsets)[None]))
     wanted = [Comparison("/model/x", run.x, models[-1], radius[-1], np.full(log.d, log.made))]
     if run.iterates and run.iterates["x"].shape == models.shape:
         wanted.append(Comparison("/iterates", run.iterates["x"], models, radius[:, None], places))

@@ -14,9 +14,10 @@ from ist_mpi import config, problems
 from ist_mpi.config import Method
 from ist_mpi.config.tables import with_code
 from ist_mpi.errors import DamagedError, Fault, InputError
+from ist_mpi.exact_theory.chain import Chain
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import Known, known_of
-from ist_mpi.exact_theory.workers import Quadratic
+from ist_mpi.exact_theory.workers import Here, Quadratic
 from ist_mpi.sketches import sketch_of
 from ist_mpi.store import log as runlog
 
@@ -175,6 +176,16 @@ class Instance:
         return round_moments(self.known.step, self.known.law, self.n, self.d, distinct)
 
     @cached_property
+    def chain(self) -> Chain | None:
+        """The exact moments of a method with theory of its own; None: it has none."""
+        if self.known.own is None:
+            return None
+        workers = Here([Quadratic(L, b) for L, b in zip(self.L, self.b, strict=True)])
+        chain_at = self.known.own.build(self.known.law, workers, self.n, self.d)
+        made: Chain = chain_at(self.method.gamma)
+        return made
+
+    @cached_property
     def mean_step(self) -> tuple[Float64, Float64] | None:
         """G (d, d) and h (d,) with E x⁺ = E x − γ (G E x − h); None with several local steps.
 
@@ -196,6 +207,8 @@ class Instance:
     @cached_property
     def fixed_point(self) -> Float64 | None:
         """x∞ = G⁻¹ h, shape (d,), or None where there is none."""
+        if self.known.own is not None:
+            return self.x_star
         if self.mean_step is None:
             return None
         try:

@@ -18,18 +18,7 @@ Float64 = NDArray[np.float64]
 Integers = NDArray[np.integer]
 
 
-METHODS = ("ist", "gradient_descent", "dcgd")
 SKETCHES = ("identity", "permutation", "rand")
-
-
-def without_replay(instance: Instance) -> str:
-    """Why this page has no second implementation of a round; empty where it has."""
-    method = instance.method
-    if method.name not in METHODS:
-        return f"no second implementation of the method {method.name}"
-    if method.sketch not in SKETCHES:
-        return f"no second implementation of the sketch {method.sketch}"
-    return ""
 
 
 class Draw(NamedTuple):

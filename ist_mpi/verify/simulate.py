@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory.chain import Chain
+from ist_mpi.exact_theory.cost import chain_seconds
 from ist_mpi.verify.logs import Instance
-from ist_mpi.verify.rounds import advance, drawn, entries_per_run, seconds_per_round
+from ist_mpi.verify.processes import Tossed, process_of
+from ist_mpi.verify.rounds import drawn, entries_per_run, seconds_per_round
 
 Float64 = NDArray[np.float64]
 
@@ -95,33 +98,37 @@ def simulate(instance: Instance, runs: int, places: Sequence[int], rounds: int) 
 def _chunk(
     instance: Instance, R: int, places: Sequence[int], rounds: int, rng: np.random.Generator
 ) -> Simulated:
-    x = np.tile(instance.x0, (R, 1))
+    runs = process_of(instance, R, Tossed(rng, R))
     row = {place: k for k, place in enumerate(places)}
     curves = {name: np.empty((R, len(places))) for name in CURVES}
     sums = {"gap": np.zeros(R), "w": np.zeros(R)}
     with np.errstate(all="ignore"):
         for k in range(rounds + 1):
-            forms = quadratic_forms(instance, x)
+            forms = quadratic_forms(instance, runs.x)
             if k in row:
                 for name in CURVES:
                     curves[name][:, row[k]] = forms[name]
             if k < rounds:
                 sums["gap"] += 2.0 * forms["gap"]
                 sums["w"] += forms["w"]
-                x = advance(instance, x, drawn(instance, R, rng))
+                runs.advance(k, drawn(instance, R, rng))
     gamma = instance.method.gamma
     descents = {name: descent(sums[name], forms["gap"], gamma, rounds) for name in sums}
-    return Simulated(curves, descents, x)
+    return Simulated(curves, descents, runs.x)
 
 
 def seconds_of_expectations(instance: Instance, rounds: int) -> float:
     """About how long `exact` takes."""
     distinct, d = 1 if instance.homogeneous else instance.n, instance.d
+    if instance.known.own is not None:
+        return chain_seconds(instance.known.own.size, rounds + 3) + (rounds + 3) * 2e-4
     return (rounds + 3) * (distinct + 1) * (1e-4 + 2e-8 * d**2 + 1e-10 * d**3)
 
 
 def exact(instance: Instance, places: Sequence[int], rounds: int) -> Expected | None:
-    """The exact expectations; None with several local steps."""
+    """The exact expectations; None where they have no closed form."""
+    if instance.chain is not None:
+        return _of_chain(instance, instance.chain, places, rounds)
     if instance.moments is None:
         return None
     gamma = instance.method.gamma
@@ -129,3 +136,15 @@ def exact(instance: Instance, places: Sequence[int], rounds: int) -> Expected | 
     rows = list(places)
     curves = (path.gap[rows], path.to_solution[rows], path.to_fixed_point[rows])
     return Expected(dict(zip(CURVES, curves, strict=True)), path.mean[rounds])
+
+
+def _of_chain(instance: Instance, chain: Chain, places: Sequence[int], rounds: int) -> Expected:
+    """`exact` of a method with exact theory of its own, whose fixed point is x*."""
+    gap, distance, mean = np.empty(rounds + 1), np.empty(rounds + 1), instance.x0
+    errors = chain.errors(instance.x0 - instance.x_star)
+    for k, now in zip(range(rounds + 1), errors, strict=False):
+        gap[k] = 0.5 * np.sum(instance.L_mean * now.second)
+        distance[k], mean = np.trace(now.second), now.mean + instance.x_star
+    rows = list(places)
+    curves = (gap[rows], distance[rows], distance[rows])
+    return Expected(dict(zip(CURVES, curves, strict=True)), mean)

@@ -9,7 +9,8 @@ from ist_mpi.verify import alone, blocks, bounds, means
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, not_judged
 from ist_mpi.verify.groups import Group, Statistic
 from ist_mpi.verify.logs import Instance, Log
-from ist_mpi.verify.rounds import Integers, seeded, without_replay
+from ist_mpi.verify.processes import without_replay
+from ist_mpi.verify.rounds import Integers, seeded
 from ist_mpi.verify.simulate import (
     CURVES,
     Expected,

@@ -20,6 +20,9 @@ SYMBOLS = {
     "limit_gap": "gap in the limit, lim E f − f*",
     "bias_norm_squared": "bias ‖x* − x∞‖² in L̄ (27)",
     "sigma_squared": "σ² (30)",
+    "cycle_rounds": "rounds of a cycle",
+    "cycle_contraction": "contraction of second moments over a cycle",
+    "rate": "factor of E f − f* a round, in the long run",
 }
 
 
@@ -28,6 +31,8 @@ def show_foresight(foresight: Foresight) -> None:
     constants = foresight.constants
     table = facts_table()
     table.row("γ, the step size", number(foresight.method.gamma))
+    if foresight.method.step_size_rule is not None:
+        table.row("its rule", foresight.method.step_size_rule)
     for name, value in constants.values().items():
         shown = number(math.nan if value is None else value)
         shown += " (an estimate)" if name in constants.estimated else ""
@@ -44,4 +49,5 @@ def show_foresight(foresight: Foresight) -> None:
         table.row("worth trying", f"γ = {step:.4g} ({why})")
     screen = console()
     screen.print(table)
-    screen.print(Text(verdict(foresight.known, foresight.method.gamma, constants)))
+    words = verdict(foresight.known, foresight.method.gamma, constants, foresight.reached)
+    screen.print(Text(words))

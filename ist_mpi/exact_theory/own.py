@@ -1,0 +1,51 @@
+"""The constants of a method that has exact theory of its own; see `chain`."""
+
+import numpy as np
+
+from ist_mpi.exact_theory import chain
+from ist_mpi.exact_theory.cost import Effort
+from ist_mpi.exact_theory.step import Known
+from ist_mpi.exact_theory.workers import Workers
+
+NAMES = (
+    "spectral_radius",
+    "stable_step_size_limit",
+    "limit_relative_gap",
+    "limit_gap",
+    "cycle_rounds",
+    "cycle_contraction",
+    "rate",
+)
+"""Those that such a method has, beside those of its fixed point, which is x*."""
+
+
+def constants(
+    known: Known, workers: Workers, n: int, d: int, gamma: float, effort: Effort
+) -> dict[str, float | None]:
+    """The constants that the effort allows, by name; collective."""
+    found: dict[str, float | None] = {}
+    if known.own is not None and effort != "none":
+        chain_at = known.own.build(known.law, workers, n, d)
+        here: chain.Chain = chain_at(gamma)
+        found["cycle_rounds"] = float(here.period)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found["spectral_radius"] = here.mean_contraction() ** (1.0 / here.period)
+            if effort != "cheap":
+                found |= _of_second_moments(here)
+            if effort == "full":
+                limit = known.own.limit
+                exact = None if limit is None else limit(known.law, workers, n, d)
+                largest = chain.limit(chain_at, gamma) if exact is None else exact
+                found["stable_step_size_limit"] = None if np.isnan(largest) else largest
+    return found
+
+
+def _of_second_moments(here: chain.Chain) -> dict[str, float | None]:
+    contraction = here.contraction()
+    goes_there = 0.0 if contraction < 1.0 else None
+    return {
+        "cycle_contraction": contraction,
+        "rate": contraction ** (1.0 / here.period),
+        "limit_gap": goes_there,
+        "limit_relative_gap": goes_there,
+    }
