@@ -12,12 +12,14 @@ from ist_mpi.parallel.watchdog import beat
 from ist_mpi.problems.quadratic import LocalQuadratics
 
 Float64 = NDArray[np.float64]
+ORDINARY = Units()
+"""Those of the problem itself."""
 
 
 class OverRanks:
     """Workers spread over the ranks of a team, in these units."""
 
-    def __init__(self, team: Team, local: LocalQuadratics, units: Units) -> None:
+    def __init__(self, team: Team, local: LocalQuadratics, units: Units = ORDINARY) -> None:
         self._team, self._local = team, local
         self._mine = [units.quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
 

@@ -59,6 +59,8 @@ class Experiment(NamedTuple):
     """Of the workers' data and x⁰, the same on every rank; see `problems.digest`."""
     columns: Mapping[str, tuple[str, str]] = COLUMNS
     """Of the log: units and long names."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the data."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -159,7 +161,19 @@ def _prepare(
     _check_reach(team, objective, x0)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
     return Experiment(
-        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory=memory
+        team,
+        method,
+        sketch,
+        known,
+        local,
+        objective,
+        constants,
+        x0,
+        n,
+        d,
+        data,
+        notes=_notes(team, local),
+        memory=memory,
     )
 
 
@@ -212,10 +226,12 @@ def _local_quadratics(
     with team.agreeing():
         if memory.leads:
             one = assemble([share], facts.d, True, facts.stored, memory.array)
-    others = memory.from_leader(None if one is None else (one.b, one.constant, one.digests))
+    others = memory.from_leader(
+        None if one is None else (one.b, one.constant, one.digests, one.notes)
+    )
     index = np.zeros(team.last - team.first, dtype=np.int64)
     quadratics = Matrices(memory.array, others[0], index)
-    return LocalQuadratics(quadratics, others[1], True, others[2]), memory
+    return LocalQuadratics(quadratics, others[1], True, *others[2:]), memory
 
 
 def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
@@ -223,6 +239,14 @@ def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
     own = [] if local.homogeneous and team.rank > 0 else local.digests
     every = team.comm.allgather(own)
     return digest.of_words([*(word for words in every for word in words), digest.of_arrays([x0])])
+
+
+def _notes(team: Team, local: LocalQuadratics) -> tuple[str, ...]:
+    """The first of what there is to say of the workers, and how many more; collective."""
+    own = () if local.homogeneous and team.rank > 0 else local.notes
+    every = [note for notes in team.comm.allgather(own) for note in notes]
+    more = f" (and so for {len(every) - 1} more)" if len(every) > 1 else ""
+    return (every[0] + more,) if every else ()
 
 
 def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:
