@@ -7,6 +7,7 @@
 Where things are, from the ground up (a room imports only from those above it):
 
     errors, partition, randomness   kinds of errors; near-equal spans; who owns which random numbers
+    threads                         what runs in several threads share of the process
     kernels/                        compiled functions on plain arrays: the only numba
     registry                        names of methods, sketches and problems, and where they are
     store/                          files, whole or not at all; the run log; checkpoints as files

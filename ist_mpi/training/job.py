@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from threadpoolctl import threadpool_limits
-
 from ist_mpi import problems
 from ist_mpi.config import Config, know_classes, load
 from ist_mpi.errors import Fault, InputError, collecting
@@ -14,6 +12,7 @@ from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
+from ist_mpi.threads import one_thread
 from ist_mpi.training import budget
 from ist_mpi.training import resume as continuation
 from ist_mpi.training.budget import Budget
@@ -84,7 +83,7 @@ def open_job(
         job, opened = checked(source, comm.size, overrides, out, seeds, force, going_on)
         return job
 
-    with threadpool_limits(limits=1):
+    with one_thread():
         job = ranks.on_root(comm, check)
     return _fitted(comm, job, wish_of), opened
 
