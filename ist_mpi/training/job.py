@@ -1,11 +1,12 @@
 """A run as it was asked for, checked on rank 0 before it begins; the same on every rank."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ist_mpi import problems
-from ist_mpi.config import Config, know_classes, load
+from ist_mpi.config import Config, know_classes, load, sameness
 from ist_mpi.errors import Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.parallel import ranks
@@ -75,6 +76,7 @@ def open_job(
         On every rank, with every fault found.
     """
     ranks.check_launcher(comm)
+    _agree_on(comm, source)
     know_classes(source)
     opened: Source | None = None
 
@@ -86,6 +88,36 @@ def open_job(
     with one_thread():
         job = ranks.on_root(comm, check)
     return _fitted(comm, job, wish_of), opened
+
+
+def _agree_on(comm: Any, source: Any) -> None:
+    """Refuse configurations that differ between the ranks; None is rank 0's; collective.
+
+    Raises
+    ------
+    InputError
+        On every rank.
+    """
+    if comm.size == 1:
+        return
+    mine = None if source is None else sameness.as_given(source)
+    words = mine and sorted(mine.items())
+    first, *others = comm.allgather(words and hashlib.sha256(repr(words).encode()).hexdigest())
+    if all(other in (None, first) for other in others):
+        return
+    read = comm.allgather(None if source is None else sameness.as_read(source))
+    expected = read[0] or {}
+    faults = []
+    for rank, found in enumerate(read):
+        for name in sorted(set(expected) | set(found)) if found is not None else ():
+            if expected.get(name) != found.get(name):
+                got = f"on rank {rank} another value than on rank 0"
+                remedy = "ranks other than 0 may give None, for what rank 0 gives"
+                faults.append(Fault(name or "configuration", got, "the same on all ranks", remedy))
+    if faults:
+        error = InputError(faults)
+        error.agreed = True
+        raise error
 
 
 def checked(
