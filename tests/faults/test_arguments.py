@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from launched import CONFIG
 from ranks_in_threads import together
 
 import ist_mpi
@@ -148,3 +149,17 @@ def test_no_rank_waits_for_ever(launch: Launch, tmp_path: Path, case: str) -> No
     program, code, words = AROUND[case]
     done = ends(launch, tmp_path, 2, program)
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_a_child_of_a_rank_works_alone(launch: Launch, tmp_path: Path) -> None:
+    """With a word, and on rank 1 too it prints what it is asked for."""
+    (tmp_path / "c.toml").write_text(CONFIG.format(rounds=5))
+    words = "sys.executable, '-m', 'ist_mpi', 'run', 'c.toml', '--out', f'{world.rank}.h5'"
+    program = (
+        f"import subprocess\ndone = subprocess.run([{words}], cwd={str(tmp_path)!r}, text=True,"
+        " capture_output=True)\n"
+        "print(done.returncode, 'finished' in done.stdout, done.stderr.count('works alone'))"
+    )
+    done = ends(launch, tmp_path, 2, program)
+    assert done.stdout.splitlines() == ["0 True 1"] * 2, done.stderr
+    assert {ist_mpi.open_run(tmp_path / f"{rank}.h5").attributes["ranks"] for rank in (0, 1)} == {1}
