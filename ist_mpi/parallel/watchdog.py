@@ -37,6 +37,26 @@ def limit(seconds: float) -> None:
     faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
 
 
+class Awake:
+    """A clock that stands still while the process does: stopped, suspended, moved to another host.
+
+    Parameters
+    ----------
+    most : float
+        Seconds between two looks that count at most: more than they are apart.
+    """
+
+    def __init__(self, most: float) -> None:
+        self._most, self._seconds, self._looked = most, 0.0, time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds awake so far; a look."""
+        now = time.monotonic()
+        self._seconds += min(now - self._looked, self._most)
+        self._looked = now
+        return self._seconds
+
+
 class Watchdog:
     """Watches the body of a ``with``, in which `beat` says that there is progress.
 

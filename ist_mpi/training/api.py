@@ -27,8 +27,9 @@ def run(
     source: Any, comm: Any = None, *, out: str | Path | None = None, force: bool = False
 ) -> Result:
     """See `ist_mpi.run`."""
-    comm = ranks.world() if comm is None else comm
+    comm = ranks.communicator(comm)
     with ranks.abort_on_error(comm):
+        ranks.meet(comm)
         job, problem = open_job(comm, source, out=out, force=force)
         if comm.rank == 0:
             for caution in job.config.cautions():

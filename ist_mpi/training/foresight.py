@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
@@ -37,6 +36,7 @@ from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
+from ist_mpi.threads import one_thread
 from ist_mpi.training import job as jobs
 from ist_mpi.training import outputs
 from ist_mpi.training.setup import Experiment, prepare
@@ -128,10 +128,10 @@ def foresee(
         total = job.config.run.rounds
         expected = None
         if rounds is not None:
-            with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+            with one_thread(), np.errstate(over="ignore", invalid="ignore"):
                 expected = trajectory(experiment, rounds, _second_moments(full, job.facts.d))
         tolerance = job.config.run.tolerance or 1e-6
-        with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             reached = _reached(experiment, sorted({tolerance, 1e-12})) if constants else {}
         return Foresight(
             method=experiment.method,

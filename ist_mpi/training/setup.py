@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
@@ -30,6 +29,7 @@ from ist_mpi.problems import digest
 from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
+from ist_mpi.threads import one_thread
 from ist_mpi.training import functions
 from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
 from ist_mpi.training.functions import FunctionObjective
@@ -130,7 +130,7 @@ def prepare(
         On every rank: a worker's data are wrong, L̄ is singular, or a preconditioned sketch
         meets a zero diagonal entry.
     """
-    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+    with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         return _prepare(comm, config, facts, source, effort)
 
 
