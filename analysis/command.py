@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ist_mpi
 from ist_mpi.cli.streams import guarded
+from ist_mpi.store import files
 
 
 def parser_of(
@@ -37,7 +38,7 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
     try:
         finding = draw()
         if finding:
-            output.with_suffix(".txt").write_text(finding + "\n", encoding="utf-8")
+            files.replace(output.with_suffix(".txt"), f"{finding}\n".encode())
     except (ist_mpi.ISTError, OSError, ValueError) as error:
         print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -46,10 +47,9 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
             print(f"figure: {output}")
             if finding:
                 print(finding)
-    except BrokenPipeError:  # whoever reads has seen enough
-        return 1
     except ist_mpi.ISTError as error:
-        print(f"{script}: {error}", file=sys.stderr)
+        if str(error):
+            print(f"{script}: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from drawing import plain_text, shown
+from drawing import plain_text, rounded, shown
 from numpy.typing import NDArray
 
 import ist_mpi
@@ -138,12 +138,38 @@ def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
             raise ValueError(f"{run.path}: round 0 only; expected runs that have begun")
 
 
+WORDS = {
+    "gradient_descent": "gradient descent",
+    "shared_block": "shared block",
+    "anchored": "anchored",
+    "stale": "stale",
+    "marina_p": "MARINA-P",
+    "diana": "DIANA",
+    "ef21": "EF21",
+    "marina": "MARINA",
+    "scaffnew": "Scaffnew",
+}
+"""What the methods are called, but for those whose sketch is most of their name."""
+
+
+def _settings_of_method(settings: dict[str, Any]) -> str:
+    """What tells one run of a method from another."""
+    text = ", Nesterov" if settings.get("method.momentum") == "nesterov" else ""
+    if "method.alpha" in settings:
+        text += f", α = {rounded(float(settings['method.alpha']))}"
+    if "method.refresh" in settings:
+        text += f", m = {settings['method.refresh']}"
+    return text
+
+
 def method_name(curve: Curve) -> str:
     """A method in a few words: IST, Perm-10."""
     settings = curve.settings
     name, sketch = settings["method.name"], settings["method.sketch"]
-    if name == "gradient_descent":
-        return "gradient descent"
+    if name in WORDS:
+        return WORDS[name] + _settings_of_method(settings)
+    if name not in ("ist", "dcgd"):
+        return plain_text(str(name).rpartition(":")[2])
     n, d = workers_of(curve.runs[0]), len(curve.runs[0].x)
     if sketch == "rand":
         words = f"Rand-{settings['method.q']}"
@@ -166,7 +192,8 @@ def problem_name(curve: Curve) -> str:
         data = curve.settings.get("problem.dataset") or Path(curve.settings["problem.path"]).name
         return f"ridge regression on {plain_text(data)}, n = {curve.settings['problem.n']}"
     if kind == "arrays":
-        return "quadratic from arrays"
+        path = curve.settings.get("problem.path")
+        return f"quadratic from {plain_text(Path(path).name) if path else 'arrays'}"
     sort = "heterogeneous" if curve.settings["problem.heterogeneous"] else "homogeneous"
     return f"{sort}, d = {curve.settings['problem.d']}, n = {curve.settings['problem.n']}"
 

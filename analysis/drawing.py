@@ -21,6 +21,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 
+from ist_mpi.store import files
+
 # Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
 STYLES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1))]
@@ -48,6 +50,7 @@ LABELS = {
     "relative_distance_to_fixed_point": "$\\|x^k - x^\\infty\\|\\,/\\,\\|x^0 - x^\\infty\\|$",
     "distance": "distance",
     "squared_distance": "$\\|x^k - x^*\\|^2_{\\bar{L}}\\,/\\,\\|x^0 - x^*\\|^2_{\\bar{L}}$",
+    "floats_over_least": "floats / those of the cheapest method",
     "gap_over_fixed_point": "gap of $x^k$ / gap of $x^\\infty$",
     "measured_over_exact": "mean of runs / exact $E f(x^k) - f^*$",
     "sketch": "",
@@ -58,6 +61,8 @@ LABELS = {
     "runs": "independent runs",
     "mean_error": "$\\|$mean of runs $-\\, x^\\infty\\|$",
     "step_size": "step size $\\gamma$",
+    "step_over_limit": "step size $\\gamma / \\gamma_{\\max}$",
+    "factor": "factor a round",
     "rounds_needed": "rounds to the neighbourhood",
     "neighbourhood": "relative gap in the limit",
     "local_steps": "local steps",
@@ -288,8 +293,10 @@ class Figure:
                 raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
             output.parent.mkdir(parents=True, exist_ok=True)
             for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
-                self._figure.savefig(path, dpi=160)
-            table.write_text(self._table(), encoding="utf-8")
+                drawn = io.BytesIO()
+                self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
+                files.replace(path, drawn.getbuffer())
+            files.replace(table, self._table().encode())
         finally:
             plt.close(self._figure)
 

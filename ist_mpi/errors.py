@@ -87,9 +87,16 @@ class LogError(ISTError, OSError):
 
 
 class OutputError(ISTError, OSError):
-    """Standard output could not be written to; what ran is in its log."""
+    """Standard output, or a file that was asked for, could not be written to."""
 
     exit_code = 74
+
+
+class UnreadError(OutputError):
+    """Whoever read standard output has seen enough, as ``head``: an end without a word."""
+
+    exit_code = 141
+    """128 + SIGPIPE, as shells have it."""
 
 
 class CheckpointError(ISTError, OSError):
@@ -108,6 +115,10 @@ class MismatchError(ISTError, ValueError):
     """A log or checkpoint that does not belong to the run that is to go on."""
 
     exit_code = 65
+
+
+class Caution(UserWarning):
+    """What is allowed but should be known; the commands show it as one line."""
 
 
 @contextmanager

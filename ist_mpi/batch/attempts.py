@@ -16,7 +16,7 @@ from typing import Any
 from ist_mpi.batch.points import Point
 from ist_mpi.errors import ISTError, LogError
 from ist_mpi.parallel import ranks
-from ist_mpi.store import files, hdf5
+from ist_mpi.store import files
 from ist_mpi.store.files import Limit
 from ist_mpi.store.locks import whoami
 from ist_mpi.training.api import alone_at
@@ -90,7 +90,8 @@ def note(point: Point, reason: str = "", code: int | None = None) -> None:
         "reason": reason,
         "code": code,
     }
-    hdf5.replace(path_of(point.log), files.sealed(document), overwrite=True)
+    files.remove_leftovers(path_of(point.log))
+    files.replace(path_of(point.log), files.sealed(document))
 
 
 def read(log: Path) -> tuple[str, str] | None:

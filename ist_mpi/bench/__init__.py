@@ -11,7 +11,6 @@ ratio is of figures from different runs. Rounds are those of runs: prepared and 
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from ist_mpi.parallel import ranks
 from ist_mpi.parallel.exchange import KINDS
 from ist_mpi.parallel.split import first_ranks, others_asleep, rank_counts
 from ist_mpi.training.budget import estimate, size_text
-from ist_mpi.training.outputs import output_faults
+from ist_mpi.training.outputs import output_faults, put_text
 from ist_mpi.training.setup import Experiment, facts_of, prepare
 
 FORMAT, SCHEMA_VERSION = "ist_mpi.bench", 2
@@ -82,14 +81,8 @@ def choose(
 
 
 def write(document: dict[str, Any], path: Path) -> None:
-    """Write the document as JSON, whole or not at all; raises InputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".ist-mpi-{os.getpid()}")
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(Fault(f"--json {path}", str(error.strerror), "a writable path")) from error
+    """Write the document as JSON, whole or not at all; raises OutputError."""
+    put_text(path, json.dumps(document, indent=1) + "\n", "--json")
 
 
 def bench(

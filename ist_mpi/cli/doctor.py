@@ -37,13 +37,13 @@ def examine() -> dict[str, Any]:
     dict
         Plain values: versions, mpi_library, ranks, hosts, …, and `problems`, a list of sentences.
     """
-    import numba
-
+    from ist_mpi import kernels
     from ist_mpi.parallel import ranks
     from ist_mpi.store import provenance
 
     findings: dict[str, Any] = {"versions": provenance.versions(), "problems": []}
     problems: list[str] = findings["problems"]
+    problems += [kernels.FOLDER.caution] if kernels.FOLDER.caution else []
     try:
         comm = ranks.world()
     except LauncherError as error:
@@ -60,7 +60,7 @@ def examine() -> dict[str, Any]:
         "cores": ranks.cores(census),
         "threads": census[0].threads,
         "threads_per_rank": 1,
-        "numba_cache": numba.config.CACHE_DIR or "beside the package",
+        "numba_cache": str(kernels.FOLDER.path),
     }
     try:
         ranks.check_launcher(comm)

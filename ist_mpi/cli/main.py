@@ -2,15 +2,17 @@
 
 Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
 is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
-the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all ranks run this; rank
-0 speaks, and all end with the same code.
+the start; 75 stopped with a checkpoint; 130 interrupted; 141 nobody reads what it prints.
+Under a launcher all ranks run this; rank 0 speaks, and all end with the same code.
 """
 
 import os
 import sys
-from contextlib import ExitStack, redirect_stdout
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +21,7 @@ from ist_mpi.cli import sweep
 from ist_mpi.cli.bench import bench
 from ist_mpi.cli.doctor import doctor
 from ist_mpi.cli.info import info
-from ist_mpi.cli.messages import INTERRUPTED
+from ist_mpi.cli.messages import INTERRUPTED, say
 from ist_mpi.cli.resume import extend, resume
 from ist_mpi.cli.run import run
 from ist_mpi.cli.streams import guarded, unheard
@@ -27,7 +29,7 @@ from ist_mpi.cli.submit import submit
 from ist_mpi.cli.theory import theory
 from ist_mpi.cli.verify import verify
 from ist_mpi.cli.watch import watch
-from ist_mpi.errors import ISTError, printable
+from ist_mpi.errors import Caution, ISTError, printable
 from ist_mpi.parallel import launcher
 
 app = typer.Typer(
@@ -76,10 +78,27 @@ def main() -> None:
     sys.exit(code)
 
 
+@contextmanager
+def _cautions() -> Iterator[None]:
+    """Cautions as one line of rank 0's; other warnings as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Caution)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if not issubclass(category, Caution):
+                usual(message, category, *rest)
+            elif launcher.launched_rank() == 0:
+                say(f"caution: {message}")
+
+        warnings.showwarning = show  # type: ignore[assignment]  # of typeshed: rest by name
+        yield
+
+
 def _outcome() -> tuple[int, str]:
     """The exit code, and what to say about it."""
     try:
-        with guarded():
+        with guarded(), _cautions():
             code = app(standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
@@ -88,7 +107,7 @@ def _outcome() -> tuple[int, str]:
     except typer.Abort:
         return 1, "ist-mpi: aborted"
     except ISTError as error:
-        return error.exit_code, f"ist-mpi: {error}"
+        return error.exit_code, f"ist-mpi: {error}" if str(error) else ""
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer makes this of a KeyboardInterrupt

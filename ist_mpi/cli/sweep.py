@@ -15,7 +15,7 @@ from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
-from ist_mpi.store.files import as_word, own_cache
+from ist_mpi.store.files import as_word
 
 app = typer.Typer(
     help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
@@ -104,7 +104,7 @@ def run(
     """Run what is not over yet (missing, stopped, killed or failed), a few at a time.
 
     What is finished or has diverged is never made again. A run that fails does not stop the
-    others. SIGTERM, SIGUSR1 and Ctrl-C stop all of them with checkpoints. Exit codes: 0 all are
+    others. SIGTERM, SIGUSR1, SIGHUP and Ctrl-C stop all with checkpoints. Exit codes: 0 all are
     finished; 1 some failed or diverged; 2 wrong input, nothing was run; 73 others are at work on
     some; 75 stopped: run again. With --index those of run.
     """
@@ -145,10 +145,10 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
 def _compile(sweep: Path, folder: Path, index: int) -> None:
     """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
     launcher.stay_alone()
-    own_cache()
     from ist_mpi.batch import points
-    from ist_mpi.training import compiling  # it loads what is in the cache
+    from ist_mpi.training import compiling
 
+    compiling.check_folder()
     with suppress(InputError):
         compiling.compile_for(points.point(sweep, index, folder).config)
 

@@ -1,5 +1,6 @@
 """Compiled functions on plain arrays: the only place that knows numba.
 
+folder      where numba keeps what it compiled: where nobody else may write
 cache       what was compiled before, as long as it is not out of date
 philox      the counter-based random stream of the sketches
 draws       one round's blocks from that stream
@@ -15,6 +16,13 @@ routes      where coordinates go between rounds when nobody holds the model
 model       the model taken apart, put together, and looked at
 """
 
-from ist_mpi.kernels.cache import forget_outdated
+import warnings
 
-forget_outdated()
+from ist_mpi.errors import Caution
+from ist_mpi.kernels import cache, folder
+
+FOLDER = folder.find()
+"""Of the compiled functions: decided here, before any is loaded, whoever asks for it."""
+if FOLDER.caution:
+    warnings.warn(FOLDER.caution, Caution, stacklevel=2)
+cache.forget_outdated(FOLDER.path)

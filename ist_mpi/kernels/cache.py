@@ -8,33 +8,25 @@ a power cut or a full disk cut short stops it with a traceback, for ever.
 import pickletools
 from pathlib import Path
 
-from numba import config
 
-
-def forget_outdated() -> None:
+def forget_outdated(folder: Path) -> None:
     """Drop what was compiled before any of the files here was last changed, and what is cut short.
 
-    Several processes may do so at once; a folder that cannot be written to is left alone, since
-    nothing of ours is cached there.
+    Several processes may do so at once; a folder that cannot be written to is left alone.
     """
-    here = Path(__file__).parent
-    folders = [here / "__pycache__"]
-    if config.CACHE_DIR:
-        folders = list(Path(config.CACHE_DIR).glob(f"{here.name}_*"))
-    changed = max(file.stat().st_mtime for file in here.glob("*.py"))
-    for folder in folders:
-        for index in folder.glob("*.nbi"):
-            try:
-                if index.stat().st_mtime < changed or not _is_whole(index, 2):
-                    index.unlink()
-            except OSError:
-                continue
-        for code in folder.glob("*.nbc"):
-            try:
-                if not _is_whole(code, 1):
-                    code.unlink()  # the index may name it: numba then compiles again
-            except OSError:
-                continue
+    changed = max(file.stat().st_mtime for file in Path(__file__).parent.glob("*.py"))
+    for index in folder.glob("*.nbi"):
+        try:
+            if index.stat().st_mtime < changed or not _is_whole(index, 2):
+                index.unlink()
+        except OSError:
+            continue
+    for code in folder.glob("*.nbc"):
+        try:
+            if not _is_whole(code, 1):
+                code.unlink()  # the index may name it: numba then compiles again
+        except OSError:
+            continue
 
 
 def _is_whole(path: Path, pickles: int) -> bool:

@@ -7,6 +7,7 @@ Where none can be loaded, `MPI` is None and `failure` says why: a process alone 
 from typing import Any
 
 from ist_mpi.errors import LauncherError
+from ist_mpi.parallel import signals
 from ist_mpi.parallel.launcher import stays_alone
 
 MPI: Any
@@ -14,7 +15,8 @@ failure = ""
 try:
     if stays_alone():
         raise RuntimeError("this process does without")
-    from mpi4py import MPI
+    with signals.kept():
+        from mpi4py import MPI
 except (ImportError, RuntimeError) as error:
     MPI, failure = None, str(error)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError
+from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError, UnreadError
 from ist_mpi.parallel.launcher import launched_size, started_by_srun
 from ist_mpi.parallel.mpi import MPI, Solo, required
 
@@ -169,7 +169,8 @@ def abort_on_error(comm: Any) -> Iterator[None]:
         # Where all fail at once, as when all are interrupted, the first speaks for all.
         time.sleep(min(0.25 * comm.rank, 2.0))
         # One write, so that the message of this rank is not mixed with another's.
-        sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
+        if not isinstance(error, UnreadError):
+            sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
         sys.stderr.flush()
         time.sleep(0.2)  # the launcher forwards the text before it hears of the end
         comm.Abort(code)

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import os
+import secrets
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -115,42 +116,90 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def own_folder(path: Path, name: str) -> None:
-    """Make a folder that only this user can write to, or see that a present one is this user's.
-
-    What is loaded from a place like /tmp, where anybody can make folders, runs as this user.
-
-    Raises
-    ------
-    InputError
-        If it is somebody else's, or cannot be made; `name` says what it is for.
-    """
-    expected = "a folder that belongs to you and that not everybody can write to"
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.lstat()
-    except OSError as error:
-        raise InputError(Fault(f"{name} {path}", error.strerror or str(error), expected)) from error
-    theirs = status.st_uid != os.geteuid()
-    if theirs or not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IWOTH:
-        what = "a folder of another user" if theirs else "a link, or open to everybody"
-        raise InputError(Fault(f"{name} {path}", what, expected))
-
-
 def as_word(path: Path) -> str:
     """A path as a word of a command line, where one that begins with a dash is an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
-def own_cache() -> None:
-    """See that the folder of compiled functions, if one is named, is this user's: `own_folder`."""
-    if cache := os.environ.get("NUMBA_CACHE_DIR"):
-        own_folder(Path(cache), "NUMBA_CACHE_DIR")
+def replace(path: Path, contents: bytes | memoryview, *, overwrite: bool = True) -> None:
+    """Put a file in place in one step that survives a kill and a power cut: every file is.
+
+    It is written under a name that nobody can foresee, where nothing is, and moved: a link that
+    lies at `path` is replaced, never followed. The permissions of a file of ours that it replaces
+    stay, those of a new one are as the umask has them.
+
+    Raises
+    ------
+    FileExistsError
+        If `overwrite` is false and something is there.
+    OSError
+        If the directory or the disk refuses; what was there before is untouched.
+    """
+    temporary = path.with_name(f"{_leftover_prefix(path)}{secrets.token_hex(8)}")
+    mode = _mode_of(path) if overwrite else None
+    try:
+        write_durably(temporary, contents, mode)
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _move_to_free(temporary, path)
+    finally:
+        with suppress(OSError):  # where it cannot be removed, the first error is the one to tell
+            temporary.unlink()
+    sync_folder(path.parent)
 
 
-def write_durably(path: Path, contents: bytes | memoryview) -> None:
-    """Write a new file and wait until the disk has it; raises OSError."""
-    with path.open("xb") as file:
+def remove_leftovers(path: Path) -> None:
+    """Take away what killed processes left of `replace`; only where no other may be at it now."""
+    prefix = _leftover_prefix(path)
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix):
+                os.unlink(entry.path)
+
+
+TEMPORARY_PREFIX = ".ist-mpi-"
+"""Of the files that are to be moved in place."""
+
+
+def _leftover_prefix(path: Path) -> str:
+    """How the names of the files begin that become `path`; shorter than a long name."""
+    return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+
+
+def _mode_of(path: Path) -> int | None:
+    """The permissions of a regular file of this user; None of anything else."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+    return status.st_mode & 0o777 if ours else None
+
+
+def _move_to_free(temporary: Path, path: Path) -> None:
+    """Move a file to a path where nothing is; FileExistsError if something is there."""
+    try:
+        os.link(temporary, path)  # unlike a rename, fails where something exists
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        temporary.replace(path)
+
+
+def write_durably(path: Path, contents: bytes | memoryview, mode: int | None = None) -> None:
+    """Write a new file and wait until the disk has it; raises OSError.
+
+    Nothing may be at `path`, not even a link. `mode`: its permissions, whatever the umask.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_EXCL | os.O_NOFOLLOW, 0o666 if mode is None else mode)
+
+    with open(path, "xb", opener=opener) as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
         file.write(contents)
         file.flush()
         os.fsync(file.fileno())

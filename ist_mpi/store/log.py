@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import LogError
-from ist_mpi.store import hdf5
+from ist_mpi.store import files, hdf5
 from ist_mpi.store.run import (
     FORMAT,
     SCHEMA_VERSION,
@@ -169,7 +169,8 @@ class RunLog:
         try:
             if self._next_commit == 0.0:  # a folder that vanishes later is not made again
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            hdf5.replace(self.path, contents, self._overwrite)
+                files.remove_leftovers(self.path)
+            files.replace(self.path, contents, overwrite=self._overwrite)
         except OSError as error:
             raise LogError(f"the log {self.path} cannot be written: {error}") from error
         self._overwrite = True  # from now on the file there is ours

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ist_mpi import kernels
 from ist_mpi.config import Config
+from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import model, routes
+from ist_mpi.kernels.folder import NAMED
 from ist_mpi.parallel.mpi import Solo
 from ist_mpi.problems.quadratic import Facts, Stored
 from ist_mpi.problems.ridge import RidgeShare
@@ -47,6 +50,13 @@ class TinyProblem:
     def start(self) -> Float64:
         """x⁰."""
         return np.ones(self.d)
+
+
+def check_folder() -> None:
+    """Refuse to fill a cache that goes with this process; raises InputError."""
+    if kernels.FOLDER.caution:
+        expected = "a folder for compiled functions that others cannot write to"
+        raise InputError(Fault(NAMED, kernels.FOLDER.caution, expected))
 
 
 def compile_for(config: Config) -> None:

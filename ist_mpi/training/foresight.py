@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -29,9 +28,10 @@ from ist_mpi.exact_theory.cost import (
     effort_of_step,
     patient_effort,
 )
-from ist_mpi.exact_theory.objective import Prediction
+from ist_mpi.exact_theory.objective import Objective
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
+from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.parallel import ranks
@@ -191,8 +191,12 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     x0, gamma = experiment.x0, experiment.method.gamma
     if experiment.known.own is not None:
         return _own_trajectory(experiment, rounds)
-    moments = moments_of(experiment.team, experiment.problem, experiment.known)
-    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    objective = cast(Objective, experiment.objective)
+    moments, units = moments_of(
+        experiment.team, experiment.problem, experiment.known, objective.mean
+    )
+    x0, x_star = units.model(x0), units.model(objective.prediction.x_star)
+    gamma = units.step_size(gamma)
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:
@@ -204,6 +208,8 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
         error = mean - x_star
         table[k, 5] = 0.5 * error @ (moments.L_mean @ error)
         mean = mean - step.mean @ mean + step.offset
+    table[:, [1, 5]] = units.own(table[:, [1, 5]], 1, 2)
+    table[:, [3, 4]] = units.own(table[:, [3, 4]], 0, 2)
     if table[0, 5] > 0:
         table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
     return table
@@ -212,11 +218,11 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
 def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64]:
     """The chain of a method with exact theory of its own, L̄, and x⁰ − x*; collective."""
     known, team = experiment.known, experiment.team
-    workers = OverRanks(team, experiment.problem)
+    workers = OverRanks(team, experiment.problem, Units())
     L = workers.sum(lambda f: f.L) / team.n
     own: Any = known.own
     chain: Chain = own.build(known.law, workers, team.n, team.d)(experiment.method.gamma)
-    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    x_star = cast(Objective, experiment.objective).prediction.x_star
     return chain, L, experiment.x0 - x_star
 
 
@@ -254,7 +260,7 @@ def write_csv(table: Float64, path: Path) -> None:
 
     Raises
     ------
-    InputError
+    OutputError
         If the file cannot be written.
     """
     text = io.StringIO()
@@ -263,16 +269,7 @@ def write_csv(table: Float64, path: Path) -> None:
     for row in table:
         cells = ["" if np.isnan(value) else repr(float(value)) for value in row[1:]]
         writer.writerow([int(row[0]), *cells])
-    temporary = path.with_name(f".ist-mpi-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text.getvalue())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(Fault(f"--csv {path}", str(error.strerror), "a writable path")) from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    outputs.put_text(path, text.getvalue(), "--csv")
 
 
 def to_document(foresight: Foresight) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ist_mpi.config import Config
-from ist_mpi.errors import Fault, InputError
+from ist_mpi.errors import Fault, InputError, OutputError
 from ist_mpi.randomness import MAX_SEED
-from ist_mpi.store import checkpoint
+from ist_mpi.store import checkpoint, files
 from ist_mpi.store.files import followed
 from ist_mpi.store.locks import path_of
 from ist_mpi.training import budget
@@ -104,6 +104,22 @@ def _output_fault(path: Path, force: bool, option: str) -> Fault | None:
         got = f"the folder {folder}, which cannot be written ({error.strerror})"
         return Fault(option, got, "a writable folder")
     return None
+
+
+def put_text(path: Path, text: str, option: str) -> None:
+    """Put what was asked for in a file, whole or not at all, its folder too.
+
+    Raises
+    ------
+    OutputError
+        Where that fails, although `output_faults` had nothing to say.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, text.encode())
+    except OSError as error:
+        text = f"{option} {path} cannot be written: {error.strerror or error}"
+        raise OutputError(text) from error
 
 
 def companion_faults(logs: Iterable[Path | None]) -> list[Fault]:

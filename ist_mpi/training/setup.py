@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory import reach
 from ist_mpi.exact_theory.constants import Constants, compute
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.first_moments import first_moments
@@ -146,6 +147,7 @@ def _prepare(
     known = within_reach(known_of(method, sketch), facts.stored, d)
     replaced = stand_ins(team, local, facts.stored, known)
     mean = means(team, local, facts.stored)
+    reach.check_means(mean)
     quantities = Quantities(team, local, mean, known, sketch)
     method = type(method).method_class.resolved(method, quantities)
     known = within_reach(known_of(method, sketch), facts.stored, d)
@@ -154,10 +156,24 @@ def _prepare(
     if known.theorem_one and known.both is not None:
         moments = first_moments(*known.both)
     objective = Objective(team, mean, prediction, moments, replaced)
+    _check_reach(team, objective, x0)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
     return Experiment(
         team, method, sketch, known, local, objective, constants, x0, n, d, data, memory=memory
     )
+
+
+def _check_reach(team: Team, objective: Objective, x0: Float64) -> None:
+    """Refuse a problem whose measurements are out of reach; collective."""
+    x_infinity = objective.prediction.fixed_point
+    start = objective.measure(x0)
+    limit = None if x_infinity is None else objective.measure(x_infinity)
+
+    def check() -> None:
+        if start is not None:
+            reach.check_squares(objective.mean, objective.prediction, x0, start, limit)
+
+    team.on_root(check)
 
 
 def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Experiment:

@@ -13,6 +13,7 @@ import pytest
 from commands import call
 
 from ist_mpi.batch import slurm
+from ist_mpi.batch.slurm import request
 from ist_mpi.batch.slurm.script import template
 from ist_mpi.errors import InputError, SubmitError
 from ist_mpi.parallel import launcher, ranks
@@ -422,9 +423,19 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("name", request.OURS)
+def test_options_of_ours_are_refused_however_short(name: str) -> None:
+    """getopt_long takes any beginning of a name that means one option alone."""
+    for length in range(1, len(name) + 1):
+        for value in ("", "=x"):
+            with pytest.raises(InputError, match="expected none of"):
+                slurm.Request(options=(f"--{name[:length]}{value}",))
+    slurm.Request(options=("--qos=high", "--exclusive", "--constraint=a", "--mem=1G", "--wait"))
+
+
 @pytest.mark.parametrize("command", ["run small.toml", "sweep run sweep.toml --index 0"])
 def test_a_cache_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
@@ -433,9 +444,10 @@ def test_a_cache_of_somebody_else_is_refused(
     cache.mkdir()
     cache.chmod(0o777)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
-    done = call(*command.split(), "--compile")
+    done = launch(0, "-m", "ist_mpi", *command.split(), "--compile")
     assert done.returncode == 2
     assert "NUMBA_CACHE_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_interpreter_is_that_of_submit() -> None:

@@ -16,8 +16,8 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; rooms named together do not import each other, except inside a room.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness", "kernels"],
-    ["registry"],
+    ["_version", "errors", "partition", "randomness"],
+    ["kernels", "registry"],
     ["store"],
     ["config"],
     ["sketches"],
@@ -32,7 +32,7 @@ LAYERS = [
 ]
 
 DOORS = {
-    "numba": {"kernels", "cli"},  # doctor asks for its settings
+    "numba": {"kernels"},
     "h5py": {"store"},
     "mpi4py": {"parallel"},
     "sklearn": {"problems"},

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from ist_mpi.cli import main
+from ist_mpi.parallel import mpi  # noqa: F401  # loaded before a command stays alone
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ import ist_mpi
 from ist_mpi.cli import main
 from ist_mpi.config import load
 from ist_mpi.errors import InputError
-from ist_mpi.store import hdf5
+from ist_mpi.store import files
 from ist_mpi.store import log as runlog
 from ist_mpi.training import columns
 
@@ -175,7 +175,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     path.write_text("somebody else's")
     with pytest.raises(FileExistsError):
-        hdf5.replace(path, b"ours", overwrite=False)
+        files.replace(path, b"ours", overwrite=False)
     assert path.read_text() == "somebody else's"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from checkpoints import save, whole
 
-from ist_mpi.store import hdf5
+from ist_mpi.store import files
 
 STEPS = (
     "open",
@@ -134,12 +134,13 @@ def test_a_log(tmp_path: Path, overwrite: bool) -> None:
     def check() -> None:
         found = path.read_bytes() if path.exists() else b""
         seen.add(found)
-        hdf5.replace(path, b"next", overwrite=True)
+        files.remove_leftovers(path)
+        files.replace(path, b"next")
         assert path.read_bytes() == b"next"
         assert [entry.name for entry in tmp_path.iterdir()] == ["run.h5"]
         afresh()
 
     afresh()
-    steps = at_every_step(lambda: hdf5.replace(path, b"new" * 1000, overwrite), check)
+    steps = at_every_step(lambda: files.replace(path, b"new" * 1000, overwrite=overwrite), check)
     assert steps > 6
     assert seen == {b"old" if overwrite else b"", b"new" * 1000}

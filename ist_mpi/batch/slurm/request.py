@@ -100,9 +100,11 @@ class Request:
                 expected = "an option of sbatch as --qos=long, without quotes"
                 yield Fault("--sbatch", _shown(option), expected)
         for option in self.options:
-            if option.partition("=")[0].removeprefix("--") in OURS:
+            # sbatch takes the beginning of an option's name for the name.
+            begun = option.partition("=")[0].removeprefix("--")
+            if begun and any(name.startswith(begun) for name in OURS):
                 expected = "none of " + ", ".join(f"--{name}" for name in OURS)
-                yield Fault("--sbatch", _shown(option), expected)
+                yield Fault("--sbatch", _shown(option), f"{expected}, nor what these begin with")
 
     def _time_faults(self) -> Iterator[Fault]:
         least = self.signal_seconds + MINUTE

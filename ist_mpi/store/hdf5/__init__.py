@@ -1,7 +1,7 @@
 """The door to HDF5: files written whole, and files of others read with care.
 
 Writing: `image` makes the bytes of a file in memory, with a digest at their end (`seal`), out of
-`write_array` and `write_attributes`; `replace` puts them on their path in one step.
+`write_array` and `write_attributes`; `files.replace` puts them on their path in one step.
 
 Reading: `reading` opens a file for a `Reader` of what is `Wanted` of it. Its bytes are checked
 before HDF5 sees them, by their digest, or, where there is none, by another process that reads the
@@ -20,20 +20,13 @@ import h5py
 from ist_mpi.store.hdf5.guard import Reader, Stamp
 from ist_mpi.store.hdf5.opening import in_memory, reading, verify
 from ist_mpi.store.hdf5.wanted import Array, Wanted
-from ist_mpi.store.hdf5.writing import (
-    TEMPORARY_PREFIX,
-    image,
-    replace,
-    write_array,
-    write_attributes,
-)
+from ist_mpi.store.hdf5.writing import image, write_array, write_attributes
 
 VERSION: str = h5py.version.hdf5_version
 H5PY_VERSION: str = h5py.version.version
 
 __all__ = [
     "H5PY_VERSION",
-    "TEMPORARY_PREFIX",
     "VERSION",
     "Array",
     "Reader",
@@ -42,7 +35,6 @@ __all__ = [
     "image",
     "in_memory",
     "reading",
-    "replace",
     "verify",
     "write_array",
     "write_attributes",

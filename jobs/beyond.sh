@@ -1,0 +1,108 @@
+#!/bin/sh
+# Submodel training without the bias: from nothing to results/beyond/index.md.
+#
+#   sh jobs/beyond.sh                     all of it
+#   sh jobs/beyond.sh bias_removed        a part
+#
+# Runs that ended are not repeated, so that a second start continues where the first one stopped;
+# to repeat an experiment, remove its folder in results/beyond/. Independent runs go side by side,
+# one process per core. RESULTS names another place than results/beyond.
+set -eu
+cd "$(dirname "$0")/.."
+. jobs/environment.sh
+
+beyond=jobs/beyond
+out=${RESULTS:-results/beyond}
+. jobs/experiments.sh
+
+methods="ist ist-unscaled gd gd-nesterov shared_block shared_block-nesterov anchored"
+methods="$methods anchored-tight stale diana ef21 marina"
+
+# method NAME: the settings of a method of the comparison
+method() {
+    case $1 in
+    ist) echo "method.name=ist" ;;
+    ist-unscaled) echo "method.name=ist --set method.scaling=unscaled" ;;
+    gd) echo "method.name=gradient_descent" ;;
+    gd-nesterov) echo "method.name=gradient_descent --set method.momentum=nesterov" ;;
+    *-nesterov) echo "method.name=${1%-nesterov} --set method.momentum=nesterov" ;;
+    anchored-tight) echo "method.name=anchored --set method.alpha=tight" ;;
+    *) echo "method.name=$1" ;;
+    esac
+}
+
+problem_of() {
+    case $1 in
+    homogeneous) echo "$beyond/$1.toml --set problem.path=$out/homogeneous-problem.h5" ;;
+    *) echo "$beyond/$1.toml" ;;
+    esac
+}
+
+# drawn NAME: whether chance has a part in a method
+drawn() {
+    case $1 in gd*) return 1 ;; esac
+}
+
+bias_removed() {
+    arrays=$out/homogeneous-problem.h5
+    printf '%s\tpython %s %s && touch %s\n' "$arrays.done" "$beyond/homogeneous.py" "$arrays" \
+        "$arrays.done" | work
+    for problem in heterogeneous homogeneous cancer; do
+        for name in $methods; do
+            set -- $(problem_of "$problem") --set $(method "$name") --set run.tolerance=1e-13
+            if drawn "$name"; then
+                runs "bias_removed/$problem/$name" 0:5 "$@"
+            else
+                run "bias_removed/$problem/$name" "$@"
+            fi
+        done
+    done | work
+    draw bias_removed bias_removed "$out"/bias_removed/*/*.h5
+}
+
+where_ist_wins() {
+    for linear in true false; do
+        for name in ist ist-unscaled gd gd-nesterov shared_block shared_block-nesterov anchored \
+            stale; do
+            set -- "$beyond/heterogeneous.toml" --set "problem.linear_term=$linear" \
+                --set $(method "$name") --set run.tolerance=1e-13
+            if drawn "$name"; then
+                runs "where_ist_wins/$linear/$name" 0:10 "$@"
+            else
+                run "where_ist_wins/$linear/$name" "$@"
+            fi
+        done
+    done | work
+    draw where_ist_wins where_ist_wins "$out"/where_ist_wins/*/*.h5
+}
+
+# multiple FILE.json FACTOR: so many times the largest stable step size
+multiple() {
+    python -c 'import json, sys
+print("%.6g" % (json.load(open(sys.argv[1]))["stable_step_size_limit"] * float(sys.argv[2])))' \
+        "$1" "$2"
+}
+
+stability() {
+    stable="shared_block anchored stale diana ef21 marina"
+    for name in $stable; do
+        constants "stability/$name" "$beyond/stability.toml" --set $(method "$name") --full
+    done | work
+    for name in $stable; do
+        for factor in 0.1 0.2 0.4 0.6 0.8 0.9 0.98 1.02 1.1 1.2 1.3 1.5; do
+            step=$(multiple "$out/stability/$name.json" "$factor")
+            runs "stability/$name/$factor" 0:8 "$beyond/stability.toml" --set $(method "$name") \
+                --set "method.step_size=$step"
+        done
+    done | work
+    draw stability stability "$out"/stability/*/*.h5
+}
+
+index() {
+    echo "# Removing the bias"
+    entry bias_removed "What each method reaches, and what it sends"
+    entry where_ist_wins "Where independent subnetwork training wins"
+    entry stability "Step sizes: the second moment and single runs"
+}
+
+experiments "bias_removed where_ist_wins stability" "$@"
