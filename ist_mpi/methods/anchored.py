@@ -51,7 +51,7 @@ class Anchored(Method):
     replay = "ist_mpi.verify.unbiased:Anchored"
     sketches = ("permutation",)
     resolves = ("alpha", "refresh")
-    effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "full"}
+    effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)
