@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ist_mpi
 from ist_mpi.cli.streams import guarded
+from ist_mpi.errors import ReadError
 from ist_mpi.store import files
 
 
@@ -41,7 +42,8 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
             files.replace(output.with_suffix(".txt"), f"{finding}\n".encode())
     except (ist_mpi.ISTError, OSError, ValueError) as error:
         print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        wrong = not isinstance(error, OSError) or error.errno in files.SAYING
+        return 2 if wrong else ReadError.exit_code
     try:
         with guarded():
             print(f"figure: {output}")

@@ -113,6 +113,12 @@ class CheckpointError(ISTError, OSError):
     exit_code = 74
 
 
+class ReadError(ISTError, OSError):
+    """The disk, or a file server, failed while a file was read; what it holds is not known."""
+
+    exit_code = 74
+
+
 class LockedError(ISTError, OSError):
     """Another run is writing the same log."""
 
@@ -127,6 +133,19 @@ class MismatchError(ISTError, ValueError):
 
 class Caution(UserWarning):
     """What is allowed but should be known; the commands show it as one line."""
+
+
+def failure_of(error: BaseException) -> tuple[int, str] | None:
+    """The exit code and the line of an error of input or output; None for any other.
+
+    Also of those that nobody has given a name: they are no bug, and a traceback is no help.
+    """
+    if isinstance(error, ISTError):
+        return error.exit_code, str(error)
+    if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+        return None
+    words = [str(error.filename)] if error.filename is not None else []
+    return ReadError.exit_code, printable(": ".join([*words, error.strerror or str(error)]))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from ist_mpi.cli.submit import submit
 from ist_mpi.cli.theory import theory
 from ist_mpi.cli.verify import verify
 from ist_mpi.cli.watch import watch
-from ist_mpi.errors import Caution, ISTError, printable
+from ist_mpi.errors import Caution, ISTError, failure_of, printable
 from ist_mpi.parallel import launcher
 
 app = typer.Typer(
@@ -106,8 +106,10 @@ def _outcome() -> tuple[int, str]:
         return 2, f"ist-mpi: {error.format_message().rstrip()}{hint}"
     except typer.Abort:
         return 1, "ist-mpi: aborted"
-    except ISTError as error:
-        return error.exit_code, f"ist-mpi: {error}" if str(error) else ""
+    except (ISTError, OSError) as error:
+        if (failure := failure_of(error)) is None:
+            raise
+        return failure[0], f"ist-mpi: {failure[1]}" if failure[1] else ""
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer makes this of a KeyboardInterrupt

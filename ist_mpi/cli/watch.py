@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ist_mpi.cli.messages import INTERRUPTED
+from ist_mpi.errors import ReadError
 from ist_mpi.parallel import launcher
 
 
@@ -27,7 +28,7 @@ def watch(
     """Follow another process's run, here or on a shared file system, until it ends.
 
     It only reads. Exit codes are the run's: 0 finished, 1 failed, 75 stopped or killed; 0 also
-    for a run that goes on, with --once; 65 a damaged log; 130 after Ctrl-C.
+    for a run that goes on, with --once; 65 a damaged log; 74 the disk failed; 130 after Ctrl-C.
     """
     launcher.stay_alone()
     # A view leaves a terminal as it found it, also when it is asked to end.
@@ -42,4 +43,4 @@ def watch(
     if moment.state in watching.EXIT_CODES:
         raise typer.Exit(watching.EXIT_CODES[moment.state])
     if moment.run is None:
-        raise typer.Exit(2)
+        raise typer.Exit(ReadError.exit_code if moment.state == "unreadable" else 2)

@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError, UnreadError
+from ist_mpi.errors import (
+    DamagedError,
+    Fault,
+    InputError,
+    ISTError,
+    LauncherError,
+    UnreadError,
+    failure_of,
+)
 from ist_mpi.parallel.launcher import launched_size, started_by_srun
 from ist_mpi.parallel.mpi import MPI, Solo, required
 from ist_mpi.parallel.watchdog import START_SECONDS, Awake
@@ -192,8 +200,8 @@ def abort_on_error(comm: Any) -> Iterator[None]:
         if comm.size == 1 or getattr(error, "agreed", False):
             raise
         code, text = 1, traceback.format_exc()
-        if isinstance(error, ISTError):
-            code, text = error.exit_code, f"{error}\n"
+        if (failure := failure_of(error)) is not None:
+            code, text = failure[0], f"{failure[1]}\n"
         if isinstance(error, KeyboardInterrupt):
             code, text = INTERRUPTED, "interrupted\n"
         # Where all fail at once, as when all are interrupted, the first speaks for all.

@@ -11,7 +11,6 @@ i-th row. A shard holds the parts of its workers of the vectors of the server, t
 the arrays of the workers, each in the order of their names.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.errors import CheckpointError, InputError
+from ist_mpi.errors import CheckpointError, InputError, ISTError
 from ist_mpi.partition import spans
 from ist_mpi.store import files
 
@@ -47,10 +46,6 @@ DAMAGED = (
     RecursionError,
 )
 """What `load` raises where a checkpoint is not whole, or is another than this program writes."""
-ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
-"""Errors of reading that say what is there. Any other says nothing about it: the disk, the file
-server or the permissions are in the way.
-"""
 LARGEST_MANIFEST = 1 << 30
 """Bytes: some hundred for each rank."""
 _UNFINISHED = ".unfinished-"
@@ -242,8 +237,9 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, InputError) as error:
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(cause, OSError) or cause.errno in ABSENT:
+        # Permissions too say nothing about what is there.
+        cause = error.__cause__ if isinstance(error, ISTError) else error
+        if not isinstance(cause, OSError) or cause.errno in files.ABSENT:
             raise
         text = (
             f"{path} cannot be read: {cause.strerror}; it stays as it is (try again, or remove it "

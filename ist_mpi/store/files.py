@@ -1,6 +1,8 @@
 """Files: what others wrote, read within limits; ours, written so that a power cut loses none."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -11,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from ist_mpi.errors import Fault, InputError
+from ist_mpi.errors import Fault, InputError, ReadError
 
 
 class Limit(NamedTuple):
@@ -67,14 +69,86 @@ EXPANSION = Limit("IST_MPI_MAX_EXPANSION", 200, "times")
 """Bytes in memory for a byte on disk, of what is compressed."""
 
 
+ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors of reading that say what is there."""
+SAYING = ABSENT | {errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV, errno.EINVAL}
+"""Those that say that it is not to be read, whenever it is tried, too; any other says nothing about
+it: the disk or the file server is in the way.
+"""
+
+
 def trouble(path: Path) -> str | None:
-    """Why `path` cannot be read as a regular file, in words; None if nothing is in the way."""
+    """Why `path` cannot be read as a regular file, in words; None if nothing is in the way.
+
+    Raises
+    ------
+    ReadError
+        If the disk or the file server does not say.
+    """
     try:
         if path.is_file():
             return None
         return "a directory or special file" if path.exists() else "no such file"
-    except (OSError, ValueError) as error:  # a name too long or with a NUL, a closed folder
-        return getattr(error, "strerror", None) or str(error)
+    except OSError as error:  # a name too long, a closed folder
+        return _words(path, error)
+    except ValueError as error:  # a NUL
+        return str(error)
+
+
+def _words(path: Path, error: OSError) -> str:
+    """What an error of opening says of a path; raises ReadError if it says nothing about it."""
+    if error.errno not in SAYING:
+        raise failed(path, error) from error
+    return error.strerror or str(error)
+
+
+def failed(path: Path, error: OSError) -> ReadError:
+    """The error of a disk, or a file server, that failed while a file was read."""
+    named = ReadError(f"{path} cannot be read: {error.strerror or error}")
+    named.errno = error.errno
+    return named
+
+
+class _Noting(io.FileIO):
+    """A file that is read, and remembers that it could not be: who reads may tell it otherwise."""
+
+    failure: OSError | None = None
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As of any file."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def readall(self) -> bytes:
+        """As of any file."""
+        try:
+            return super().readall()
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+@contextmanager
+def noting(descriptor: int, path: Path) -> Iterator[BinaryIO]:
+    """An open file for reading; that it could not be read is told whatever became of it.
+
+    HDF5, a parser or a decompressor make of a failing disk a file that is damaged.
+
+    Raises
+    ------
+    ReadError
+        If a reading has failed.
+    """
+    raw = _Noting(descriptor, "rb")
+    try:
+        with io.BufferedReader(raw) as file:
+            yield file
+    finally:
+        if raw.failure is not None:
+            raise failed(path, raw.failure) from raw.failure
 
 
 def followed(path: Path) -> Path:
@@ -98,6 +172,8 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
     ------
     InputError
         If there is no such file, it is not regular, too large, or may not be read.
+    ReadError
+        If the disk or the file server fails, now or while it is read.
     """
     got = trouble(path)
     if got is not None:
@@ -105,8 +181,8 @@ def opened(path: Path, limit: Limit, expected: str) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise InputError(Fault(str(path), error.strerror or str(error), expected)) from error
-    with os.fdopen(descriptor, "rb") as file:
+        raise InputError(Fault(str(path), _words(path, error), expected)) from error
+    with noting(descriptor, path) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise InputError(Fault(str(path), "a directory or special file", expected))

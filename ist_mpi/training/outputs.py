@@ -52,6 +52,8 @@ def output_faults(paths: Iterable[Path | None], force: bool, option: str = "--ou
             try:
                 found = _output_fault(path, force, option)
             except OSError as error:  # a name that is too long, a folder that may not be entered
+                if error.errno not in files.SAYING:
+                    raise
                 got = error.strerror or str(error)
                 found = Fault(f"{option} {path}", got, "a path where a file can be made")
             if found is not None:
@@ -138,6 +140,8 @@ def companion_faults(logs: Iterable[Path | None]) -> list[Fault]:
                 where = f"the checkpoints {folder}"
                 faults.append(Fault(where, got, "a path where a folder can be made"))
         except OSError as error:  # a name that is too long with their suffixes
+            if error.errno not in files.SAYING:
+                raise
             got = error.strerror or str(error)
             faults.append(Fault(f"--out {log}", got, "a path where files can be made"))
     return faults

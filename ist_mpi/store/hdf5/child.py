@@ -2,19 +2,19 @@
 
 Run by `ist_mpi.store.hdf5.probe`: ``python -m ist_mpi.store.hdf5.child``, with what is asked on
 standard input (a pickle: path, descriptor of the open file, `Wanted`, `Limit`). Prints one line of
-JSON: null, or the fault found.
+JSON: null, the fault found, or the number of the error with which the disk failed.
 The process ends itself when it takes too long or too much memory.
 """
 
 import json
-import os
 import pickle
 import resource
 import signal
 import sys
 from pathlib import Path
 
-from ist_mpi.errors import InputError
+from ist_mpi.errors import InputError, ReadError
+from ist_mpi.store import files
 from ist_mpi.store.hdf5.opening import parsed
 
 PROCESSOR_SECONDS = 1.0
@@ -38,10 +38,12 @@ def main() -> None:
     _start_clocks(0)
     try:
         with (
-            os.fdopen(descriptor, "rb") as file,
+            files.noting(descriptor, path) as file,
             parsed(file, path, wanted, limit, InputError, packed=True) as reader,
         ):
             reader.check(_start_clocks)
+    except ReadError as error:
+        print(json.dumps(error.errno))
     except InputError as error:
         print(json.dumps(error.faults[0]))
     else:

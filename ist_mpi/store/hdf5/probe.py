@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from ist_mpi.errors import Fault
-from ist_mpi.store.files import Limit
+from ist_mpi.errors import Fault, ReadError
+from ist_mpi.store.files import Limit, failed
 from ist_mpi.store.hdf5.wanted import Wanted
 
 _LAUNCHERS = ("PMI", "OMPI_", "PRTE_", "MPI", "HYDI_", "HYDRA_", "SLURM_", "HDF5_PLUGIN")
@@ -22,7 +22,10 @@ _LAUNCHERS = ("PMI", "OMPI_", "PRTE_", "MPI", "HYDI_", "HYDRA_", "SLURM_", "HDF5
 
 
 def fault_of(file: BinaryIO, path: Path, wanted: Wanted, limit: Limit) -> Fault | None:
-    """What is wrong with an open file, found in another process; None if nothing is."""
+    """What is wrong with an open file, found in another process; None if nothing is.
+
+    Raises ReadError where the disk failed, there or here.
+    """
     expected = "a whole HDF5 file"
     # -P: nothing is imported from the current folder that this process would not import.
     command = [sys.executable, "-P", "-m", "ist_mpi.store.hdf5.child"]
@@ -35,8 +38,9 @@ def fault_of(file: BinaryIO, path: Path, wanted: Wanted, limit: Limit) -> Fault 
             env=_environment(),
             pass_fds=(file.fileno(),),
         )
-    except OSError as error:
-        return Fault(str(path), f"a file that could not be checked ({error})", expected)
+    except OSError as error:  # there is no process to be had
+        why = f"no process to read it first can be had ({error.strerror or error})"
+        raise ReadError(f"{path} could not be checked: {why}") from error
     code = done.returncode
     if -code in (signal.SIGALRM, signal.SIGPROF):
         return Fault(str(path), "a file that HDF5 does not finish reading in good time", expected)
@@ -47,6 +51,8 @@ def fault_of(file: BinaryIO, path: Path, wanted: Wanted, limit: Limit) -> Fault 
         words = done.stderr.decode(errors="replace").strip().splitlines() or [f"code {code}"]
         return Fault(str(path), f"a file that could not be checked ({words[-1][:300]})", expected)
     found = json.loads(lines[-1])
+    if isinstance(found, int):
+        raise failed(path, OSError(found, os.strerror(found)))
     return None if found is None else Fault(*found)
 
 
