@@ -13,7 +13,7 @@ from same import same_run
 from thinned import FULL
 
 import ist_mpi
-from ist_mpi.parallel import signals
+from ist_mpi.parallel import signals, watchdog
 from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
 
@@ -171,6 +171,39 @@ def handles(pid: int, number: int) -> bool:
         return False
     caught = int(masks["SigCgt"], 16)
     return bool(caught >> (number - 1) & 1) and os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize("p", [0, 2])
+def test_time_that_a_job_stands_still_is_no_lack_of_progress(
+    start: Start, small: Path, p: int
+) -> None:
+    """SIGSTOP, twice as long as the watchdog waits for progress, as when a job is suspended."""
+    job = run(
+        start,
+        *(p, "--set", "run.watchdog_seconds=1"),
+        **{"grace_seconds": 0.5, "setup_factor": 1000.0, "lively": True},
+    )
+    assert job.until(lambda: under_way(log_of(small)))
+    ranks = job.ranks()
+    assert len(ranks) == max(p, 1)
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for process in ranks.values():
+            process.send_signal(number)
+        time.sleep(2.5 if number == signal.SIGSTOP else 0.5)
+    job.signal(signal.SIGTERM)
+    assert job.wait() == STOPPED, job.errors
+    assert "no progress" not in job.errors
+    assert "Timeout" not in job.errors
+
+
+def test_a_clock_that_stands_still_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    awake, seen = watchdog.Awake(2.0), []
+    for pause in (0.5, 2.0, 3600.0, 1.0):
+        now[0] += pause
+        seen.append(awake.seconds())
+    assert seen == [0.5, 2.5, 4.5, 5.5]
 
 
 def test_max_seconds(start: Start, small: Path) -> None:
