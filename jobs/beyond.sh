@@ -38,9 +38,15 @@ problem_of() {
     esac
 }
 
-# drawn NAME: whether chance has a part in a method
-drawn() {
-    case $1 in gd*) return 1 ;; esac
+# seeded LOG A:B NAME CONFIG OPTIONS: a method's runs, one where chance has no part in it
+seeded() {
+    log=$1 seeds=$2 name=$3
+    shift 3
+    set -- "$@" --set $(method "$name") --set run.tolerance=1e-13
+    case $name in
+    gd*) run "$log" "$@" ;;
+    *) runs "$log" "$seeds" "$@" ;;
+    esac
 }
 
 bias_removed() {
@@ -49,12 +55,7 @@ bias_removed() {
         "$arrays.done" | work
     for problem in heterogeneous homogeneous cancer; do
         for name in $methods; do
-            set -- $(problem_of "$problem") --set $(method "$name") --set run.tolerance=1e-13
-            if drawn "$name"; then
-                runs "bias_removed/$problem/$name" 0:5 "$@"
-            else
-                run "bias_removed/$problem/$name" "$@"
-            fi
+            seeded "bias_removed/$problem/$name" 0:5 "$name" $(problem_of "$problem")
         done
     done | work
     draw bias_removed bias_removed "$out"/bias_removed/*/*.h5
@@ -64,13 +65,8 @@ where_ist_wins() {
     for linear in true false; do
         for name in ist ist-unscaled gd gd-nesterov shared_block shared_block-nesterov anchored \
             stale; do
-            set -- "$beyond/heterogeneous.toml" --set "problem.linear_term=$linear" \
-                --set $(method "$name") --set run.tolerance=1e-13
-            if drawn "$name"; then
-                runs "where_ist_wins/$linear/$name" 0:10 "$@"
-            else
-                run "where_ist_wins/$linear/$name" "$@"
-            fi
+            seeded "where_ist_wins/$linear/$name" 0:10 "$name" "$beyond/heterogeneous.toml" \
+                --set "problem.linear_term=$linear"
         done
     done | work
     draw where_ist_wins where_ist_wins "$out"/where_ist_wins/*/*.h5

@@ -25,7 +25,7 @@ from ist_mpi.bench.rounds import candidates, exchanges_of, row
 from ist_mpi.bench.timing import Candidate, Effort, measure
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.parallel import ranks
-from ist_mpi.parallel.exchange import KINDS
+from ist_mpi.parallel.connect import KINDS
 from ist_mpi.parallel.split import first_ranks, others_asleep, rank_counts
 from ist_mpi.threads import one_thread
 from ist_mpi.training.budget import estimate, size_text

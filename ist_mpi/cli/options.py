@@ -46,5 +46,5 @@ def of_slurm(command: Command) -> Command:
                     annotation=Annotated[kind, typer.Option(*names, **settings)],
                 )
             )
-    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]  # typer reads it
     return command

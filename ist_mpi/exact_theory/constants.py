@@ -173,7 +173,7 @@ def _compute(
 ) -> Constants:
     values = _of_fixed_point(objective, first_gap)
     if known.own is not None:
-        workers = OverRanks(team, local, Units())
+        workers = OverRanks(team, local)
         computed = own.constants(known, workers, team.n, team.d, gamma, effort)
         return Constants.of(values | computed, _left_out(own.NAMES, computed, SLOW))
     if known.both is None:

@@ -5,7 +5,7 @@ products are asked of the workers, except for the smallest eigenvalue, which no 
 and for d small enough that dense algebra is quicker.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ class Quantities(OfSketch):
         return self._largest_of_mean(self._first_moments())
 
     @cached_property
-    def mu(self) -> float:  # type: ignore[override]
+    def mu(self) -> float:  # type: ignore[override]  # a property: found when it is asked for
         """λ_min(L̄), or where L̄ is not formed what it is not below; 0: nothing is known."""
         mean = self._mean
         if not isinstance(mean.L, Slabs) or self.d > DENSE:
@@ -128,11 +128,7 @@ class Quantities(OfSketch):
         local = self._local
         each = [
             krylov.extreme_eigenvalue(
-                lambda v, u=u: local.product(u, v),  # type: ignore[misc]
-                self.d,
-                True,
-                TOLERANCE,
-                MAX_RESTARTS,
+                partial(local.product, u), self.d, True, TOLERANCE, MAX_RESTARTS
             )
             for u in range(len(local.b))
         ]
@@ -163,7 +159,7 @@ class Quantities(OfSketch):
         """γ, halved until second moments fall in the long run; None where that is not to be had."""
         if own is None or chain_seconds(own) > WORD_SECONDS or self.d > DENSE:
             return None
-        workers = OverRanks(self._team, self._local, Units())
+        workers = OverRanks(self._team, self._local)
         chain_at = own.build(self._law, workers, self.n, self.d)
         for _ in range(HALVINGS):
             chain: Chain = chain_at(gamma)

@@ -29,7 +29,7 @@ _lock = threading.Lock()
 
 
 @njit("void(int64[::1], uint8[::1])", nogil=True, cache=True)
-def _count(state, text):  # type: ignore[no-untyped-def]  # numba
+def _count(state, text):  # type: ignore[no-untyped-def]  # numba is told
     """Count down whenever it is set, without an end: no thread of Python's may be needed for it."""
     seen, left = 0, 0
     while state[0] >= 0:

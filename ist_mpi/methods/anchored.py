@@ -108,11 +108,8 @@ class Anchored(Method):
         tight = getattr(settings, "alpha", None) == "tight"
         if tight:
             found["alpha"] = quantities.tight_alpha
-        if (
-            getattr(settings, "refresh", None)
-            is None
-            is getattr(settings, "refresh_probability", None)
-        ):
+        given = ("refresh", "refresh_probability")
+        if all(getattr(settings, name, None) is None for name in given):
             found["refresh"] = round(quantities.blocks) if tight else 2
         return super().resolved(settings.model_copy(update=found), quantities)
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.kernels import model as kernels
-from ist_mpi.kernels import routes
 from ist_mpi.parallel.mpi import MPI
 from ist_mpi.parallel.team import PIECE, Team
 from ist_mpi.sketches import Blocks, Drawing, Sketch
@@ -140,7 +139,7 @@ class Alone(_Merging):
         """Nothing is under way."""
 
 
-class _Together(_Merging):
+class Together(_Merging):
     """What the exchanges of several ranks have in common: the broadcast and the counts.
 
     A rank's workers have neighbouring spans of pi, so that a scatter or a gather is one collective.
@@ -222,7 +221,7 @@ class _Together(_Merging):
         self._request.Wait()
 
 
-class Server(_Together):
+class Server(Together):
     """Rank 0 holds the model: Bcast of the blocks, Scatterv, Gatherv. The paper's picture."""
 
     name = "server"
@@ -264,7 +263,7 @@ class Server(_Together):
         self._comm.Bcast([x, MPI.DOUBLE], root=0)
 
 
-class Replicated(_Together):
+class Replicated(Together):
     """Every rank holds the model: Bcast of the blocks, one Allgatherv."""
 
     name = "replicated"
@@ -296,74 +295,3 @@ class Replicated(_Together):
 
     def share(self, x: Float64) -> None:
         """It is everywhere."""
-
-
-class Serverless(_Together):
-    """Nobody holds the model: every coordinate goes from this round's owner to the next round's.
-
-    The blocks must be disjoint. Where a coordinate is, and where it goes, follows from the blocks
-    of two rounds, which every rank knows, so that only numbers travel.
-    """
-
-    name = "serverless"
-
-    def __init__(self, team: Team, sketch: Sketch, drawings: Drawings) -> None:
-        super().__init__(team, sketch, drawings)
-        room = self._parts.size
-        self._held: Float64 | None = None  # this rank's part of the model, after its last round
-        self._blocks: Drawing | None = None  # the blocks of that round
-        self._route = routes.Route(
-            rank=team.rank,
-            owner=np.empty(sketch.d, dtype=np.int32),
-            place=np.empty(sketch.d, dtype=np.int32),
-            leaving=np.empty(room, dtype=np.int32),
-            arriving=np.empty(room, dtype=np.int32),
-            leaving_edges=np.zeros(team.size + 1, dtype=np.int32),
-            arriving_edges=np.zeros(team.size + 1, dtype=np.int32),
-            leaving_counts=np.zeros(team.size, dtype=np.int32),
-            arriving_counts=np.zeros(team.size, dtype=np.int32),
-        )
-        self._leaving, self._arriving = np.empty(room), np.empty(room)
-        self._last_edges = np.zeros_like(self._edges)
-
-    def scatter(self, x: Float64) -> Float64:
-        """One Alltoallv; at first from x⁰, which every rank has."""
-        blocks, parts, route = self.drawing, self._mine, self._route
-        if self._held is None or self._blocks is None:
-            first = self._edges[self._rank]
-            kernels.take(x, blocks.pi[first : first + parts.size], parts)
-        else:
-            routes.find(route, self._blocks.pi, self._last_edges, blocks.pi, self._edges)
-            kernels.take(self._held, route.leaving[: self._held.size], self._leaving)
-            self._comm.Alltoallv(
-                [self._leaving, route.leaving_counts, route.leaving_edges[:-1], MPI.DOUBLE],
-                [self._arriving, route.arriving_counts, route.arriving_edges[:-1], MPI.DOUBLE],
-            )
-            kernels.place(parts, route.arriving[: parts.size], self._arriving)
-        self._send_blocks(self._sent + 1)
-        return parts
-
-    def place(self, x: Float64, pieces: Float64) -> None:
-        """They stay where they are."""
-        self._held, self._blocks = pieces, self.drawing
-        self._last_edges[:] = self._edges
-
-    def share(self, x: Float64) -> None:
-        """One Allgatherv."""
-        if self._held is None or self._blocks is None:
-            return
-        everything = np.empty(x.size)
-        self._comm.Allgatherv(
-            [self._held, MPI.DOUBLE],
-            [everything, np.diff(self._last_edges), self._last_edges[:-1], MPI.DOUBLE],
-        )
-        kernels.place(x, self._blocks.pi, everything)
-
-
-KINDS: dict[str, Any] = {"server": Server, "replicated": Replicated, "serverless": Serverless}
-
-
-def connect(team: Team, kind: str, sketch: Sketch, drawings: Drawings) -> Exchange:
-    """The exchange of that name; with one rank there is nothing to exchange."""
-    exchange: Exchange = (Alone if team.size == 1 else KINDS[kind])(team, sketch, drawings)
-    return exchange

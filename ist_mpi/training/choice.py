@@ -6,7 +6,8 @@ from typing import Any
 from ist_mpi.config import Config
 from ist_mpi.kernels import model as kernels
 from ist_mpi.methods.method import Tools
-from ist_mpi.parallel import exchange, ranks
+from ist_mpi.parallel import ranks
+from ist_mpi.parallel.connect import KINDS
 from ist_mpi.training.setup import Experiment, method_of, serverless
 
 SAMPLE_SECONDS = 0.05
@@ -23,7 +24,7 @@ def choose_exchange(config: Config, experiment: Experiment) -> str:
     """
     names: list[str] = [config.run.exchange]
     if names == ["auto"]:
-        names = list(exchange.KINDS)
+        names = list(KINDS)
         if not serverless(experiment.method, experiment.sketch):
             names.remove("serverless")
     if experiment.comm.size == 1:

@@ -30,7 +30,6 @@ from ist_mpi.exact_theory.cost import (
 from ist_mpi.exact_theory.objective import Objective
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
-from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.parallel import ranks
@@ -218,7 +217,7 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
 def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64]:
     """The chain of a method with exact theory of its own, L̄, and x⁰ − x*; collective."""
     known, team = experiment.known, experiment.team
-    workers = OverRanks(team, experiment.problem, Units())
+    workers = OverRanks(team, experiment.problem)
     L = workers.sum(lambda f: f.L) / team.n
     own: Any = known.own
     chain: Chain = own.build(known.law, workers, team.n, team.d)(experiment.method.gamma)

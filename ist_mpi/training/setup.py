@@ -22,7 +22,7 @@ from ist_mpi.exact_theory.quantities import OfSketch, Quantities
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
-from ist_mpi.parallel.exchange import connect
+from ist_mpi.parallel.connect import connect
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest

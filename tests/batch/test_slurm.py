@@ -17,7 +17,7 @@ from ist_mpi.batch.slurm import request
 from ist_mpi.batch.slurm.script import template
 from ist_mpi.errors import InputError, SubmitError
 from ist_mpi.parallel import launcher, ranks
-from ist_mpi.parallel.exchange import KINDS
+from ist_mpi.parallel.connect import KINDS
 from ist_mpi.parallel.ranks import Ranks
 
 SMALL = """

@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,7 +134,7 @@ def stages(folder: Path, only: str) -> Iterator[tuple[int, list[Task]]]:
     listed.write_text(json.dumps(chosen), encoding="utf-8")
     if chosen:
         for p in RANKS:
-            yield p, [lambda side, p=p: runs(side, listed, p)]  # type: ignore[misc]
+            yield p, [partial(runs, listed=listed, p=p)]
     alone: list[Task] = []
 
     def written(name: str, contents: table.Config | str) -> Path:
@@ -144,13 +145,13 @@ def stages(folder: Path, only: str) -> Iterator[tuple[int, list[Task]]]:
 
     for name in fnmatch.filter(table.THEORY, only):
         path = written(name, every[name])
-        alone.append(lambda side, name=name, path=path: theory(side, name, path))  # type: ignore[misc]
+        alone.append(partial(theory, name=name, config=path))
     for name, (words, contents) in table.wrong(folder).items():
         if not fnmatch.fnmatch(name, only):
             continue
         path = written(f"wrong, {name}", "" if contents is None else contents)
         line = [word.replace("{}", str(path)) for word in words]
-        alone.append(lambda side, name=name, line=line: refusal(side, name, line))  # type: ignore[misc]
+        alone.append(partial(refusal, name=name, words=line))
     yield 1, alone
 
 

@@ -113,9 +113,9 @@ def test_no_two_names_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     seen: list[str] = []
     whole = files.write_durably
 
-    def noting(path: Path, *rest: object) -> None:
+    def noting(path: Path, contents: bytes, mode: int | None = None) -> None:
         seen.append(path.name)
-        whole(path, *rest)  # type: ignore[arg-type]
+        whole(path, contents, mode)
 
     monkeypatch.setattr(files, "write_durably", noting)
     for _ in range(3):

@@ -6,8 +6,8 @@ from mpi4py import MPI
 
 from ist_mpi.config import method_table
 from ist_mpi.errors import Fault, InputError, LauncherError
-from ist_mpi.parallel import exchange as exchanges
 from ist_mpi.parallel import ranks
+from ist_mpi.parallel.connect import KINDS, connect
 from ist_mpi.parallel.team import Team
 from ist_mpi.sketches import drawing_of, sketch_of
 
@@ -80,7 +80,7 @@ def test_means_are_sums_in_worker_order(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("d", [5, 13, 1000])
-@pytest.mark.parametrize("kind", exchanges.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_round_trip_brings_every_piece_home(kind: str, d: int) -> None:
     """Parts arrive where they belong, and the model that comes back is the one that was made."""
     n = 5
@@ -88,7 +88,7 @@ def test_a_round_trip_brings_every_piece_home(kind: str, d: int) -> None:
     sketch = sketch_of(method, n, d)
     team = Team.of(WORLD, n, d)
     even, odd = (drawing_of(sketch, 3, team.first, team.last) for _ in range(2))
-    exchange = exchanges.connect(team, kind, sketch, (even, odd))
+    exchange = connect(team, kind, sketch, (even, odd))
     expected = drawing_of(sketch, 3)
     truth = np.random.default_rng(2).standard_normal(d)
     x = truth.copy()

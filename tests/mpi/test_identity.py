@@ -17,7 +17,7 @@ from thinned import FULL, thinned
 import ist_mpi
 from ist_mpi.errors import InputError
 from ist_mpi.exact_theory import constants, objective
-from ist_mpi.parallel import exchange as exchanges
+from ist_mpi.parallel.connect import KINDS
 from ist_mpi.problems import samples
 from ist_mpi.store.log import Run
 from ist_mpi.training import job as jobs
@@ -35,7 +35,7 @@ def of_auto(config: dict[str, Any]) -> set[str]:
     """What the log may call the exchange besides its configured name."""
     if WORLD.size == 1:
         return {"alone"}
-    return set(exchanges.KINDS) if config["run"].get("exchange") == "auto" else set()
+    return set(KINDS) if config["run"].get("exchange") == "auto" else set()
 
 
 def combinations(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -117,7 +117,7 @@ def visit(comm: Any, folder: Path, ps: list[int], last: bool) -> None:
     """All that is due on this many ranks in the first pass over `ps`, or in the last."""
     p = comm.size
     for number, (config, kept) in enumerate(configurations(folder)):
-        samples.cheapest = lambda *_, kept=kept: kept  # type: ignore[assignment]
+        samples.cheapest = lambda *_, kept=kept: kept  # type: ignore[assignment]  # on purpose
         stop, go = stops(number, ps)
         halves = folder / f"{number}-stopped.h5"
         if not last:
