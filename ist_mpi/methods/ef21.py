@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.step import OwnTheory
-from ist_mpi.methods.method import Floats
 from ist_mpi.methods.shifts import Shifted
 
 
@@ -24,8 +22,3 @@ class EF21(Shifted):
     def own_theory(cls, settings: Any, sketch: Any) -> OwnTheory | None:
         """See `Method.own_theory`."""
         return cls.shift_theory(sketch, weighted=False)
-
-    @staticmethod
-    def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
-        """The model down, a block up; at the start a gradient up."""
-        return Floats(up=sketch.d + k * (sketch.total / sketch.n), down=k * float(sketch.d))

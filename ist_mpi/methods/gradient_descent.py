@@ -1,40 +1,28 @@
 """Gradient descent: x⁺ = x − γ (1/n) Σ ∇f_i(x), whole models both ways; also with momentum."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule
 from ist_mpi.exact_theory.step import OwnTheory, Step
-from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
-from ist_mpi.methods.momentum import MomentumSettings, momentum_chain, momentum_of, with_mu
+from ist_mpi.methods.method import Floats
+from ist_mpi.methods.momentum import WithMomentum, momentum_chain
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities
 
 
-class GradientDescent(Method):
+class GradientDescent(WithMomentum):
     """The identity sketch: every worker has all d coordinates.
 
     With Nesterov's momentum every rank has a replica of x and z, see `shared_block` with N = 1.
     """
 
-    Settings = MomentumSettings
     replay = "ist_mpi.verify.unbiased:GradientDescent"
     sketch = "identity"
     ignores = ("sketch", "scaling", "form", "q", "group_size")
-    resolves = ("mu",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "dense", "default": "none"}
-
-    def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
-        super().__init__(settings, tools, x0)
-        self.momentum = momentum_of(settings, blocks=1.0)
-        self.z = x0.copy()
-
-    def vectors(self) -> Sequence[Vector]:
-        """The model, and with momentum z."""
-        found = [Vector("x", "server", self.x)]
-        return [*found, Vector("z", "server", self.z)] if self.momentum else found
 
     def round(self, k: int) -> None:
         """One step."""
@@ -68,11 +56,6 @@ class GradientDescent(Method):
             return lambda gamma: momentum_chain(law, n, L, settings.mu, gamma, 1.0)
 
         return OwnTheory(2 * sketch.d, build)
-
-    @classmethod
-    def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:
-        """See `Method.resolved`."""
-        return with_mu(super().resolved(settings, quantities), quantities)
 
     @classmethod
     def theory_step(cls, settings: MethodTable, quantities: "Quantities") -> StepRule:

@@ -1,5 +1,6 @@
 """Nesterov's momentum with a constant a = √(μγ)/N, N = 1 for whole models."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config.types import Field, Positive, Section, model_validator
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.methods.method import Float64
+from ist_mpi.methods.method import Float64, Method, Tools, Vector
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.chain import Linear
@@ -53,6 +54,29 @@ def momentum_of(settings: Any, blocks: float) -> Momentum | None:
         return None
     a = float(np.sqrt(settings.mu * settings.gamma)) / blocks
     return Momentum(a, settings.gamma / (blocks * a))
+
+
+class WithMomentum(Method):
+    """What methods with momentum have in common: a replica of x and z on every rank."""
+
+    Settings = MomentumSettings
+    resolves = ("mu",)
+
+    def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
+        super().__init__(settings, tools, x0)
+        sketch = tools.sketch
+        self.momentum = momentum_of(settings, sketch.n * sketch.d / sketch.total)
+        self.z = x0.copy()
+
+    def vectors(self) -> Sequence[Vector]:
+        """The model, and with momentum z."""
+        found = [Vector("x", "server", self.x)]
+        return [*found, Vector("z", "server", self.z)] if self.momentum else found
+
+    @classmethod
+    def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:
+        """See `Method.resolved`."""
+        return with_mu(super().resolved(settings, quantities), quantities)
 
 
 def momentum_chain(

@@ -1,6 +1,6 @@
 """One block for all workers: block coordinate descent, plain or with Nesterov's momentum."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -8,15 +8,15 @@ import numpy as np
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory
-from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
-from ist_mpi.methods.momentum import MomentumSettings, momentum_chain, momentum_of, with_mu
+from ist_mpi.methods.method import Float64, Floats, Tools
+from ist_mpi.methods.momentum import WithMomentum, momentum_chain
 from ist_mpi.sketches.drawing import Blocks
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities
 
 
-class SharedBlock(Method):
+class SharedBlock(WithMomentum):
     """x_S ← x_S − γ mean [∇f_i(x)]_S, S the round's first block, for all workers the same.
 
     Every rank has a replica of x, which it brings up to date from the mean that all receive. With
@@ -26,23 +26,13 @@ class SharedBlock(Method):
         x ← y,  x_S ← x_S − γ ∇_S f(y).
     """
 
-    Settings = MomentumSettings
     replay = "ist_mpi.verify.unbiased:SharedBlock"
     sketches = ("permutation",)
-    resolves = ("mu",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)
-        sketch, team = tools.sketch, tools.team
-        self.workers = team.last - team.first
-        self.momentum = momentum_of(settings, sketch.n * sketch.d / sketch.total)
-        self.z = x0.copy()
-
-    def vectors(self) -> Sequence[Vector]:
-        """The model, and with momentum z."""
-        found = [Vector("x", "server", self.x)]
-        return [*found, Vector("z", "server", self.z)] if self.momentum else found
+        self.workers = tools.team.last - tools.team.first
 
     def round(self, k: int) -> None:
         """One step on one block."""
@@ -85,11 +75,6 @@ class SharedBlock(Method):
         if settings.momentum is not None:
             return OwnTheory(2 * sketch.d, build)
         return OwnTheory(sketch.d, build, limit=limit)
-
-    @classmethod
-    def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:
-        """See `Method.resolved`."""
-        return with_mu(super().resolved(settings, quantities), quantities)
 
     @classmethod
     def theory_step(cls, settings: MethodTable, quantities: "Quantities") -> StepRule:

@@ -8,7 +8,7 @@ import numpy as np
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory
-from ist_mpi.methods.method import Float64, Method, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
 from ist_mpi.sketches.drawing import Blocks
 
 if TYPE_CHECKING:
@@ -94,6 +94,11 @@ class Shifted(Method):
             return at
 
         return OwnTheory((sketch.n + 1) * sketch.d, build)
+
+    @staticmethod
+    def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
+        """The model down, a block up; at the start a gradient up; see `Method.floats`."""
+        return Floats(up=sketch.d + k * (sketch.total / sketch.n), down=k * float(sketch.d))
 
     @staticmethod
     def theory_step(settings: MethodTable, quantities: "Quantities") -> StepRule:
