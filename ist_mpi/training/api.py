@@ -15,8 +15,7 @@ from ist_mpi.problems.quadratic import Source
 from ist_mpi.store import checkpoint
 from ist_mpi.store.locks import locked
 from ist_mpi.store.log import Result, open_run
-from ist_mpi.training import loop as runner
-from ist_mpi.training import resume as continuation
+from ist_mpi.training import loop, resume
 from ist_mpi.training.job import GoingOn, Job, open_job
 from ist_mpi.training.progress import Watcher
 from ist_mpi.training.resume import OVER, Found, standing
@@ -94,13 +93,13 @@ def _run_of(
             finished: Result = ranks.on_root(comm, lambda: open_run(out).without_bulk())
             return finished
         if ranks.from_root(comm, _begun(out)):
-            found = continuation.resume(config, experiment, out)
+            found = resume.resume(config, experiment, out)
     elif going_on == "extend" and out is not None:
-        found = continuation.extend(config, experiment, out)
+        found = resume.extend(config, experiment, out)
     for note in found.notes if comm.rank == 0 else ():
         tell(f"{out}: {note}")
     replace = force or going_on != "no"
-    return runner.execute(config, experiment, out, replace, watch, found.start)
+    return loop.execute(config, experiment, out, replace, watch, found.start)
 
 
 def _begun(out: Path | None) -> bool:

@@ -14,8 +14,7 @@ from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
 from ist_mpi.threads import one_thread
-from ist_mpi.training import budget
-from ist_mpi.training import resume as continuation
+from ist_mpi.training import budget, resume
 from ist_mpi.training.budget import Budget
 from ist_mpi.training.outputs import (
     companion_faults,
@@ -221,10 +220,10 @@ def reopen(
     """
 
     def configuration() -> Config:
-        config = continuation.config_of(followed(log), code)
+        config = resume.config_of(followed(log), code)
         if rounds is None:
             return config
-        continuation.check_extensible(open_run(log), rounds)
+        resume.check_extensible(open_run(log), rounds)
         return config.with_values(run={"rounds": rounds})
 
     config = ranks.on_root(comm, configuration)
@@ -235,5 +234,5 @@ def reopen(
 def status_if_over(comm: Any, log: Path) -> str | None:
     """The status of a run that is over, whatever has become of its problem; collective."""
     ranks.check_launcher(comm)
-    status: str | None = ranks.on_root(comm, lambda: continuation.over(log))
+    status: str | None = ranks.on_root(comm, lambda: resume.over(log))
     return status
