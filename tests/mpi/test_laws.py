@@ -8,7 +8,7 @@ from cases import configuration
 
 import ist_mpi
 from ist_mpi.exact_theory.step import Known, Step
-from ist_mpi.parallel.mpi import MPI, Solo
+from ist_mpi.parallel.mpi import MPI
 from ist_mpi.sketches.law import Finite
 from ist_mpi.training import budget, setup
 
@@ -33,7 +33,7 @@ def test_theory_on_any_number_of_ranks(
         monkeypatch.setattr(module, "known_of", lambda *_: Known(step, law, "mine"))
     config = configuration("merge", "n does not divide d", theory=True)
     config["problem"]["heterogeneous"] = heterogeneous
-    found: list[Any] = [ist_mpi.run(config, comm) for comm in (Solo(), WORLD)]
+    found: list[Any] = [ist_mpi.run(config, comm) for comm in (MPI.COMM_SELF, WORLD)]
     if WORLD.rank:
         return
     alone, together = found
