@@ -146,7 +146,7 @@ def test_the_child_that_reads_a_file_first(
         found = subprocess.CompletedProcess([], 0, f"{errno.EIO}\n".encode(), b"")
         monkeypatch.setattr(subprocess, "run", lambda *_, **__: found)
     with pytest.raises(
-        ist_mpi.ISTError, match="r.h5 (cannot be read|could not be checked)"
+        ist_mpi.ISTError, match=r"r\.h5 (cannot be read|could not be checked)"
     ) as caught:
         runlog.open_run(log)
     assert caught.value.exit_code == 74
