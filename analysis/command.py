@@ -49,10 +49,9 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
             print(f"figure: {output}")
             if finding:
                 print(finding)
-    except BrokenPipeError:  # whoever reads has seen enough
-        return 1
     except ist_mpi.ISTError as error:
-        print(f"{script}: {error}", file=sys.stderr)
+        if str(error):
+            print(f"{script}: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -61,6 +61,8 @@ LABELS = {
     "runs": "independent runs",
     "mean_error": "$\\|$mean of runs $-\\, x^\\infty\\|$",
     "step_size": "step size $\\gamma$",
+    "step_over_limit": "step size $\\gamma / \\gamma_{\\max}$",
+    "factor": "factor a round",
     "rounds_needed": "rounds to the neighbourhood",
     "neighbourhood": "relative gap in the limit",
     "local_steps": "local steps",

@@ -7,6 +7,7 @@
 Where things are, from the ground up (a room imports only from those above it):
 
     errors, partition, randomness   kinds of errors; near-equal spans; who owns which random numbers
+    threads                         what runs in several threads share of the process
     kernels/                        compiled functions on plain arrays: the only numba
     registry                        names of methods, sketches and problems, and where they are
     store/                          files, whole or not at all; the run log; checkpoints as files
@@ -50,7 +51,8 @@ def run(
     ----------
     config : Config, mapping or path
         A path to a TOML file, the same as nested dicts, or a `ist_mpi.config.Config`. An
-        ``arrays`` problem may hold ``L`` (n, d, d), ``b`` (n, d) and ``x0`` (d,) themselves.
+        ``arrays`` problem may hold ``L`` (n, d, d), ``b`` (n, d) and ``x0`` (d,) themselves. The
+        same on every rank; ranks other than 0 may give None, for what rank 0 gives.
     comm : mpi4py communicator, optional
         Default: COMM_WORLD, all ranks that were started (one without a launcher).
     out : path, optional
@@ -66,7 +68,8 @@ def run(
     Raises
     ------
     InputError
-        On every rank, if the configuration, its data or `out` are wrong.
+        On every rank, if the configuration, its data or `out` are wrong, or the ranks do not give
+        the same; on the rank itself, if `comm` is no communicator that it belongs to.
 
     Examples
     --------

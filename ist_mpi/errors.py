@@ -32,6 +32,14 @@ def printable(text: str) -> str:
     )
 
 
+def apart(one: float, other: float, least: int = 6) -> tuple[str, str]:
+    """Two different numbers, with as many digits, `least` or more, as it takes to see it."""
+    for digits in range(least, 17):
+        if f"{one:.{digits}g}" != f"{other:.{digits}g}":
+            return f"{one:.{digits}g}", f"{other:.{digits}g}"
+    return f"{one:.17g}", f"{other:.17g}"
+
+
 SHOWN = 50
 """Of the faults found in an input, those that its message lists."""
 
@@ -90,6 +98,13 @@ class OutputError(ISTError, OSError):
     """Standard output, or a file that was asked for, could not be written to."""
 
     exit_code = 74
+
+
+class UnreadError(OutputError):
+    """Whoever read standard output has seen enough, as ``head``: an end without a word."""
+
+    exit_code = 141
+    """128 + SIGPIPE, as shells have it."""
 
 
 class CheckpointError(ISTError, OSError):

@@ -76,10 +76,33 @@ where_ist_wins() {
     draw where_ist_wins where_ist_wins "$out"/where_ist_wins/*/*.h5
 }
 
+# multiple FILE.json FACTOR: so many times the largest stable step size
+multiple() {
+    python -c 'import json, sys
+print("%.6g" % (json.load(open(sys.argv[1]))["stable_step_size_limit"] * float(sys.argv[2])))' \
+        "$1" "$2"
+}
+
+stability() {
+    stable="shared_block anchored stale diana ef21 marina"
+    for name in $stable; do
+        constants "stability/$name" "$beyond/stability.toml" --set $(method "$name") --full
+    done | work
+    for name in $stable; do
+        for factor in 0.1 0.2 0.4 0.6 0.8 0.9 0.98 1.02 1.1 1.2 1.3 1.5; do
+            step=$(multiple "$out/stability/$name.json" "$factor")
+            runs "stability/$name/$factor" 0:8 "$beyond/stability.toml" --set $(method "$name") \
+                --set "method.step_size=$step"
+        done
+    done | work
+    draw stability stability "$out"/stability/*/*.h5
+}
+
 index() {
     echo "# Removing the bias"
     entry bias_removed "What each method reaches, and what it sends"
     entry where_ist_wins "Where independent subnetwork training wins"
+    entry stability "Step sizes: the second moment and single runs"
 }
 
-experiments "bias_removed where_ist_wins" "$@"
+experiments "bias_removed where_ist_wins stability" "$@"

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ist_mpi import problems
 from ist_mpi.bench import EFFORT
@@ -21,6 +20,7 @@ from ist_mpi.bench.rounds import candidates
 from ist_mpi.bench.timing import Candidate, Float64, figure, measure
 from ist_mpi.errors import InputError
 from ist_mpi.parallel import ranks
+from ist_mpi.threads import one_thread
 from ist_mpi.training.setup import facts_of, prepare
 
 LINE = 8
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = ("round alone", "sequential", "numpy")
     print(f"{'d, n':>12}{'kernel':>10}{'sequential':>12}{'numpy':>10}  kernel/sequential")
     for case in cases:
-        with threadpool_limits(limits=1):
+        with one_thread():
             source = problems.load(case.config.problem)
             experiment = prepare(comm, case.config, facts_of(case.config, source), source, "none")
             entered = candidates(case, experiment, ["alone"])

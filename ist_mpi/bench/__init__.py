@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from threadpoolctl import threadpool_limits
 
 from ist_mpi import problems
 from ist_mpi.bench.cases import QUICK, TABLE, Case, parse
@@ -28,6 +27,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.parallel import ranks
 from ist_mpi.parallel.exchange import KINDS
 from ist_mpi.parallel.split import first_ranks, others_asleep, rank_counts
+from ist_mpi.threads import one_thread
 from ist_mpi.training.budget import estimate, size_text
 from ist_mpi.training.outputs import output_faults, put_text
 from ist_mpi.training.setup import Experiment, facts_of, prepare
@@ -102,7 +102,7 @@ def bench(
     ranks.check_launcher(comm)
     where, notes = environment(comm)
     rows: list[dict[str, Any]] = []
-    with threadpool_limits(limits=1):
+    with one_thread():
         for case in options.cases:
             if comm.rank == 0:
                 watch(f"d, n = {case}")

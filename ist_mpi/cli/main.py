@@ -2,8 +2,8 @@
 
 Exit codes: 0 finished; 1 a bug, or a run that diverged; 2 wrong input; 65 a log or checkpoint that
 is damaged or of another run; 73 another run is writing the log; 74 an input or output error after
-the start; 75 stopped with a checkpoint; 130 interrupted. Under a launcher all ranks run this; rank
-0 speaks, and all end with the same code.
+the start; 75 stopped with a checkpoint; 130 interrupted; 141 nobody reads what it prints.
+Under a launcher all ranks run this; rank 0 speaks, and all end with the same code.
 """
 
 import os
@@ -109,7 +109,7 @@ def _outcome() -> tuple[int, str]:
     except (ISTError, OSError) as error:
         if (failure := failure_of(error)) is None:
             raise
-        return failure[0], f"ist-mpi: {failure[1]}"
+        return failure[0], f"ist-mpi: {failure[1]}" if failure[1] else ""
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer makes this of a KeyboardInterrupt

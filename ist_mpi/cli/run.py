@@ -54,10 +54,11 @@ def run(
 ) -> None:
     """Train on all ranks that were started: mpiexec -n 4 ist-mpi run CONFIG.toml
 
-    An existing file is never replaced without --force. SIGTERM, SIGUSR1 and Ctrl-C stop the run
-    with a checkpoint. Exit codes: 0 finished, also by tolerance; 1 diverged, or a bug; 2 wrong
-    input, nothing was run; 65 a log or checkpoint that is damaged or of another run; 73 another
-    run is writing the log; 74 the disk failed; 75 stopped with a checkpoint: run with --resume.
+    An existing file is never replaced without --force. SIGTERM, SIGUSR1, SIGHUP and Ctrl-C stop
+    the run with a checkpoint. Exit codes: 0 finished, also by tolerance; 1 diverged, or a bug;
+    2 wrong input, nothing was run; 65 a log or checkpoint that is damaged or of another run; 73
+    another run is writing the log; 74 the disk failed; 75 stopped with a checkpoint: run with
+    --resume; 141 nobody reads what it prints.
     """
     if resume and force:
         raise typer.BadParameter("--resume and --force do not go together")

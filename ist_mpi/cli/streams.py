@@ -7,10 +7,10 @@ meanwhile, its progress and its warnings, is worth no run.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
-from ist_mpi.errors import OutputError
+from ist_mpi.errors import OutputError, UnreadError
 
 
 class _Stream:
@@ -54,7 +54,7 @@ class _Output(_Stream):
     def _failed(self, error: OSError) -> None:
         super()._failed(error)
         if isinstance(error, BrokenPipeError):
-            raise error  # whoever reads has seen enough: rich ends the program silently
+            raise UnreadError from error
         text = f"standard output cannot be written: {error.strerror or error}"
         raise OutputError(text) from error
 
@@ -66,14 +66,19 @@ def guarded() -> Iterator[None]:
     Raises
     ------
     OutputError
-        If standard output cannot be written to.
+        If standard output cannot be written to; UnreadError where nobody reads it any more.
     """
     if sys.stdout is None:  # closed from the start: nobody listens
         with unheard():
             yield
         return
     with unheard(), redirect_stdout(_Output(sys.stdout)):
-        yield
+        try:
+            yield
+        except BaseException:
+            with suppress(OutputError):  # the first error is the one to tell
+                sys.stdout.flush()
+            raise
         sys.stdout.flush()
 
 

@@ -104,7 +104,7 @@ def run(
     """Run what is not over yet (missing, stopped, killed or failed), a few at a time.
 
     What is finished or has diverged is never made again. A run that fails does not stop the
-    others. SIGTERM, SIGUSR1 and Ctrl-C stop all of them with checkpoints. Exit codes: 0 all are
+    others. SIGTERM, SIGUSR1, SIGHUP and Ctrl-C stop all with checkpoints. Exit codes: 0 all are
     finished; 1 some failed or diverged; 2 wrong input, nothing was run; 73 others are at work on
     some; 75 stopped: run again. With --index those of run.
     """

@@ -1,6 +1,5 @@
 """``ist-mpi watch``."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -41,9 +40,6 @@ def watch(
         moment = live.follow(watching.Watch(log), interval, once, follow)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)  # past typer, and in silence: this is how one leaves
-    except BrokenPipeError:  # whoever read along has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
     if moment.state in watching.EXIT_CODES:
         raise typer.Exit(watching.EXIT_CODES[moment.state])
     if moment.run is None:

@@ -230,11 +230,12 @@ def matrices(workers: Workers, n: int, d: int) -> Float64:
     """Every L_i, shape (n, d, d), on every rank; collective. For small n d² alone."""
 
     def placed(i: int, L: Float64) -> Float64:
-        out = np.zeros((n, d, d))
-        out[i] = L
+        out = np.zeros((d, n, d))  # sums are spread over the ranks by rows of d
+        out[:, i] = L
         return out
 
-    return workers.sum_each(lambda i, f: placed(i, f.L))
+    rows = workers.sum_each(lambda i, f: placed(i, f.L))
+    return np.ascontiguousarray(rows.transpose(1, 0, 2))
 
 
 def one_block_limit(law: Exchangeable, n: int, L: Float64) -> float:

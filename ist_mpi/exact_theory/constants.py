@@ -18,9 +18,10 @@ from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
-from ist_mpi.exact_theory.objective import TOO_LARGE, Objective
+from ist_mpi.exact_theory.objective import TOO_LARGE, Means, Objective
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known
+from ist_mpi.exact_theory.units import Units
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches.law import Finite
@@ -94,12 +95,16 @@ class Constants:
         return {name: getattr(self, name) for name in names}
 
 
-def moments_of(team: Team, local: LocalQuadratics, known: Known) -> RoundMoments:
-    """The moments of one round, on every rank."""
-    return round_moments(known.step, known.law, team.n, team.d, OverRanks(team, local))
+def moments_of(
+    team: Team, local: LocalQuadratics, known: Known, mean: Means
+) -> tuple[RoundMoments, Units]:
+    """The moments of one round, on every rank, and the units that they are in."""
+    units = Units.of(known, mean.L.diagonal, mean.b)
+    workers = OverRanks(team, local, units)
+    return round_moments(known.step, known.law, team.n, team.d, workers), units
 
 
-def theory_step_size(team: Team, local: LocalQuadratics, known: Known) -> float:
+def theory_step_size(team: Team, local: LocalQuadratics, known: Known, mean: Means) -> float:
     """1/θ, the largest step size of Theorem 1.
 
     Raises
@@ -112,13 +117,15 @@ def theory_step_size(team: Team, local: LocalQuadratics, known: Known) -> float:
         raise _agreed(Fault("method.step_size", f'"theory", but {known.why_not}', "a number"))
     if team.d > DENSE:
         raise _agreed(Fault("method.step_size", f'"theory" at d = {team.d}', f"d ≤ {DENSE}"))
-    found = theorems.theorem_one(moments_of(team, local, known))
+    moments, units = moments_of(team, local, known, mean)
+    found = theorems.theorem_one(moments)
     if found is None or not found.theta:
         reason = "Theorem 1 does not apply"
         if found is not None:
-            reason = f"no θ exists: W̄ has eigenvalue {found.w_min_eigenvalue:.4g}"
+            smallest = units.number("w_min_eigenvalue", found.w_min_eigenvalue)
+            reason = f"no θ exists: W̄ has eigenvalue {smallest:.4g}"
         raise _agreed(Fault("method.step_size", f'"theory", but {reason}', expected))
-    return 1.0 / found.theta
+    return units.number("step_size_limit", 1.0 / found.theta)
 
 
 def _agreed(fault: Fault) -> InputError:
@@ -166,7 +173,7 @@ def _compute(
 ) -> Constants:
     values = _of_fixed_point(objective, first_gap)
     if known.own is not None:
-        workers = OverRanks(team, local)
+        workers = OverRanks(team, local, Units())
         computed = own.constants(known, workers, team.n, team.d, gamma, effort)
         return Constants.of(values | computed, _left_out(own.NAMES, computed, SLOW))
     if known.both is None:
@@ -180,15 +187,18 @@ def _compute(
         effort, why = "none", NO_MEMORY
     if effort == "none":
         return Constants.of(values, _left_out(_defined(known), values, why))
-    moments = moments_of(team, local, known)
-    values["sigma_squared"] = moments.sigma_squared()
-    values["spectral_radius"] = stability.mean_spectral_radius(moments, gamma)
+    moments, units = moments_of(team, local, known, objective.mean)
+    gamma = units.step_size(gamma)
+    found: dict[str, float | None] = {"sigma_squared": moments.sigma_squared()}
+    found["spectral_radius"] = stability.mean_spectral_radius(moments, gamma)
     if known.theorem_one:
-        values |= _of_theorem_one(moments, gamma, effort)
+        found |= _of_theorem_one(moments, gamma, effort)
     if effort != "full":
+        values |= units.constants(found)
         return Constants.of(values, _left_out(_defined(known), values, SLOW))
     largest = stability.step_size_limit(moments)
-    values["stable_step_size_limit"] = largest
+    found["stable_step_size_limit"] = largest
+    values |= units.constants(found)
     left_out = {}
     if largest is None and known.theorem_one:
         left_out["stable_step_size_limit"] = NOT_DEFINITE
@@ -197,7 +207,7 @@ def _compute(
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
         return Constants.of(values, left_out | dict.fromkeys(LIMIT, AT_THE_LIMIT))
     if limits is not None:
-        gap = max(0.0, limits.gap)
+        gap = units.number("limit_gap", max(0.0, limits.gap))
         if first_gap == 0.0 and gap <= _resolution(objective):
             gap = 0.0
         values["limit_gap"] = gap

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 from ist_mpi.config import Config
 from ist_mpi.exact_theory.krylov import BASIS
-from ist_mpi.exact_theory.step import known_of
+from ist_mpi.exact_theory.step import OwnTheory, known_of
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
 
@@ -27,6 +27,8 @@ AUTO_SECONDS = 5.0
 """Longest that a run waits, unasked, for the constants that take many applications of T."""
 DENSE = 6000
 """Largest d for which d × d eigenvalues are computed at all."""
+WORD_SECONDS = 30.0
+"""Longest that a step size that is a word is checked against second moments."""
 PATIENCE = 150.0
 """Seconds, estimated, beyond which a constant is left out unless all are asked for."""
 FLOPS = 2e10
@@ -37,6 +39,8 @@ EIGENVALUES = 14
 """Of d³ operations, at that speed, for the eigenvalue problems: 7e-10 d³ s were measured."""
 CHAIN = 12
 """Of m³ operations, in a round of second moments of a state of m numbers."""
+CALL = 3e-4
+"""Seconds of such a round at least."""
 BISECTIONS = 16
 """Spectral radii of such rounds, for γ_max."""
 
@@ -79,34 +83,35 @@ def _effort_of_run(config: Config, facts: Facts) -> Effort:
         return "full" if asked else "none"
     own = known_of(config.method, sketch_of(config.method, facts.n, facts.d)).own
     if own is not None:
-        return _effort_of_chain(own.size, AUTO_SECONDS)
+        return _effort_of_chain(own, AUTO_SECONDS)
     if facts.d <= AUTO_DENSE:
         quick = _iteration_seconds(_distinct(facts), facts.d) <= AUTO_SECONDS
         return "full" if quick else "cheap"
     return "cheap" if facts.d <= AUTO_CHEAP else "none"
 
 
-def _effort_of_chain(size: int, seconds: float) -> Effort:
-    """How much theory of a method that has its own takes no longer, by the size of its state."""
-    if chain_seconds(size) * BISECTIONS <= seconds:
+def _effort_of_chain(own: OwnTheory, seconds: float) -> Effort:
+    """How much theory of a method that has its own takes no longer."""
+    radii = BISECTIONS if own.limit is None else 2
+    if chain_seconds(own) * radii <= seconds:
         return "full"
-    if chain_seconds(size) <= seconds:
+    if chain_seconds(own) <= seconds:
         return "dense"
-    return "cheap" if EIGENVALUES * float(size) ** 3 / FLOPS <= seconds else "none"
+    return "cheap" if EIGENVALUES * float(own.size) ** 3 / FLOPS <= seconds else "none"
 
 
-def chain_seconds(size: int, rounds: int = APPLICATIONS) -> float:
-    """A rough time of so many rounds of second moments, of a state of so many numbers."""
-    return rounds * CHAIN * float(size) ** 3 / FLOPS
+def chain_seconds(own: OwnTheory, cycles: int = 2 * APPLICATIONS) -> float:
+    """A rough time of so many cycles of rounds of second moments; by default, of their radius."""
+    return cycles * (CALL + (CHAIN * float(own.size) ** 3 + own.work) / FLOPS)
 
 
-def patient_effort(facts: Facts, own_size: int | None = None) -> Effort:
+def patient_effort(facts: Facts, own: OwnTheory | None = None) -> Effort:
     """As much as `PATIENCE` allows, for who wants the constants but did not ask for all.
 
-    `own_size`: of the state of a method that has its own theory.
+    `own`: of a method that has its own theory.
     """
-    if own_size is not None:
-        return _effort_of_chain(own_size, PATIENCE)
+    if own is not None:
+        return _effort_of_chain(own, PATIENCE)
     distinct, d = _distinct(facts), facts.d
     if d > DENSE or _theta_seconds(distinct, d) > PATIENCE:
         return "cheap"

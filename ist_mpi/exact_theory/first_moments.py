@@ -26,6 +26,7 @@ from scipy.sparse.linalg import ArpackError, eigsh
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import diagonals
 from ist_mpi.exact_theory.step import Step
+from ist_mpi.exact_theory.units import exponent
 from ist_mpi.sketches.law import Finite, Law
 
 Float64 = NDArray[np.float64]
@@ -165,9 +166,12 @@ def largest_eigenvalue(M: Float64) -> float:
     d = len(M)
     if d <= 64:
         return float(linalg.eigvalsh(M)[-1])
+    unit = exponent(np.diagonal(M))
+    if unit:  # what is far below 1 counts as nothing in ARPACK
+        M = np.ldexp(M, -unit)
     start = np.cos(np.arange(d))  # fixed, so that the result is the same on every run
     try:
         found = eigsh(M, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False, rng=0)
-        return float(found[0])
+        return float(np.ldexp(found[0], unit))
     except ArpackError:
-        return float(linalg.eigvalsh(M)[-1])
+        return float(np.ldexp(linalg.eigvalsh(M)[-1], unit))

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, cg, eigsh
 
+from ist_mpi.exact_theory.units import exponent
+
 Float64 = NDArray[np.float64]
 Product = Callable[[Float64], Float64]
 """v ↦ Av for v (d,), A symmetric."""
@@ -132,15 +134,21 @@ def extreme_eigenvalue(
     apply: Product, d: int, largest: bool, tolerance: float, restarts: int
 ) -> float | None:
     """λ_min or λ_max of a symmetric matrix, from inside; None where Lanczos did not converge."""
-    operator = LinearOperator((d, d), matvec=lambda v: apply(v.ravel()), dtype=np.float64)
     if d == 1:
         return float(apply(np.ones(1))[0])
+    start = np.cos(np.arange(d))  # the same on every rank, and so is all that follows
+    unit = exponent(apply(start))  # what is far below 1 counts as nothing in ARPACK
+
+    def scaled(v: Float64) -> Float64:
+        return np.ldexp(apply(v.ravel()), -unit) if unit else apply(v.ravel())
+
+    operator = LinearOperator((d, d), matvec=scaled, dtype=np.float64)
     try:
         values = eigsh(
             operator,
             k=1,
             which="LA" if largest else "SA",
-            v0=np.cos(np.arange(d)),  # the same on every rank, and so is all that follows
+            v0=start,
             ncv=min(d, BASIS),
             tol=tolerance,
             maxiter=restarts,
@@ -149,7 +157,7 @@ def extreme_eigenvalue(
         )
     except ArpackError:
         return None
-    return float(values[0])
+    return float(np.ldexp(values[0], unit))
 
 
 def _length(v: Float64) -> float:

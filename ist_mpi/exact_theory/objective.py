@@ -128,11 +128,11 @@ def means(team: Team, local: LocalQuadratics, stored: Stored) -> Means:
 
 def within_reach(known: Known, stored: Stored, d: int) -> Known:
     """What is known, but for what needs d × d matrices where none is formed."""
-    if not by_products(stored, d):
-        return known
-    if isinstance(known.law, Finite):
+    if by_products(stored, d) and isinstance(known.law, Finite):
         return known._replace(obstacle=TOO_LARGE)
-    return known if known.own is None else known._replace(own=None, obstacle=TOO_LARGE)
+    if known.own is not None and d > SLABS:
+        return known._replace(own=None, obstacle=TOO_LARGE)
+    return known
 
 
 def stand_ins(team: Team, local: LocalQuadratics, stored: Stored, known: Known) -> StandIns | None:

@@ -5,20 +5,23 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.workers import Quadratic
 from ist_mpi.parallel.team import Team
 from ist_mpi.parallel.watchdog import beat
 from ist_mpi.problems.quadratic import LocalQuadratics
 
 Float64 = NDArray[np.float64]
+ORDINARY = Units()
+"""Those of the problem itself."""
 
 
 class OverRanks:
-    """Workers spread over the ranks of a team."""
+    """Workers spread over the ranks of a team, in these units."""
 
-    def __init__(self, team: Team, local: LocalQuadratics) -> None:
+    def __init__(self, team: Team, local: LocalQuadratics, units: Units = ORDINARY) -> None:
         self._team, self._local = team, local
-        self._mine = [Quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
+        self._mine = [units.quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
 
     def sum(self, term: Callable[[Quadratic], Float64]) -> Float64:
         """Σ_i term(f_i)."""

@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ist_mpi.exact_theory import krylov, matrix_free, stability
+from ist_mpi.exact_theory.chain import Chain
 from ist_mpi.exact_theory.constants import moments_of, theory_step_size
-from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, out_of_patience
+from ist_mpi.exact_theory.cost import (
+    DENSE,
+    MAX_RESTARTS,
+    WORD_SECONDS,
+    chain_seconds,
+    out_of_patience,
+)
 from ist_mpi.exact_theory.first_moments import FirstMoments, mean_operator
+from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.operators import Slabs
+from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.rules import StepRule, no_rule
-from ist_mpi.exact_theory.step import Known, Step
+from ist_mpi.exact_theory.step import Known, OwnTheory, Step
 from ist_mpi.exact_theory.theorems import theorem_one
+from ist_mpi.exact_theory.units import Units
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches.law import Exchangeable
@@ -29,6 +39,8 @@ Float64 = NDArray[np.float64]
 
 QUICK = 1000
 """Largest d for which all eigenvalues of L̄ are found at once."""
+HALVINGS = 12
+"""Of a step size, before there is none."""
 TOLERANCE = 1e-10
 """Relative, of Lanczos' method."""
 
@@ -41,6 +53,7 @@ class OfSketch:
         self.d: int = sketch.d
         self.blocks: float = sketch.n * sketch.d / sketch.total
         """N = d/q, q the mean size of a block: min(n, d) for a permutation."""
+        self.sketch = sketch
         self.independent: bool = sketch.independent
         """Whether the workers' blocks are drawn independently of each other."""
 
@@ -146,6 +159,19 @@ class Quantities(OfSketch):
         found: float = self._team.on_root(solve)
         return max(1.0, found)
 
+    def stable(self, own: OwnTheory | None, gamma: float) -> float | None:
+        """γ, halved until second moments fall in the long run; None where that is not to be had."""
+        if own is None or chain_seconds(own) > WORD_SECONDS or self.d > DENSE:
+            return None
+        workers = OverRanks(self._team, self._local, Units())
+        chain_at = own.build(self._law, workers, self.n, self.d)
+        for _ in range(HALVINGS):
+            chain: Chain = chain_at(gamma)
+            if chain.contraction() < 1.0:
+                return gamma
+            gamma /= 2.0
+        raise no_rule("default", f"second moments grow down to γ = {2 * gamma:.3g}")
+
     @property
     def out_of_patience(self) -> bool:
         """Whether `stability_limit` takes too long to wait for."""
@@ -156,11 +182,16 @@ class Quantities(OfSketch):
         known = self._known if step is None else Known(step, self._law)
         if not known.closed or self.d > DENSE:
             return None
-        return stability.step_size_limit(moments_of(self._team, self._local, known))
+        return self._limit(*moments_of(self._team, self._local, known, self._mean))
+
+    @staticmethod
+    def _limit(moments: RoundMoments, units: Units) -> float | None:
+        found = stability.step_size_limit(moments)
+        return None if found is None else units.number("stable_step_size_limit", found)
 
     def theorem_one_limit(self) -> float:
         """1/θ of the method's round; InputError where there is none."""
-        return theory_step_size(self._team, self._local, self._known)
+        return theory_step_size(self._team, self._local, self._known, self._mean)
 
     def theorem_or_half_limit(self) -> StepRule:
         """1/θ where it exists, else γ_max/2; InputError where there is neither."""
@@ -169,13 +200,15 @@ class Quantities(OfSketch):
             raise no_rule("default", known.why_not)
         if self.d > DENSE:
             raise no_rule("default", f"d = {self.d}", f"a number, or d ≤ {DENSE}")
-        found = theorem_one(moments_of(self._team, self._local, known))
+        moments, units = moments_of(self._team, self._local, known, self._mean)
+        found = theorem_one(moments)
         if found is not None and found.theta:
-            return StepRule(1.0 / found.theta, "1/θ of Theorem 1", proved=True)
-        limit = self.stability_limit()
-        if limit is None:
+            limit = units.number("step_size_limit", 1.0 / found.theta)
+            return StepRule(limit, "1/θ of Theorem 1", proved=True)
+        largest = self._limit(moments, units)
+        if largest is None:
             raise no_rule("default", "there is neither a θ nor a γ_max")
-        return StepRule(limit / 2, "γ_max/2: no θ exists", proved=True)
+        return StepRule(largest / 2, "γ_max/2: no θ exists", proved=True)
 
     def _first_moments(self) -> FirstMoments:
         """Of M1."""

@@ -12,12 +12,15 @@ class StepRule(NamedTuple):
     formula: str
     """In a few words and symbols."""
     proved: bool
-    """Whether a theorem covers it; else it was seen to converge on every problem tried."""
+    """Whether a theorem covers it."""
+    checked: bool = True
+    """Else whether it was seen to converge on every problem tried."""
 
     @property
     def words(self) -> str:
         """What the log says of it."""
-        return f"{self.formula} ({'proved' if self.proved else 'checked, not proved'})"
+        status = "proved" if self.proved else "checked, not proved"
+        return f"{self.formula} ({status if self.proved or self.checked else 'not checked'})"
 
 
 def no_rule(word: str, why: str, expected: str = "a number") -> InputError:

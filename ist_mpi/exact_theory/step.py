@@ -30,6 +30,8 @@ class OwnTheory(NamedTuple):
     """m: the second moments that are carried from round to round take m² numbers."""
     build: Callable[..., Callable[[float], Any]]
     """(law, workers, n, d) ↦ (γ ↦ the `Chain` at that step size); all ranks call it together."""
+    work: float = 0.0
+    """Operations of a cycle of rounds of second moments, beside those of products of m × m."""
     limit: Callable[..., float] | None = None
     """(law, workers, n, d) ↦ γ_max, where it is known in closed form; else it is searched for."""
 

@@ -13,6 +13,7 @@ shifts      whole models that each worker keeps, on its block
 storage     what a round asks of the quadratics, whichever way they are stored
 rounds      Algorithm 1: a rank's part of a round, and whole rounds alone
 routes      where coordinates go between rounds when nobody holds the model
+countdown   the end of a process that keeps Python to itself
 model       the model taken apart, put together, and looked at
 """
 

@@ -51,7 +51,7 @@ class Anchored(Method):
     replay = "ist_mpi.verify.unbiased:Anchored"
     sketches = ("permutation",)
     resolves = ("alpha", "refresh")
-    effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "full"}
+    effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)
@@ -97,7 +97,9 @@ class Anchored(Method):
             m, p = settings.refresh, settings.refresh_probability
             return lambda gamma: Chain(moments, settings.alpha, gamma, m, p)
 
-        return OwnTheory(2 * sketch.d, build)
+        n, d, m = sketch.n, float(sketch.d), settings.refresh or 1
+        # Of a round: two products of matrices for each worker, and calls that take 0.2 ms.
+        return OwnTheory(2 * sketch.d, build, m * ((4 * n + 20) * d**3 + 4e6 * (n + 2)))
 
     @classmethod
     def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:
@@ -119,22 +121,28 @@ class Anchored(Method):
         """None is proved."""
         raise no_rule("theory", "only the mean is proved to converge", 'a number, or "default"')
 
-    @staticmethod
-    def default_step(settings: MethodTable, quantities: "Quantities") -> StepRule:
-        """min(γ_max/(2α), 1/l0), or γ_max/(2α) at a tight α; 1/(αℓ) where γ_max is out of reach.
+    @classmethod
+    def default_step(cls, settings: MethodTable, quantities: "Quantities") -> StepRule:
+        """min(γ_max/(2α), 1/l0), or γ_max/(2α) at α > 1, halved until second moments fall.
 
-        γ_max is the limit of rounds with Σ A_i C_i L_i P_i; ℓ = max_i λ_max(L_i).
+        γ_max is the limit of rounds with Σ A_i C_i L_i P_i; where it is out of reach 1/(αℓ) takes
+        the place of all that, ℓ = max_i λ_max(L_i).
         """
         alpha = getattr(settings, "alpha", 1.0)
         limit = None
         if not quantities.out_of_patience:
             limit = quantities.stability_limit(Step(scaled=False))
         if limit is None:
-            return StepRule(1.0 / (alpha * quantities.largest), "1/(α max_i λ_max(L_i))", False)
-        half = limit / (2.0 * alpha)
-        if alpha > 1.0:
-            return StepRule(half, "γ_max/(2α)", proved=False)
-        return StepRule(min(half, 1.0 / quantities.l0), "min(γ_max/(2α), 1/λ_max(L̄))", False)
+            step = 1.0 / (alpha * quantities.largest)
+            return StepRule(step, "1/(α max_i λ_max(L_i))", proved=False, checked=False)
+        step, formula = limit / (2.0 * alpha), "γ_max/(2α)"
+        if alpha <= 1.0:
+            step, formula = min(step, 1.0 / quantities.l0), "min(γ_max/(2α), 1/λ_max(L̄))"
+        stable = quantities.stable(cls.own_theory(settings, quantities.sketch), step)
+        if stable is None:
+            return StepRule(step, formula, proved=False, checked=False)
+        halved = "" if stable == step else ", halved until second moments fall"
+        return StepRule(stable, formula + halved, proved=False)
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:

@@ -56,8 +56,7 @@ class Marina(Method):
             self.g[:] = exchange.reduce(problem.whole_gradients(self.x))
             self.g /= self.tools.sketch.n
         else:
-            change = problem.gradients(self.x, S)
-            change -= problem.gradients(self.previous, S)
+            change = problem.differences(self.x, self.previous, S)
             change *= S.A * S.C
             exchange.add(self.g, change)
         self.previous[:] = self.x

@@ -84,7 +84,7 @@ class SharedBlock(Method):
 
         if settings.momentum is not None:
             return OwnTheory(2 * sketch.d, build)
-        return OwnTheory(sketch.d, build, limit)
+        return OwnTheory(sketch.d, build, limit=limit)
 
     @classmethod
     def resolved(cls, settings: MethodTable, quantities: "Quantities") -> MethodTable:

@@ -1,6 +1,7 @@
 """What the launcher says of this process, read from the environment without starting MPI."""
 
 import os
+import stat
 
 STEP = "SLURM_STEP_NUM_TASKS"
 """Where srun tells a process how many it started. A batch script itself has none, and what mpiexec
@@ -63,3 +64,25 @@ def untied() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(_OF_RANKS) or "_MCA_" in name
     }
+
+
+ALONE = "ist-mpi: caution: started by a rank of a job, this process works alone"
+
+
+def leave_parents_job() -> bool:
+    """Whether a rank of a job started this process, which then is no rank: it is alone from now on.
+
+    It has that rank's variables, but not the socket to the launcher that they name: Python closes
+    it in a child. MPI would end the process with a trace of its own.
+    """
+    named = os.environ.get("PMI_FD", "")
+    if not named.isdecimal():
+        return False
+    try:
+        if stat.S_ISSOCK(os.fstat(int(named)).st_mode):
+            return False
+    except (OSError, OverflowError):
+        pass
+    for name in set(os.environ) - set(untied()) | {STEP, "SLURM_PROCID"}:
+        os.environ.pop(name, None)
+    return True

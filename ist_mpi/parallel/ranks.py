@@ -8,13 +8,23 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ist_mpi.errors import DamagedError, Fault, InputError, ISTError, LauncherError, failure_of
+from ist_mpi.errors import (
+    DamagedError,
+    Fault,
+    InputError,
+    ISTError,
+    LauncherError,
+    UnreadError,
+    failure_of,
+)
 from ist_mpi.parallel.launcher import launched_size, started_by_srun
 from ist_mpi.parallel.mpi import MPI, Solo, required
+from ist_mpi.parallel.watchdog import START_SECONDS, Awake
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -35,6 +45,34 @@ def world() -> Any:
 def world_if_any() -> Any:
     """COMM_WORLD, or where there is no MPI library this process alone."""
     return Solo() if MPI is None else world()
+
+
+def communicator(comm: Any = None) -> Any:
+    """A communicator that a user's program gave, or the world; not collective.
+
+    What that program does not catch from now on ends all ranks.
+
+    Raises
+    ------
+    LauncherError
+        If no MPI library can be loaded.
+    InputError
+        If it is none of a group of ranks that this one belongs to.
+    """
+    everybody = world()
+    _end_all_on_uncaught()
+    if comm is None:
+        return everybody
+    got = f"a {type(comm).__name__}"
+    if isinstance(comm, MPI.Comm):
+        if comm == MPI.COMM_NULL:
+            got = "COMM_NULL, as on ranks that do not belong to a communicator, or after its end"
+        elif comm.Is_inter():
+            got = "an intercommunicator"
+        else:
+            return comm
+    remedy = "None: all ranks"
+    raise InputError(Fault("comm", got, "an mpi4py communicator of ranks with this one", remedy))
 
 
 def check_launcher(comm: Any) -> None:
@@ -169,11 +207,71 @@ def abort_on_error(comm: Any) -> Iterator[None]:
         # Where all fail at once, as when all are interrupted, the first speaks for all.
         time.sleep(min(0.25 * comm.rank, 2.0))
         # One write, so that the message of this rank is not mixed with another's.
-        sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
+        if not isinstance(error, UnreadError):
+            sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} failed: {text}")
         sys.stderr.flush()
         time.sleep(0.2)  # the launcher forwards the text before it hears of the end
         comm.Abort(code)
         os._exit(code)  # it may return, and what follows must not happen
+
+
+MISSING_SECONDS = 30.0
+"""Ranks that have waited so long for others say so."""
+
+
+def meet(comm: Any) -> None:
+    """Wait until all ranks of a communicator are here; collective.
+
+    Who calls alone is told, and does not wait for ever.
+
+    Raises
+    ------
+    LauncherError
+        On a rank whose patience is over.
+    """
+    if comm.size == 1:
+        return
+    request, waited = comm.Ibarrier(), Awake(MISSING_SECONDS / 10)
+    pause, told = 1e-5, False
+    missing = "not every rank of the communicator has called ist_mpi.run, which all have to"
+    while not request.Test():
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+        seconds = waited.seconds()
+        if seconds > MISSING_SECONDS and not told:
+            told = True
+            if comm.rank < 2:  # the second, where the first is who is missing
+                sys.stderr.write(f"ist-mpi: rank {comm.rank} of {comm.size} waits: {missing}\n")
+                sys.stderr.flush()
+        if seconds > START_SECONDS:
+            raise LauncherError(f"no end of waiting after {START_SECONDS:g} s: {missing}")
+
+
+_ends_all = [False]
+
+
+def _end_all_on_uncaught() -> None:
+    """From now on an exception that nobody catches ends all ranks, as under ``python -m mpi4py``.
+
+    Else a rank that leaves with its traceback leaves the others waiting for it. An error on which
+    the ranks agreed ends each of them in order.
+    """
+    if _ends_all[0] or MPI.COMM_WORLD.size == 1:
+        return
+    _ends_all[0] = True
+    before = sys.excepthook
+
+    def end_all(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        before(kind, error, trace)
+        if getattr(error, "agreed", False) or not MPI.Is_initialized() or MPI.Is_finalized():
+            return
+        sys.stderr.flush()
+        time.sleep(0.2)  # the launcher forwards the text before it hears of the end
+        MPI.COMM_WORLD.Abort(1)
+
+    sys.excepthook = end_all
 
 
 class Ranks(NamedTuple):

@@ -5,11 +5,18 @@ before anything else is loaded.
 """
 
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+OUTSPOKEN = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 """What asks a run to stop: batch systems send the first two, Ctrl-C the third."""
+IGNORABLE = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2, signal.SIGXCPU)
+"""So do these: a terminal that closes, Ctrl-\\, other batch systems, a limit of processor time.
+Where one was ignored at the start it stays so: nohup, or a shell's background, wants it."""
+STOPPING = OUTSPOKEN + IGNORABLE
 
 SAME_SECONDS = 0.5
 """Two SIGINTs closer than this are one Ctrl-C: the terminal sends it to all processes, and a
@@ -22,7 +29,24 @@ _interrupted = 0.0
 def install() -> None:
     """From now on these signals are noted; a second SIGINT interrupts at once."""
     for number in STOPPING:
-        signal.signal(number, _note)
+        if number in OUTSPOKEN or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _note)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What the body, which loads an MPI library, makes of SIGHUP is undone.
+
+    UCX catches it for its debugging: what a closed terminal was to end would go on for ever. Of
+    SIGUSR1, which MPICH catches, it tells whoever had it before.
+    """
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        yield
+    finally:
+        # No other thread can have a say, and what was not Python's cannot be put back.
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, before)
 
 
 def _note(number: int, _frame: FrameType | None) -> None:
@@ -31,7 +55,8 @@ def _note(number: int, _frame: FrameType | None) -> None:
         before, _interrupted = _interrupted, time.monotonic()
         if signal.SIGINT in _received and _interrupted - before > SAME_SECONDS:
             raise KeyboardInterrupt
-    _received.append(number)
+    if number not in _received:  # SIGXCPU comes every second
+        _received.append(number)
 
 
 def requested() -> int:

@@ -1,8 +1,10 @@
 """Ends a process that makes no progress, with the stacks of all its threads.
 
 A thread of Python's looks at the main loop's beats. Where the main thread is stuck in compiled code
-that never lets another thread run, a timer of faulthandler's, which needs nobody's consent, does
-the same a little later. That timer alone guards what comes before the main loop has its settings.
+that never lets another thread run, a countdown, which needs nobody's consent, does the same a
+little later. Time in which the process stands still, suspended or stopped, counts for neither. What
+comes before the main loop has its settings is guarded by a timer of faulthandler's alone, whose
+time goes on.
 """
 
 import faulthandler
@@ -15,7 +17,7 @@ from types import TracebackType
 
 GRACE_SECONDS = 5.0
 """Between a rank's report and its end, so that the other ranks can report too, also one that only
-faulthandler's timer can end."""
+the countdown can end."""
 EXIT_CODE = 1
 STDERR = 2
 """Where faulthandler's timer writes: sys.stderr need not be a file, as in a notebook."""
@@ -37,6 +39,26 @@ def limit(seconds: float) -> None:
     faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
 
 
+class Awake:
+    """A clock that stands still while the process does: stopped, suspended, moved to another host.
+
+    Parameters
+    ----------
+    most : float
+        Seconds between two looks that count at most: more than they are apart.
+    """
+
+    def __init__(self, most: float) -> None:
+        self._most, self._seconds, self._looked = most, 0.0, time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds awake so far; a look."""
+        now = time.monotonic()
+        self._seconds += min(now - self._looked, self._most)
+        self._looked = now
+        return self._seconds
+
+
 class Watchdog:
     """Watches the body of a ``with``, in which `beat` says that there is progress.
 
@@ -56,6 +78,10 @@ class Watchdog:
     def __enter__(self) -> "Watchdog":
         faulthandler.cancel_dump_traceback_later()
         if self._seconds > 0:
+            # Compiled, so loaded late: this module is there before anything heavy is.
+            from ist_mpi.kernels import countdown
+
+            self._countdown = countdown
             self._thread.start()
         return self
 
@@ -68,21 +94,23 @@ class Watchdog:
         self._over.set()
         if self._seconds > 0:
             self._thread.join()
-            faulthandler.cancel_dump_traceback_later()
+            self._countdown.cancel()
 
     def _watch(self) -> None:
-        seen, since = -1, time.monotonic()
         pause = min(1.0, self._seconds / 4)
+        seen, since, awake = -1, 0.0, Awake(2 * pause)
         # After the reports of the ranks that can report, and well before their grace is over.
         later = self._seconds + pause + GRACE_SECONDS / 2
+        text = f"ist-mpi: {self._who}: Timeout ({later:g} s) of what lets nothing else run:\n"
         while not self._over.is_set():
-            faulthandler.dump_traceback_later(later, exit=True, file=STDERR)
+            self._countdown.start(later, text, EXIT_CODE)
             if self._over.wait(pause):
                 return
+            now = awake.seconds()
             if _beats[0] != seen:
-                seen, since = _beats[0], time.monotonic()
-            elif time.monotonic() - since > self._seconds:
-                faulthandler.dump_traceback_later(2 * GRACE_SECONDS, exit=True, file=STDERR)
+                seen, since = _beats[0], now
+            elif now - since > self._seconds:
+                self._countdown.start(2 * GRACE_SECONDS, text, EXIT_CODE)
                 self._report()
                 time.sleep(GRACE_SECONDS)
                 os._exit(EXIT_CODE)

@@ -23,7 +23,8 @@ from ist_mpi.config.types import (
     wrong,
 )
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.problems.quadratic import Quadratic, Stored, check_quadratic, rounded
+from ist_mpi.problems.checking import checked
+from ist_mpi.problems.quadratic import Quadratic, Stored
 from ist_mpi.store import hdf5
 from ist_mpi.store.files import ARRAYS_BYTES
 
@@ -64,7 +65,9 @@ class ArraysSettings(Problem):
         if array.ndim != ndim or array.dtype.kind not in "fiu":
             got = f"{array.dtype} of shape {array.shape}"
             raise wrong("", got, f"a real array of {ndim} dimension(s)")
-        return np.ascontiguousarray(array, dtype=np.float64)
+        # A matrix of float32 stays one until it is checked: its rounding errors are larger.
+        kept = np.float32 if ndim == 3 and array.dtype == np.float32 else np.float64
+        return np.ascontiguousarray(array, dtype=kept)
 
     @classmethod
     def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
@@ -84,7 +87,8 @@ class ArraysSettings(Problem):
             digest = hashlib.sha256()
             for array in (self.L, self.b, self.x0):
                 if array is not None:
-                    digest.update(repr(array.shape).encode() + array.tobytes())
+                    numbers = array.astype(np.float64).tobytes()
+                    digest.update(repr(array.shape).encode() + numbers)
             # What the log can say about arrays that live in no file.
             object.__setattr__(self, "digest", digest.hexdigest())
         return self
@@ -111,24 +115,29 @@ class FileShare(NamedTuple):
     def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Read this worker's L_i and b_i, and check them."""
         with hdf5.reading(self.path, WANTED, ARRAYS_BYTES, checked=self.checked) as file:
-            L = file.array("L", self.worker, np.float64)
+            L = file.array("L", self.worker)
             b = file.array("b", self.worker, np.float64)
-        check_quadratic(L, b, lambda name: f"{self.path}:/{name}, worker {self.worker}")
-        return rounded(Quadratic(L, b), self.precision)
+        return checked(
+            L if L.dtype == np.float32 else L.astype(np.float64),
+            b,
+            self.precision,
+            lambda name: f"{self.path}:/{name}, worker {self.worker}",
+        )
 
 
 class MemoryShare(NamedTuple):
     """A worker's quadratic itself."""
 
-    L: Float64
+    L: NDArray[Any]
     b: Float64
     worker: int
     precision: str = "float64"
 
     def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Check it."""
-        check_quadratic(self.L, self.b, lambda name: f"problem.{name}, worker {self.worker}")
-        return rounded(Quadratic(self.L, self.b), self.precision)
+        return checked(
+            self.L, self.b, self.precision, lambda name: f"problem.{name}, worker {self.worker}"
+        )
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,10 @@ class LocalFunctions:
             out[piece] = self.gradient(worker, x)[S.pi[piece]]
         return out
 
+    def differences(self, x: Float64, y: Float64, S: Blocks) -> Float64:
+        """See `LocalQuadratics.differences`."""
+        return self.gradients(x, S) - self.gradients(y, S)
+
     def gradients_apart(self, X: Float64, S: Blocks) -> Float64:
         """The same at a model of each worker's own, X (m, d)."""
         out = np.empty(S.pi.size)

@@ -63,7 +63,8 @@ class QuadraticProblem:
 
     def share(self, worker: int) -> MemoryShare:
         """What the worker's rank checks and keeps."""
-        L, b = (np.array(part, dtype=np.float64) for part in self.quadratic(worker))
+        L, b = map(np.array, self.quadratic(worker))
+        L, b = L if L.dtype == np.float32 else L.astype(np.float64), b.astype(np.float64)
         if L.shape != (self.d, self.d) or b.shape != (self.d,):
             where = f"{type(self).__name__}.quadratic, worker {worker}"
             expected = f"L ({self.d}, {self.d}) and b ({self.d},)"

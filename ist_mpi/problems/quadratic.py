@@ -1,6 +1,5 @@
 """Quadratics f_i(x) = ½ xᵀ L_i x − b_iᵀ x + constant, eq. (12), and a rank's share of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, cast
@@ -8,7 +7,6 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import rounds, storage
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.kernels.samples import DenseSamples, SparseSamples
@@ -30,6 +28,12 @@ class Quadratic(NamedTuple):
     """Shape (d,)."""
     constant: float = 0.0
     """f_i(0); the method does not see it, function values do."""
+
+
+class Accepted(Quadratic):
+    """One that is accepted for the precision of its numbers, which the user should know."""
+
+    note: str
 
 
 class Stored(NamedTuple):
@@ -139,6 +143,8 @@ class LocalQuadratics:
     """Whether all workers of all ranks have the same quadratic."""
     digests: tuple[str, ...] = ()
     """What each distinct quadratic is made of."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of them."""
 
     @property
     def index(self) -> NDArray[np.int64]:
@@ -219,6 +225,17 @@ class LocalQuadratics:
         storage.gradients(self.storage, S.pi, S.offsets, x, out, self._room)
         return out
 
+    def differences(self, x: Float64, y: Float64, S: Blocks) -> Float64:
+        """The coordinates S_i of ∇f_i(x) − ∇f_i(y) = L_i (x − y), shape (t,), read once."""
+        out = np.empty(S.pi.size)
+        storage.gradients(self._without_b, S.pi, S.offsets, x - y, out, self._room)
+        return out
+
+    @cached_property
+    def _without_b(self) -> Matrices | DenseSamples | SparseSamples:
+        """The quadratics xᵀ L_i x / 2."""
+        return self.storage._replace(b=np.zeros_like(self.b))
+
     def gradients_apart(self, X: Float64, S: Blocks) -> Float64:
         """The same at a model of each worker's own, X (m, d)."""
         out = np.empty(S.pi.size)
@@ -289,24 +306,27 @@ def assemble(
     del shares[distinct:]
     index = np.zeros(workers, dtype=np.int64) if homogeneous else np.arange(workers)
     if stored.kind != "matrix":
-        digests = tuple(_digest(share) for share in shares)
+        whose = tuple(_digest(share) for share in shares)
         parts = [cast(SamplesShare, share).samples() for share in shares]
         shares.clear()
         constant = np.array([float(part.y @ part.y) / (2 * part.y.size) for part in parts])
         kept = samples.pack(parts, stored.kind, stored.precision, d, index)
-        return LocalQuadratics(kept, constant, homogeneous, digests)
+        return LocalQuadratics(kept, constant, homogeneous, whose)
     L = np.empty((distinct, d, d), dtype=stored.precision) if room is None else room
     b = np.empty((distinct, d))
     constant = np.empty(distinct)
-    digests = ()
+    digests: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     for i in range(distinct):
         room = L[i] if L.dtype == np.float64 else None
         share = shares.pop(0)
-        made, b[i], constant[i] = share.quadratic(room)
-        if made is not room:
-            L[i] = made
+        made = share.quadratic(room)
+        b[i], constant[i] = made.b, made.constant
+        if made.L is not room:
+            L[i] = made.L
+        notes += (made.note,) if isinstance(made, Accepted) else ()
         digests += (_digest(share, L[i], b[i]),)
-    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous, digests)
+    return LocalQuadratics(Matrices(L, b, index), constant, homogeneous, digests, notes)
 
 
 def _digest(share: Share, *made: Any) -> str:
@@ -321,34 +341,3 @@ def rounded(quadratic: Quadratic, precision: str) -> Quadratic:
         return quadratic
     L = samples.rounded(0.5 * (quadratic.L + quadratic.L.T), precision, "L")
     return quadratic._replace(L=L.astype(np.float64))
-
-
-def check_quadratic(L: Float64, b: Float64, where: Callable[[str], str]) -> None:
-    """Refuse an L that is not finite, symmetric and positive semidefinite, or a b not finite.
-
-    `where` names an array of this worker: ``where("L")``. Costs a Cholesky factorisation.
-    """
-    for name, array in (("L", L), ("b", b)):
-        if not np.isfinite(array).all():
-            bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise InputError(Fault(where(name), f"{array[bad]} at {bad}", "finite numbers"))
-    scale = float(np.max(np.abs(L), initial=0.0))
-    skew = np.abs(L - L.T)
-    if skew.max(initial=0.0) > 1e-10 * scale:
-        j, k = (int(i) for i in np.unravel_index(skew.argmax(), skew.shape))
-        raise InputError(
-            Fault(
-                where("L"),
-                f"L[{j}, {k}] = {L[j, k]:.6g} but L[{k}, {j}] = {L[k, j]:.6g}",
-                "a symmetric matrix",
-                "use (L + Lᵀ)/2, which gives the same function",
-            )
-        )
-    shifted = L + (1e-10 * scale + np.finfo(float).tiny) * np.eye(len(L))
-    try:
-        np.linalg.cholesky(shifted)
-    except np.linalg.LinAlgError:
-        smallest = float(np.linalg.eigvalsh(L)[0])
-        raise InputError(
-            Fault(where("L"), f"an eigenvalue of {smallest:.6g}", "no negative eigenvalue")
-        ) from None

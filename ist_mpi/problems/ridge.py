@@ -215,6 +215,7 @@ def load(problem: RidgeSettings) -> RidgeSource:
         raise InputError(
             Fault("problem.n", f"{problem.n} workers", f"at most {samples}, the samples of {name}")
         )
+    _check_scale(name, A, problem.standardize)
     if problem.split == "contiguous":
         order = np.argsort(y, kind="stable")
     else:
@@ -222,6 +223,24 @@ def load(problem: RidgeSettings) -> RidgeSource:
     edges = spans(samples, problem.n)
     stored = _stored(problem, A, order, edges)
     return RidgeSource(A, y, order, edges, problem.l2, problem.standardize, stored)
+
+
+SQUARES = (1e-140, 1e140)
+"""Between these are numbers whose squares can be added up."""
+
+
+def _check_scale(name: str, A: Any, each_column: bool) -> None:
+    """Refuse samples whose squares vanish or overflow; of each column, where it is rescaled."""
+    largest = np.maximum(_row(A.max(axis=0)), -_row(A.min(axis=0)))
+    sizes = largest[largest > 0.0] if each_column else largest.max(initial=0.0, keepdims=True)
+    least, most = SQUARES
+    wrong = sizes[(sizes > most) | ((sizes < least) & (sizes > 0.0))]
+    if wrong.size:
+        got = f"samples up to {wrong[0]:.3g}, whose squares leave the range of float64"
+        if each_column:
+            got = f"a column of {got}"
+        remedy = "choose units in which they are nearer to 1"
+        raise InputError(Fault(name, got, f"numbers between {least:g} and {most:g}", remedy))
 
 
 def _stored(

@@ -97,21 +97,25 @@ def cheapest(wish: str, m: int, d: int, n: int, density: float) -> str:
     return "matrix"
 
 
+SMALLEST = 1e-30
+"""Of the largest number that is kept in float32: what is a millionth of it is still one."""
+
+
 def rounded(values: Float64, precision: str, what: str) -> Any:
     """The array in the configured precision.
 
     Raises
     ------
     InputError
-        If a finite number becomes infinite.
+        If a finite number becomes infinite, or all of them vanish.
     """
     if precision == "float64":
         return values
     with np.errstate(over="ignore"):
         result = values.astype(np.float32)
-    if not np.isfinite(result).all():
-        largest = float(np.abs(values).max())
-        expected = f"numbers up to {np.finfo(np.float32).max:.3g}"
+    largest = float(np.abs(values).max(initial=0.0))
+    if not np.isfinite(result).all() or 0.0 < largest < SMALLEST:
+        expected = f"the largest between {SMALLEST:g} and {np.finfo(np.float32).max:.3g}"
         got = f'"float32", but {what} has {largest:.3g}'
         raise InputError(Fault("problem.precision", got, expected, '"float64"'))
     return result

@@ -27,8 +27,9 @@ def run(
     source: Any, comm: Any = None, *, out: str | Path | None = None, force: bool = False
 ) -> Result:
     """See `ist_mpi.run`."""
-    comm = ranks.world() if comm is None else comm
+    comm = ranks.communicator(comm)
     with ranks.abort_on_error(comm):
+        ranks.meet(comm)
         job, problem = open_job(comm, source, out=out, force=force)
         if comm.rank == 0:
             for caution in job.config.cautions():
@@ -52,8 +53,8 @@ def results(
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it, until one is stopped; collective.
 
-    `tell` is called on rank 0 with what the user should know of a run that goes on; `held`: the
-    caller is `alone_at` the logs already.
+    `tell` is called on rank 0 with what the user should know of the data, and of a run that goes
+    on; `held`: the caller is `alone_at` the logs already.
     """
     if not job.outs:
         return
@@ -62,6 +63,8 @@ def results(
     ):
         experiment = prepare(comm, job.config, job.facts, problem, job.effort)
     del problem  # a data set need not stay in rank 0's memory
+    for note in experiment.notes if comm.rank == 0 else ():
+        tell(note)
     for seed, out in job.outs.items():
         config = job.config.with_values(run={"seed": seed})
         config = config.model_copy(update={"method": experiment.method})

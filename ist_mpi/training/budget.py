@@ -106,7 +106,7 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     n, d = facts.n, facts.d
     known = known_of(config.method, sketch_of(config.method, n, d))
     quadratic = facts.stored.quadratic
-    if known.own is not None and effort != "none" and quadratic:
+    if known.own is not None and effort != "none" and quadratic and d <= DENSE:
         numbers = OWN_MATRICES[effort] * known.own.size**2 + n * d * d
         return budget._replace(theory=FLOAT * numbers)
     if effort == "none" or d > DENSE or not known.closed or not quadratic:

@@ -16,7 +16,7 @@ from scipy import sparse
 from ist_mpi import kernels
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.kernels import model, routes
+from ist_mpi.kernels import countdown, model, routes
 from ist_mpi.kernels.folder import NAMED
 from ist_mpi.parallel.mpi import Solo
 from ist_mpi.problems.quadratic import Facts, Stored
@@ -78,6 +78,7 @@ def compile_for(config: Config) -> None:
         experiment.problem.product(0, np.ones(d))
         experiment.problem.groups_product(0, np.ones(d), small.method.group_size)
     _traffic()
+    countdown.cancel()  # compiled as it is loaded
 
 
 def _ways(config: Config, d: int) -> Iterator[Stored]:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
@@ -28,14 +27,16 @@ from ist_mpi.exact_theory.cost import (
     effort_of_step,
     patient_effort,
 )
-from ist_mpi.exact_theory.objective import Prediction
+from ist_mpi.exact_theory.objective import Objective
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
+from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
+from ist_mpi.threads import one_thread
 from ist_mpi.training import job as jobs
 from ist_mpi.training import outputs
 from ist_mpi.training.setup import Experiment, prepare
@@ -127,10 +128,10 @@ def foresee(
         total = job.config.run.rounds
         expected = None
         if rounds is not None:
-            with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+            with one_thread(), np.errstate(over="ignore", invalid="ignore"):
                 expected = trajectory(experiment, rounds, _second_moments(full, job.facts.d))
         tolerance = job.config.run.tolerance or 1e-6
-        with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             reached = _reached(experiment, sorted({tolerance, 1e-12})) if constants else {}
         return Foresight(
             method=experiment.method,
@@ -156,8 +157,7 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
 
     def wish_of(config: Config, facts: Facts) -> Wish:
         known = known_of(config.method, sketch_of(config.method, facts.n, facts.d))
-        size = known.own.size if known.own is not None else None
-        wanted: Effort = "full" if full else patient_effort(facts, size)
+        wanted: Effort = "full" if full else patient_effort(facts, known.own)
         least: list[Effort] = ["full" if full else "none", effort_of_step(config)]
         if trajectory:
             least.append("full" if _second_moments(full, facts.d) else "cheap")
@@ -191,8 +191,12 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     x0, gamma = experiment.x0, experiment.method.gamma
     if experiment.known.own is not None:
         return _own_trajectory(experiment, rounds)
-    moments = moments_of(experiment.team, experiment.problem, experiment.known)
-    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    objective = cast(Objective, experiment.objective)
+    moments, units = moments_of(
+        experiment.team, experiment.problem, experiment.known, objective.mean
+    )
+    x0, x_star = units.model(x0), units.model(objective.prediction.x_star)
+    gamma = units.step_size(gamma)
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     if second_moments:
@@ -204,6 +208,8 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
         error = mean - x_star
         table[k, 5] = 0.5 * error @ (moments.L_mean @ error)
         mean = mean - step.mean @ mean + step.offset
+    table[:, [1, 5]] = units.own(table[:, [1, 5]], 1, 2)
+    table[:, [3, 4]] = units.own(table[:, [3, 4]], 0, 2)
     if table[0, 5] > 0:
         table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
     return table
@@ -212,11 +218,11 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
 def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64]:
     """The chain of a method with exact theory of its own, L̄, and x⁰ − x*; collective."""
     known, team = experiment.known, experiment.team
-    workers = OverRanks(team, experiment.problem)
+    workers = OverRanks(team, experiment.problem, Units())
     L = workers.sum(lambda f: f.L) / team.n
     own: Any = known.own
     chain: Chain = own.build(known.law, workers, team.n, team.d)(experiment.method.gamma)
-    x_star = cast(Prediction, experiment.objective.prediction).x_star
+    x_star = cast(Objective, experiment.objective).prediction.x_star
     return chain, L, experiment.x0 - x_star
 
 
@@ -240,7 +246,7 @@ def _reached(experiment: Experiment, goals: Sequence[float]) -> dict[float, Reac
     contraction = experiment.constants.cycle_contraction
     if known.own is None or contraction is None or contraction >= 1.0:
         return {}
-    most = min(MAX_ROUNDS, int(PATIENCE / chain_seconds(known.own.size, 1)))
+    most = min(MAX_ROUNDS, int(PATIENCE / chain_seconds(known.own, 1)))
     chain, L, e = _chain(experiment)
     found = {}
     for goal, k in rounds_to(chain, L, e, goals, most).items():

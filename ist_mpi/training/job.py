@@ -1,20 +1,20 @@
 """A run as it was asked for, checked on rank 0 before it begins; the same on every rank."""
 
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from threadpoolctl import threadpool_limits
-
 from ist_mpi import problems
-from ist_mpi.config import Config, know_classes, load
+from ist_mpi.config import Config, know_classes, load, sameness
 from ist_mpi.errors import Caution, Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.parallel import nodes, ranks
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
+from ist_mpi.threads import one_thread
 from ist_mpi.training import budget
 from ist_mpi.training import resume as continuation
 from ist_mpi.training.budget import Budget
@@ -77,6 +77,7 @@ def open_job(
         On every rank, with every fault found.
     """
     ranks.check_launcher(comm)
+    _agree_on(comm, source)
     know_classes(source)
     opened: Source | None = None
 
@@ -85,9 +86,39 @@ def open_job(
         job, opened = checked(source, comm.size, overrides, out, seeds, force, going_on)
         return job
 
-    with threadpool_limits(limits=1):
+    with one_thread():
         job = ranks.on_root(comm, check)
     return _fitted(comm, job, wish_of), opened
+
+
+def _agree_on(comm: Any, source: Any) -> None:
+    """Refuse configurations that differ between the ranks; None is rank 0's; collective.
+
+    Raises
+    ------
+    InputError
+        On every rank.
+    """
+    if comm.size == 1:
+        return
+    mine = None if source is None else sameness.as_given(source)
+    words = mine and sorted(mine.items())
+    first, *others = comm.allgather(words and hashlib.sha256(repr(words).encode()).hexdigest())
+    if all(other in (None, first) for other in others):
+        return
+    read = comm.allgather(None if source is None else sameness.as_read(source))
+    expected = read[0] or {}
+    faults = []
+    for rank, found in enumerate(read):
+        for name in sorted(set(expected) | set(found)) if found is not None else ():
+            if expected.get(name) != found.get(name):
+                got = f"on rank {rank} another value than on rank 0"
+                remedy = "ranks other than 0 may give None, for what rank 0 gives"
+                faults.append(Fault(name or "configuration", got, "the same on all ranks", remedy))
+    if faults:
+        error = InputError(faults)
+        error.agreed = True
+        raise error
 
 
 def checked(

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config
 from ist_mpi.errors import CheckpointError, LogError
 from ist_mpi.methods.method import check_vectors, restore
 from ist_mpi.parallel.watchdog import SETUP_FACTOR, Watchdog
 from ist_mpi.store.log import Result, RunLog
+from ist_mpi.threads import one_thread
 from ist_mpi.training.choice import choose_exchange
 from ist_mpi.training.opening import open_log
 from ist_mpi.training.progress import Watcher
@@ -51,7 +51,7 @@ def execute(
     """
     comm = experiment.comm
     who = f"rank {comm.rank} of {comm.size}"
-    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+    with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         with Watchdog(config.run.watchdog_seconds * SETUP_FACTOR, who):
             exchange = choose_exchange(config, experiment)
             method, tools = method_of(config, experiment, exchange)

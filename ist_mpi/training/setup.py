@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory import reach
 from ist_mpi.exact_theory.constants import Constants, compute
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.first_moments import first_moments
@@ -29,6 +29,7 @@ from ist_mpi.problems import digest
 from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
+from ist_mpi.threads import one_thread
 from ist_mpi.training import functions
 from ist_mpi.training.budget import kept_bytes
 from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
@@ -59,6 +60,8 @@ class Experiment(NamedTuple):
     """Of the workers' data and x⁰, the same on every rank; see `problems.digest`."""
     columns: Mapping[str, tuple[str, str]] = COLUMNS
     """Of the log: units and long names."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the data."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -128,7 +131,7 @@ def prepare(
         On every rank: a worker's data are wrong, L̄ is singular, or a preconditioned sketch
         meets a zero diagonal entry.
     """
-    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+    with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         return _prepare(comm, config, facts, source, effort)
 
 
@@ -147,6 +150,7 @@ def _prepare(
     known = within_reach(known_of(method, sketch), facts.stored, d)
     replaced = stand_ins(team, local, facts.stored, known)
     mean = means(team, local, facts.stored)
+    reach.check_means(mean)
     quantities = Quantities(team, local, mean, known, sketch)
     method = type(method).method_class.resolved(method, quantities)
     known = within_reach(known_of(method, sketch), facts.stored, d)
@@ -155,10 +159,36 @@ def _prepare(
     if known.theorem_one and known.both is not None:
         moments = first_moments(*known.both)
     objective = Objective(team, mean, prediction, moments, replaced)
+    _check_reach(team, objective, x0)
     constants = compute(team, local, objective, known, method.gamma, x0, effort)
     return Experiment(
-        team, method, sketch, known, local, objective, constants, x0, n, d, data, memory=memory
+        team,
+        method,
+        sketch,
+        known,
+        local,
+        objective,
+        constants,
+        x0,
+        n,
+        d,
+        data,
+        notes=_notes(team, local),
+        memory=memory,
     )
+
+
+def _check_reach(team: Team, objective: Objective, x0: Float64) -> None:
+    """Refuse a problem whose measurements are out of reach; collective."""
+    x_infinity = objective.prediction.fixed_point
+    start = objective.measure(x0)
+    limit = None if x_infinity is None else objective.measure(x_infinity)
+
+    def check() -> None:
+        if start is not None:
+            reach.check_squares(objective.mean, objective.prediction, x0, start, limit)
+
+    team.on_root(check)
 
 
 def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Experiment:
@@ -201,10 +231,12 @@ def _local_quadratics(
     with team.agreeing():
         if memory.leads:
             one = assemble([share], facts.d, True, facts.stored, memory.array)
-    others = memory.from_leader(None if one is None else (one.b, one.constant, one.digests))
+    others = memory.from_leader(
+        None if one is None else (one.b, one.constant, one.digests, one.notes)
+    )
     index = np.zeros(team.last - team.first, dtype=np.int64)
     quadratics = Matrices(memory.array, others[0], index)
-    return LocalQuadratics(quadratics, others[1], True, others[2]), memory
+    return LocalQuadratics(quadratics, others[1], True, *others[2:]), memory
 
 
 def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
@@ -212,6 +244,14 @@ def _digest(team: Team, local: LocalQuadratics, x0: Float64) -> str:
     own = [] if local.homogeneous and team.rank > 0 else local.digests
     every = team.comm.allgather(own)
     return digest.of_words([*(word for words in every for word in words), digest.of_arrays([x0])])
+
+
+def _notes(team: Team, local: LocalQuadratics) -> tuple[str, ...]:
+    """The first of what there is to say of the workers, and how many more; collective."""
+    own = () if local.homogeneous and team.rank > 0 else local.notes
+    every = [note for notes in team.comm.allgather(own) for note in notes]
+    more = f" (and so for {len(every) - 1} more)" if len(every) > 1 else ""
+    return (every[0] + more,) if every else ()
 
 
 def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.errors import apart
 from ist_mpi.exact_theory import theorems
 from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.verify import means
@@ -56,7 +57,8 @@ def _sixteen(group: Group, simulated: Simulated, contraction: float) -> Statisti
         runs, slack = simulated.curves["gap"][:, k], 1e-8 * limit
         ps.append(means.p_value(measured[:, k], limit, 0.0, runs, slack, upwards=True))
     k = int(np.argmin(ps))
-    seen = f"mean gap at round {group.places[k]}: {measured[:, k].mean():.6g}, bound {bound[k]:.6g}"
+    mean, at_most = apart(measured[:, k].mean(), bound[k])
+    seen = f"mean gap at round {group.places[k]}: {mean}, bound {at_most}"
     return Statistic("bound (16)", group.name, ps[k], len(ps), seen)
 
 
@@ -105,4 +107,5 @@ def _descent(
         bound = theorems.bound_15(first, 0.0, gamma, K) + constant
         runs = simulated.descents[norm]
         p = means.p_value(measured, bound, 0.0, runs, 1e-8 * bound, upwards=True)
-        yield Statistic(name, group.name, p, 1, f"{measured.mean():.6g}, bound {bound:.6g}")
+        mean, limit = apart(measured.mean(), bound)
+        yield Statistic(name, group.name, p, 1, f"{mean}, bound {limit}")

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.errors import apart
+
 Float64 = NDArray[np.float64]
 Verdict = Literal["ok", "failed", "not judged"]
 
@@ -88,8 +90,9 @@ def compare(check: str, subject: str, comparisons: Iterable[Comparison]) -> Find
         at = np.unravel_index(int(excess.argmax()), excess.shape)
         worst = float(excess[at])
         where = "" if item.places is None else f" at round {item.places[at[0]]}"
-        seen = f"{item.label}{where}: {given[at]:.12g}"
-        allowed = f"{expected[at]:.12g} ± {tolerance[at]:.1e}"
+        one, other = apart(given[at], expected[at], 12)
+        seen = f"{item.label}{where}: {one}"
+        allowed = f"{other} ± {tolerance[at]:.1e}"
     if worst > 1.0:
         return Finding(check, subject, "failed", seen, allowed)
     text = f"{count} comparisons, the largest deviation {worst:.1e} of what is allowed"

@@ -1,17 +1,23 @@
 """Standard output and error on a full disk, as a batch system's may be."""
 
+import io
 import os
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import ist_mpi
+from ist_mpi.cli import main
+from ist_mpi.parallel import launcher
 from ist_mpi.store import log as runlog
 
 FULL = Path("/dev/full")
-pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 
 TALKING = """
 from ist_mpi.cli.report import progress
@@ -22,6 +28,7 @@ main()
 """The command, with a line of progress whenever there could be one."""
 
 
+@needs_full
 @pytest.mark.slow
 def test_a_run_goes_on_where_nobody_hears_it(small: Path) -> None:
     """Its progress is lost, not the run; nothing ails the interpreter's end."""
@@ -35,6 +42,7 @@ def test_a_run_goes_on_where_nobody_hears_it(small: Path) -> None:
     assert runlog.open_run(small.parent / "r.h5").status == "finished"
 
 
+@needs_full
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["run", "small.toml"], ["doctor", "--json"]])
 def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -> None:
@@ -57,6 +65,77 @@ def test_what_was_asked_for_cannot_be_printed(small: Path, command: list[str]) -
         assert runlog.open_run(small.parent / "results" / "small.h5").status == "finished"
 
 
+def unread(*words: str) -> tuple[int, str]:
+    """Code and words on stderr of a command, within this process, whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    said = io.StringIO()
+    with (
+        open(writing, "w") as pipe,
+        redirect_stdout(pipe),
+        redirect_stderr(said),
+        mock.patch.object(sys, "argv", ["ist-mpi", *words]),
+        pytest.raises(SystemExit) as caught,
+    ):
+        main.main()
+    return int(caught.value.code or 0), said.getvalue()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--version",
+        "--help",
+        "run --help",
+        "run small.toml --dry-run",
+        "theory small.toml --json",
+        "theory small.toml",
+        "info r.h5",
+        "verify r.h5",
+        "watch r.h5 --once",
+        "doctor --json",
+        "sweep --help",
+        "run small.toml --set run.rounds=3 --out new.h5",
+    ],
+)
+def test_an_end_in_silence_where_nobody_reads(
+    small: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Like that of a program that SIGPIPE ends; what was wrong by then is said all the same."""
+    monkeypatch.chdir(small.parent)
+    monkeypatch.setattr(launcher, "_alone", [False])
+    handler = signal.getsignal(signal.SIGTERM)
+    ist_mpi.run(small, out="r.h5")
+    code, said = unread(*command.split())
+    signal.signal(signal.SIGTERM, handler)
+    assert (code, [line for line in said.splitlines() if " rounds/s " not in line]) == (141, [])
+    assert unread("info", "missing.h5")[0] == 2
+
+
+@pytest.mark.slow
+def test_the_interpreter_has_nothing_left_to_flush(small: Path) -> None:
+    """The error comes first, and what was printed before it is let go of."""
+    text = "print('much'); raise InputError(Fault('x', 'y', 'z'))"
+    script = small.parent / "script.py"
+    script.write_text(
+        "from ist_mpi.errors import Fault, InputError\nfrom ist_mpi.cli import main\n"
+        f"def app(**_):\n    {text}\nmain.app = app\nmain.main()\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        stdout=writing,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (2, "ist-mpi: x: got y; expected z\n")
+
+
 @pytest.mark.slow
 def test_what_an_encoding_does_not_have_is_spelt(small: Path) -> None:
     done = subprocess.run(
@@ -71,8 +150,9 @@ def test_what_an_encoding_does_not_have_is_spelt(small: Path) -> None:
     assert done.stderr == b""
 
 
+@needs_full
 @pytest.mark.slow
-@pytest.mark.parametrize(("output", "code"), [("full", 74), ("closed", 1)])
+@pytest.mark.parametrize(("output", "code"), [("full", 74), ("closed", 141)])
 def test_a_figure_is_drawn_where_nobody_hears_of_it(small: Path, output: str, code: int) -> None:
     ist_mpi.run(small, out=small.parent / "r.h5")
     script = Path(__file__).parents[2] / "analysis" / "convergence.py"

@@ -32,6 +32,10 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     numbers = [float(line) for line in done.stdout.split()]
+    if page.stem == "bias":
+        biased, unbiased = numbers
+        assert 1e-5 < biased < 1e-4
+        assert unbiased < 1e-12
     if page.stem == "extending":
         limit, gap, chain, huber = numbers
         assert 0 < limit < 1

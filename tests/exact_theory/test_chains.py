@@ -120,6 +120,7 @@ def test_groups_move_together(method: str) -> None:
     np.testing.assert_allclose(got, second, rtol=0, atol=1e-13 * np.abs(second).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_second_moments_grow_beyond_the_limit_and_fall_below(method: str) -> None:
     n, d = 2, 3

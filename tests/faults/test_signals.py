@@ -13,15 +13,19 @@ from same import same_run
 from thinned import FULL
 
 import ist_mpi
-from ist_mpi.parallel import signals
+from ist_mpi.parallel import signals, watchdog
 from ist_mpi.store import checkpoint
 from ist_mpi.store import log as runlog
 
-SIGNALS = [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
+SIGNALS = signals.STOPPING
+FORWARDED = (*signals.OUTSPOKEN, signal.SIGQUIT)
+"""Of these, what mpiexec passes on; the others end it, and it ends its ranks."""
 WHOM: list[tuple[int, int | None]] = [(0, None), (2, None), (3, 2)]
 CASES = [(number, p, rank) for number in SIGNALS for p, rank in WHOM]
+CASES = [case for case in CASES if case[0] in FORWARDED or case[1:] != (2, None)]
 if not FULL:
-    CASES = [case for at, case in enumerate(CASES) if at in (0, 4, 8, 5)]
+    chosen = [(signal.SIGTERM, 0), (signal.SIGUSR1, 2), (signal.SIGINT, 3), (signal.SIGHUP, 0)]
+    CASES = [case for case in CASES if case[:2] in chosen] + [(signal.SIGUSR1, 3, 2)]
 STOPPED, INTERRUPTED = 75, 130
 
 
@@ -57,6 +61,37 @@ def test_in_the_main_loop(start: Start, small: Path, number: int, p: int, rank: 
     assert (stopped.status, stopped.stop_reason) == ("stopped", signal.Signals(number).name)
     assert "Traceback" not in job.errors
     goes_on_to_the_same_end(start, small, p=1)
+
+
+def test_what_was_ignored_at_the_start_stays_so(start: Start, small: Path) -> None:
+    """Under nohup a run goes on, also with an MPI library that catches SIGHUP for itself."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        job = run(start, 0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert job.until(lambda: under_way(log_of(small)))
+    job.signal(signal.SIGHUP)
+    assert not handles(job.process.pid, signal.SIGHUP)
+    job.signal(signal.SIGTERM)
+    assert job.wait() == STOPPED, job.errors
+    assert runlog.open_run(log_of(small)).stop_reason == "SIGTERM"
+
+
+@pytest.mark.parametrize("number", signals.STOPPING)
+def test_every_signal_is_noted(number: int) -> None:
+    """Also again after what a library that is loaded then makes of it."""
+    before = {each: signal.getsignal(each) for each in signals.STOPPING}
+    try:
+        signals.install()
+        with signals.kept():
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        assert signals.requested() == number
+    finally:
+        signals.forget()
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def test_ctrl_c_reaches_everybody_twice(start: Start, small: Path) -> None:
@@ -136,6 +171,39 @@ def handles(pid: int, number: int) -> bool:
         return False
     caught = int(masks["SigCgt"], 16)
     return bool(caught >> (number - 1) & 1) and os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize("p", [0, 2])
+def test_time_that_a_job_stands_still_is_no_lack_of_progress(
+    start: Start, small: Path, p: int
+) -> None:
+    """SIGSTOP, twice as long as the watchdog waits for progress, as when a job is suspended."""
+    job = run(
+        start,
+        *(p, "--set", "run.watchdog_seconds=1"),
+        **{"grace_seconds": 0.5, "setup_factor": 1000.0, "lively": True},
+    )
+    assert job.until(lambda: under_way(log_of(small)))
+    ranks = job.ranks()
+    assert len(ranks) == max(p, 1)
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for process in ranks.values():
+            process.send_signal(number)
+        time.sleep(2.5 if number == signal.SIGSTOP else 0.5)
+    job.signal(signal.SIGTERM)
+    assert job.wait() == STOPPED, job.errors
+    assert "no progress" not in job.errors
+    assert "Timeout" not in job.errors
+
+
+def test_a_clock_that_stands_still_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    awake, seen = watchdog.Awake(2.0), []
+    for pause in (0.5, 2.0, 3600.0, 1.0):
+        now[0] += pause
+        seen.append(awake.seconds())
+    assert seen == [0.5, 2.5, 4.5, 5.5]
 
 
 def test_max_seconds(start: Start, small: Path) -> None:

@@ -16,7 +16,7 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; rooms named together do not import each other, except inside a room.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness"],
+    ["_version", "errors", "partition", "randomness", "threads"],
     ["kernels", "registry"],
     ["store"],
     ["config"],

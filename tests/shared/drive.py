@@ -6,7 +6,7 @@ pause : float
     Seconds to sleep whenever the main loop looks up.
 largest_file : int
     Bytes, from the main loop on; with `pause`.
-start_seconds, setup_factor : float
+start_seconds, setup_factor, grace_seconds : float
     Of the watchdog.
 same_seconds : float
     Two SIGINTs closer than this are one.
@@ -89,6 +89,7 @@ def main() -> None:
     signals.install()
     watchdog.START_SECONDS = DRIVE.get("start_seconds", watchdog.START_SECONDS)
     watchdog.SETUP_FACTOR = DRIVE.get("setup_factor", watchdog.SETUP_FACTOR)
+    watchdog.GRACE_SECONDS = DRIVE.get("grace_seconds", watchdog.GRACE_SECONDS)
     watchdog.limit(watchdog.START_SECONDS)
     signals.SAME_SECONDS = DRIVE.get("same_seconds", signals.SAME_SECONDS)
     if DRIVE.get("lively"):
@@ -107,7 +108,7 @@ def be_lively() -> None:
     """Beat until the fault has struck, on whichever rank."""
     from ist_mpi.parallel import watchdog
 
-    stamp = Path(DRIVE["stamp"])
+    stamp = Path(DRIVE.get("stamp", "no such file"))
     while not stamp.exists():
         watchdog.beat()
         time.sleep(0.02)

@@ -16,6 +16,7 @@ from ist_mpi.store.files import Limit
 from ist_mpi.store.hdf5 import probe, seal
 from ist_mpi.store.hdf5.guard import Reader, Stamp
 from ist_mpi.store.hdf5.wanted import Wanted
+from ist_mpi.threads import Shared
 
 
 @contextmanager
@@ -140,7 +141,7 @@ def _refusal(path: Path, state: seal.State, ours: bool) -> InputError:
 
 
 @contextmanager
-def _without_plugins() -> Iterator[None]:
+def _no_plugins() -> Iterator[None]:
     """HDF5 with nowhere to look for filters and drivers to load; then as it was."""
     paths = [h5pl.get(index) for index in range(h5pl.size())]
     for _ in paths:
@@ -150,3 +151,6 @@ def _without_plugins() -> Iterator[None]:
     finally:
         for path in paths:
             h5pl.append(path)
+
+
+_without_plugins = Shared(_no_plugins)

@@ -5,6 +5,7 @@ A file on its final path is never updated in place and never opened for writing.
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 import h5py
@@ -15,11 +16,18 @@ from ist_mpi.store.hdf5 import seal
 CHUNK_BYTES = 1 << 20
 """Largest chunk: as much as HDF5 keeps of a dataset in memory."""
 
+_images = count()
+"""HDF5 opens no file twice, also those in memory, and several threads may make one at a time."""
+
 
 def image(fill: Callable[[Any], None]) -> bytes:
     """The bytes of a new sealed HDF5 file, readable by HDF5 1.10 and later, as `fill` makes it."""
     with h5py.File(
-        "in-memory.h5", "w", driver="core", backing_store=False, libver=("v110", "v110")
+        f"in-memory-{next(_images)}.h5",
+        "w",
+        driver="core",
+        backing_store=False,
+        libver=("v110", "v110"),
     ) as file:
         fill(file)
         file.flush()
