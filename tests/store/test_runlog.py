@@ -206,7 +206,8 @@ def log_of(path: Path, names: dict[str, tuple[str, str]], **constants: float | s
     """A log of two rows with these columns and constants, read again."""
     start = {"theory": {}, "model": {"x0": np.ones(2)}}
     texts = dict.fromkeys(["run_id", "created", "mpi_library", "slurm_job_id"], "")
-    config = "[run]\nrounds = 3\ntolerance = 0.0\n"
+    config = '[problem]\nkind = "own"\n[method]\nname = "own"\nstep_size = 0.1\n'
+    config += "[run]\nrounds = 3\nseed = 0\ntolerance = 0.0\n[log]\nevery = 1\n"
     attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}", "config": config}
     log = runlog.RunLog(path, attributes, names, start, constants, force=False)
     for k in range(2):
