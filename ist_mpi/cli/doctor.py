@@ -38,7 +38,7 @@ def examine() -> dict[str, Any]:
         Plain values: versions, mpi_library, ranks, hosts, …, and `problems`, a list of sentences.
     """
     from ist_mpi import kernels
-    from ist_mpi.parallel import ranks
+    from ist_mpi.parallel import nodes, ranks
     from ist_mpi.store import provenance
 
     findings: dict[str, Any] = {"versions": provenance.versions(), "problems": []}
@@ -67,6 +67,13 @@ def examine() -> dict[str, Any]:
     except LauncherError as error:
         problems.append(f"the ranks are singletons: {error}")
     problems += ranks.crowded(census)
+    findings["shared_memory"] = nodes.rooms(comm)
+    problems += [
+        f"{host} has {room >> 20} MiB free for what its ranks share ({nodes.PLACE}): a matrix that "
+        "all workers have, and that is larger, is copied for every rank"
+        for host, room in findings["shared_memory"].items()
+        if room < nodes.PLENTY
+    ]
     wide = {name: value for name, value in census[0].threads.items() if value != "1"}
     if comm.size > 1 and wide:
         settings = ", ".join(f"{name}={value}" for name, value in wide.items())

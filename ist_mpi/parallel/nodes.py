@@ -1,10 +1,43 @@
 """Memory that the ranks of a host share."""
 
+import os
+import platform
 from typing import Any
 
 import numpy as np
 
 from ist_mpi.parallel.mpi import MPI
+
+PLACE = "/dev/shm"
+"""Where an MPI library puts what the ranks of a host share: of a fixed size, and what is written
+beyond it is the end of the process. Containers have 64 MiB.
+"""
+PLENTY = 64 << 20
+"""Bytes with less than which there is something to say: 2900 × 2900 numbers."""
+SLACK = 4 << 20
+"""Bytes that stay free, for what the library itself keeps there."""
+
+
+def _room_here() -> int:
+    """Bytes that this host's ranks can share."""
+    try:
+        found = os.statvfs(PLACE)
+    except OSError:  # another system, or a container without
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
+def rooms(comm: Any) -> dict[str, int]:
+    """Bytes that the ranks of each host can share, the same on every rank; collective."""
+    found: dict[str, int] = {}
+    for host, room in comm.allgather((platform.node(), _room_here())):
+        found[host] = min(room, found.get(host, room))
+    return found
+
+
+def lacking(comm: Any, size: int) -> dict[str, int]:
+    """The hosts whose ranks cannot share so many bytes, and how many they can; collective."""
+    return {host: room for host, room in rooms(comm).items() if room < size + SLACK}
 
 
 class SharedArray:

@@ -8,12 +8,14 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from ist_mpi.errors import Fault, InputError, ReadError
+
+T = TypeVar("T")
 
 
 class Limit(NamedTuple):
@@ -75,6 +77,8 @@ SAYING = ABSENT | {errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV, errno.E
 """Those that say that it is not to be read, whenever it is tried, too; any other says nothing about
 it: the disk or the file server is in the way.
 """
+UNWRITABLE = SAYING | {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Those of making a file that say that it is not to be made there."""
 
 
 def trouble(path: Path) -> str | None:
@@ -115,17 +119,21 @@ class _Noting(io.FileIO):
     failure: OSError | None = None
 
     def readinto(self, buffer: Any) -> int | None:
-        """As of any file."""
-        try:
-            return super().readinto(buffer)
-        except OSError as error:
-            self.failure = error
-            raise
+        """As of any file, as what follows."""
+        return self._noted(super().readinto, buffer)
 
     def readall(self) -> bytes:
-        """As of any file."""
+        return self._noted(super().readall)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._noted(super().seek, offset, whence)
+
+    def tell(self) -> int:
+        return self._noted(super().tell)
+
+    def _noted(self, operation: Callable[..., T], *arguments: Any) -> T:
         try:
-            return super().readall()
+            return operation(*arguments)
         except OSError as error:
             self.failure = error
             raise
@@ -244,10 +252,10 @@ def _leftover_prefix(path: Path) -> str:
 
 
 def _mode_of(path: Path) -> int | None:
-    """The permissions of a regular file of this user; None of anything else."""
+    """The permissions of a regular file of this user; None of anything else, or of nothing."""
     try:
         status = path.lstat()
-    except OSError:
+    except FileNotFoundError:
         return None
     ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
     return status.st_mode & 0o777 if ours else None

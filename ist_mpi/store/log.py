@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.errors import LogError
+from ist_mpi.errors import LogError, MismatchError
 from ist_mpi.store import files, hdf5
 from ist_mpi.store.run import (
     FORMAT,
@@ -125,7 +125,19 @@ class RunLog:
             self._iterates.append(self._model)
 
     def append_draw(self, k: int, pi: NDArray[np.int32], offsets: NDArray[np.int32]) -> None:
-        """Add the blocks that lead from x^k to x^{k+1}."""
+        """Add the blocks that lead from x^k to x^{k+1}.
+
+        Raises
+        ------
+        MismatchError
+            If those before are not as many: of a log that is gone on with, or a sketch's own doing.
+        """
+        before = self._draws[-1:]
+        if any((p.size, o.size) != (pi.size, offsets.size) for _, p, o in before):
+            got = f"{pi.size} entries, those before {before[0][1].size}"
+            raise MismatchError(
+                f"log.permutations: round {k} does not fit into the log: its draw has {got}"
+            )
         self._draws.append((k, pi.copy(), offsets.copy()))
 
     def note(self, name: str, value: float | str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import DamagedError, Fault, InputError
-from ist_mpi.store import hdf5
+from ist_mpi.store import fitting, hdf5
 from ist_mpi.store.files import LOG_BYTES
 
 FORMAT = "ist_mpi.run"
@@ -221,8 +221,11 @@ def read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
         permutations=bulk("permutations"),
         problem=bulk("problem"),
     )
-    if not _fit(run):
-        got = "a damaged log: its models and its theory are of different lengths"
+    groups = {name: getattr(run, name) for name in ("rounds", "theory", "model", *fitting.WHOLE)}
+    tables = tomllib.loads(attributes["config"])
+    found = list(fitting.misfits(groups, tables, attributes.get("problem_digest")))
+    if found:
+        got = f"a damaged log, whose parts do not fit together: {'; '.join(found)}"
         raise DamagedError(Fault(str(path), got, expected))
     return run
 
@@ -239,9 +242,3 @@ def _check_texts(attributes: Mapping[str, Any]) -> None:
     tables = tomllib.loads(attributes["config"])
     if not all(isinstance(table, dict) for table in tables.values()):
         raise ValueError("config")
-
-
-def _fit(run: Run) -> bool:
-    """Whether the models and the vectors of theory are of one length."""
-    vectors = [run.x, run.model["x0"], run.theory.get("x_star"), run.theory.get("fixed_point")]
-    return len({len(vector) for vector in vectors if vector is not None}) == 1

@@ -63,7 +63,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     together = facts.homogeneous and size > 1
     distinct = 1 if facts.homogeneous else most
     free = by_products(facts.stored, d)
-    data = distinct * FLOAT * d + (0 if together else distinct * _kept(facts))
+    data = distinct * FLOAT * d + (0 if together else distinct * kept_bytes(facts))
     making = _share(facts) * distinct + (0 if free else 2 * FLOAT * d * d)
     slabs = 0 if free else (4 if method.scaling == "preconditioned" else 3) * -(-d // size) * d
     buffers = 6 * t + (10 + (BASIS + 10 if free else 0)) * d
@@ -79,7 +79,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     return Budget(
         memory=memory,
         memory_root=memory + on_root,
-        shared=_kept(facts) if together else 0,
+        shared=kept_bytes(facts) if together else 0,
         theory=0,
         log=bulk + 4 * d * FLOAT + OTHER_BYTES,
         floats_down=down,
@@ -87,7 +87,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     )
 
 
-def _kept(facts: Facts) -> int:
+def kept_bytes(facts: Facts) -> int:
     """Bytes of one worker's quadratic, as it is kept, besides b_i."""
     d, stored = facts.d, facts.stored
     if stored.kind == "matrix":
@@ -98,7 +98,7 @@ def _kept(facts: Facts) -> int:
 
 def _share(facts: Facts) -> int:
     """Bytes of one worker's samples on their way to where they are kept."""
-    return 0 if facts.stored.kind == "matrix" else _kept(facts)
+    return 0 if facts.stored.kind == "matrix" else kept_bytes(facts)
 
 
 def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, size: int) -> Budget:
@@ -117,6 +117,13 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     terms += distinct if facts.stored != AS_MATRICES else 0  # L_i in float64, made for this
     matrices = THEORY_MATRICES[effort] + terms + known.matrices
     return budget._replace(theory=FLOAT * matrices * d * d)
+
+
+def with_copies(budget: Budget) -> Budget:
+    """The budget where the ranks of a host share nothing, and each has a copy."""
+    each = budget.shared
+    memory, root = budget.memory + each, budget.memory_root + each
+    return budget._replace(memory=memory, memory_root=root, shared=0)
 
 
 def memory_faults(budget: Budget, ranks_here: int, root_here: bool) -> list[Fault]:

@@ -1,15 +1,16 @@
 """A run as it was asked for, checked on rank 0 before it begins; the same on every rank."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ist_mpi import problems
 from ist_mpi.config import Config, know_classes, load, sameness
-from ist_mpi.errors import Fault, InputError, collecting
+from ist_mpi.errors import Caution, Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
-from ist_mpi.parallel import ranks
+from ist_mpi.parallel import nodes, ranks
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
@@ -181,6 +182,10 @@ def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Jo
     """
     hosts = ranks.hosts(comm)
     here = hosts[comm.rank]
+    if job.budget.shared and (short := nodes.lacking(comm, job.budget.shared)):
+        job = job._replace(budget=budget.with_copies(job.budget))
+        if comm.rank == 0:
+            warnings.warn(_copies(job, short), Caution, stacklevel=2)
     wanted, least = wish_of(job.config, job.facts)
 
     def needs(effort: Effort) -> Budget:
@@ -199,6 +204,17 @@ def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Jo
     effort = EFFORTS[min(comm.allgather(fits))]
     most = EFFORTS[max(EFFORTS.index(effort), EFFORTS.index(least))]
     return job._replace(effort=effort, budget=needs(most))
+
+
+def _copies(job: Job, short: Mapping[str, int]) -> str:
+    """That the ranks of a host do not share what they could, and why."""
+    least = min(short, key=lambda host: short[host])
+    each = budget.size_text(budget.kept_bytes(job.facts))
+    free = budget.size_text(short[least])
+    return (
+        f"every rank has a copy of the workers' matrix, {each}: {nodes.PLACE} of {least} has only "
+        f"{free} free; containers have an option for more, as --shm-size"
+    )
 
 
 def reopen(

@@ -103,6 +103,8 @@ def _output_fault(path: Path, force: bool, option: str) -> Fault | None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        if error.errno not in files.UNWRITABLE:
+            raise
         got = f"the folder {folder}, which cannot be written ({error.strerror})"
         return Fault(option, got, "a writable folder")
     return None

@@ -23,7 +23,7 @@ from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.methods.method import Tools
 from ist_mpi.parallel.connect import connect
-from ist_mpi.parallel.nodes import SharedArray
+from ist_mpi.parallel.nodes import SharedArray, lacking
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
 from ist_mpi.problems.functions import FunctionProblem
@@ -31,6 +31,7 @@ from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.sketches import drawing_of, sketch_of
 from ist_mpi.threads import one_thread
 from ist_mpi.training import functions
+from ist_mpi.training.budget import kept_bytes
 from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
 from ist_mpi.training.functions import FunctionObjective
 
@@ -221,6 +222,10 @@ def _local_quadratics(
         with team.agreeing():
             return assemble(shares, facts.d, facts.homogeneous, facts.stored), None
     share = team.on_root(lambda: share_of(0) if share_of is not None else None)
+    if lacking(team.comm, kept_bytes(facts)):  # a copy for every rank, as was said before the run
+        copies = [share] * (team.last - team.first)
+        with team.agreeing():
+            return assemble(copies, facts.d, True, facts.stored), None
     memory = SharedArray(team.comm, (1, facts.d, facts.d), facts.stored.precision)
     one = None
     with team.agreeing():

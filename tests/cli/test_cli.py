@@ -16,6 +16,7 @@ from same import same_run
 import ist_mpi
 from ist_mpi.cli.report.progress import ProgressReport
 from ist_mpi.cli.report.text import facts_table, rate
+from ist_mpi.parallel import nodes
 from ist_mpi.training.progress import Progress
 
 SMALL = """
@@ -145,6 +146,11 @@ def test_doctor(launch: Launch, p: int) -> None:
     assert {"numba", "hdf5", "mpi4py"} <= set(findings["versions"])
     assert done.returncode == 0
     assert call("doctor").stdout.count("MPI library") == 1
+
+
+def test_doctor_sees_how_little_can_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "_room_here", lambda: 5 << 20)
+    assert "5 MiB free for what its ranks share" in " ".join(call("doctor").stdout.split())
 
 
 def test_doctor_sees_singletons(monkeypatch: pytest.MonkeyPatch) -> None:

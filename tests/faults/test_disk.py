@@ -2,11 +2,13 @@
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import call
 from launched import Job, Start
 from same import same_run
 
@@ -125,3 +127,23 @@ def test_vanished(start: Start, small: Path) -> None:
     assert not log.parent.exists()
     whole(small.parent / "elsewhere" / "r.h5")
     goes_on(start, small, small.parent / "elsewhere" / "r.h5")
+
+
+@pytest.mark.slow
+def test_too_little_to_share(small: Path) -> None:
+    """Of a container: no bus error, but a copy for every rank, and the same bits."""
+    settings = ["--set", "problem.heterogeneous=false", "--set", "problem.d=800"]
+    settings += ["--set", "run.rounds=3", "--set", "run.theory=false"]
+    python = f"{sys.executable} -m ist_mpi run small.toml {' '.join(settings)} --out"
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    mount = "mount -t tmpfs -o size=3m none /dev/shm || exit 99"
+    words = ["unshare", "-m", "sh", "-c", f"{mount}; {mpiexec} -n 2 {python} r.h5"]
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare")
+    done = subprocess.run(words, cwd=small.parent, capture_output=True, text=True, timeout=300)
+    if done.returncode in (1, 99) and "ist-mpi" not in done.stderr:
+        pytest.skip("nothing may be mounted here")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("every rank has a copy") == 1
+    call("run", str(small), *settings, "--out", str(small.parent / "alone.h5"))
+    same_run(runlog.open_run(small.parent / "r.h5"), runlog.open_run(small.parent / "alone.h5"))

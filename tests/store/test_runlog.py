@@ -186,12 +186,21 @@ def test_log_respects_the_umask(log: Path) -> None:
     assert log.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+LEAST = """
+problem = {kind = "own"}
+method = {name = "own", step_size = 0.1}
+run = {rounds = 3, seed = 0, tolerance = 0.0}
+log = {every = 1}
+"""
+"""A configuration with what every reader takes for granted."""
+
+
 def test_a_running_log_is_readable(tmp_path: Path) -> None:
     """What is on disk while a run goes on is a log with the rows so far."""
     path = tmp_path / "run.h5"
     start = {"theory": {"x_star": np.zeros(2)}, "model": {"x0": np.ones(2)}}
-    texts = dict.fromkeys(["config", "run_id", "created", "mpi_library", "slurm_job_id"], "")
-    attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}"}
+    texts = dict.fromkeys(["run_id", "created", "mpi_library", "slurm_job_id"], "")
+    attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}", "config": LEAST}
     log = runlog.RunLog(path, attributes, columns.COLUMNS, start, {}, force=False)
     for k in range(3):
         row = {**dict.fromkeys(COLUMNS, float(k)), "round": k}
@@ -206,8 +215,7 @@ def log_of(path: Path, names: dict[str, tuple[str, str]], **constants: float | s
     """A log of two rows with these columns and constants, read again."""
     start = {"theory": {}, "model": {"x0": np.ones(2)}}
     texts = dict.fromkeys(["run_id", "created", "mpi_library", "slurm_job_id"], "")
-    config = "[run]\nrounds = 3\ntolerance = 0.0\n"
-    attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}", "config": config}
+    attributes = {**texts, "seed": 0, "ranks": 1, "hosts": "[]", "versions": "{}", "config": LEAST}
     log = runlog.RunLog(path, attributes, names, start, constants, force=False)
     for k in range(2):
         row = {**{name: 10.0 * k + place for place, name in enumerate(names)}, "round": k}

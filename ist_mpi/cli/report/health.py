@@ -16,7 +16,8 @@ def health(findings: Mapping[str, Any]) -> Sheet:
         table.row("ranks", str(findings["ranks"]))
         for host, count in findings["hosts"].items():
             cores = findings["cores"][host]
-            table.row("host", f"{host}: {count} rank(s), {cores} usable core(s)")
+            shared = f"{findings['shared_memory'][host] >> 20} MiB to share"
+            table.row("host", f"{host}: {count} rank(s), {cores} usable core(s), {shared}")
         settings = ", ".join(f"{k}={v}" for k, v in findings["threads"].items()) or "none set"
         table.row("threads per rank", f"1 (pinned by the program; environment: {settings})")
     for name, version in findings["versions"].items():

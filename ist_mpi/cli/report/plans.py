@@ -27,6 +27,8 @@ def show_plan(
     table.row("workers keep", f"{KEPT[facts.stored.kind]}, {facts.stored.precision}")
     table.row("memory per rank", size_text(needs.memory))
     table.row("memory of rank 0", size_text(needs.memory_root))
+    if needs.shared:
+        table.row("memory that a host's ranks share", size_text(needs.shared))
     if needs.theory:
         table.row("memory for constants, per rank", size_text(needs.theory))
     table.row("floats per worker", f"{needs.floats_up:.0f} up, {needs.floats_down:.0f} down")
