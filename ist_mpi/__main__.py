@@ -9,7 +9,7 @@ import sys
 import traceback
 
 from ist_mpi.parallel import signals, watchdog
-from ist_mpi.parallel.launcher import ALONE, launched_size, leave_parents_job
+from ist_mpi.parallel.launcher import launched_size, leave_parents_job
 
 TRAINING = (["run"], ["resume"], ["extend"], ["sweep", "run"])
 """Commands that stop in order when they are asked to; the others just end."""
@@ -18,8 +18,7 @@ TRAINING = (["run"], ["resume"], ["extend"], ["sweep", "run"])
 def main() -> None:
     """Run a command and end with its exit code."""
     words = sys.argv[1:]
-    if leave_parents_job():
-        sys.stderr.write(f"{ALONE}\n")
+    leave_parents_job()
     if any(words[: len(command)] == command for command in TRAINING):
         signals.install()
         if words[0] != "sweep" or any(word.startswith("--index") for word in words):

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import sys
+from contextlib import suppress
 
 STEP = "SLURM_STEP_NUM_TASKS"
 """Where srun tells a process how many it started. A batch script itself has none, and what mpiexec
@@ -69,20 +71,21 @@ def untied() -> dict[str, str]:
 ALONE = "ist-mpi: caution: started by a rank of a job, this process works alone"
 
 
-def leave_parents_job() -> bool:
-    """Whether a rank of a job started this process, which then is no rank: it is alone from now on.
+def leave_parents_job() -> None:
+    """Let a process that a rank of a job started, and that so is no rank, work alone, and say so.
 
     It has that rank's variables, but not the socket to the launcher that they name: Python closes
     it in a child. MPI would end the process with a trace of its own.
     """
     named = os.environ.get("PMI_FD", "")
     if not named.isdecimal():
-        return False
+        return
     try:
         if stat.S_ISSOCK(os.fstat(int(named)).st_mode):
-            return False
+            return
     except (OSError, OverflowError):
         pass
     for name in set(os.environ) - set(untied()) | {STEP, "SLURM_PROCID"}:
         os.environ.pop(name, None)
-    return True
+    with suppress(AttributeError, OSError):  # where nobody listens
+        sys.stderr.write(f"{ALONE}\n")

@@ -4,20 +4,18 @@ Where none can be loaded, `MPI` is None and `failure` says why: a process alone 
 `Solo`, but nothing is trained without MPI.
 """
 
-import sys
 from typing import Any
 
 from ist_mpi.errors import Fault, InputError, LauncherError
 from ist_mpi.parallel import signals
-from ist_mpi.parallel.launcher import ALONE, leave_parents_job, stays_alone
+from ist_mpi.parallel.launcher import leave_parents_job, stays_alone
 
 MPI: Any
 failure = ""
 try:
     if stays_alone():
         raise RuntimeError("this process does without")
-    if leave_parents_job():
-        sys.stderr.write(f"{ALONE}\n")
+    leave_parents_job()
     with signals.kept():
         from mpi4py import MPI
 except (ImportError, RuntimeError) as error:

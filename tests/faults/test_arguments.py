@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ranks_in_threads import together
 import ist_mpi
 from ist_mpi.config import sameness
 from ist_mpi.errors import InputError
+from ist_mpi.parallel import mpi
 from ist_mpi.training.job import open_job
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
@@ -94,7 +96,6 @@ def test_values_of_every_kind_tell() -> None:
 
 PROGRAM = """
 import sys
-{before}
 import ist_mpi
 from ist_mpi.parallel import ranks
 from mpi4py import MPI
@@ -105,36 +106,40 @@ ranks.MISSING_SECONDS = 0.2
 """
 
 
-def ends(launch: Launch, folder: Path, p: int, program: str, before: str = "") -> Any:
+def ends(launch: Launch, folder: Path, p: int, program: str) -> Any:
     script = folder / "program.py"
-    script.write_text(PROGRAM.format(before=before, configuration=configuration(), program=program))
+    script.write_text(PROGRAM.format(configuration=configuration(), program=program))
     return launch(p, str(script), timeout=120)
 
 
-def test_mpi_that_has_not_begun(launch: Launch, tmp_path: Path) -> None:
-    done = ends(launch, tmp_path, 0, "ist_mpi.run(cfg)", "import mpi4py; mpi4py.rc.initialize = 0")
-    assert done.returncode == 1
-    assert "MPI: got MPI that has not begun; expected MPI at work (call MPI.Init()" in done.stderr
+@pytest.mark.parametrize(
+    ("begun", "ended", "words"),
+    [(False, False, "MPI that has not begun"), (True, True, "MPI that has ended")],
+)
+def test_mpi_that_is_not_at_work(
+    monkeypatch: pytest.MonkeyPatch, begun: bool, ended: bool, words: str
+) -> None:
+    """Asked anything else, it would end the process."""
+    fake = SimpleNamespace(Is_initialized=lambda: begun, Is_finalized=lambda: ended)
+    monkeypatch.setattr(mpi, "MPI", fake)
+    with pytest.raises(InputError, match=f"MPI: got {words}; expected MPI at work"):
+        ist_mpi.run(configuration())
 
 
 AROUND = {
-    "an intercommunicator": (
+    "an intercommunicator, and an exception between two runs": (
         "half = world.Split(world.rank)\n"
         "inter = half.Create_intercomm(0, world, 1 - world.rank)\n"
         "try:\n    ist_mpi.run(cfg, inter)\nexcept ist_mpi.InputError as e:\n"
-        "    sys.stderr.write(f'{e}\\n'); sys.exit(3)",
-        3,
-        "comm: got an intercommunicator",
+        "    assert 'comm: got an intercommunicator' in str(e)\n    ist_mpi.run(cfg)\n"
+        "if world.rank == 1:\n    raise KeyError('mine')\nist_mpi.run(cfg)",
+        1,
+        "KeyError: 'mine'",
     ),
     "rank 1 alone wrong": (
         "ist_mpi.run(cfg, world if world.rank == 0 else 'world')",
         1,
         "comm: got a str",
-    ),
-    "an exception between two runs": (
-        "ist_mpi.run(cfg)\nif world.rank == 1:\n    raise KeyError('mine')\nist_mpi.run(cfg)",
-        1,
-        "KeyError: 'mine'",
     ),
     "a rank that calls alone": (
         "ranks.START_SECONDS = 1.0\nif world.rank == 1:\n    ist_mpi.run(cfg)",
