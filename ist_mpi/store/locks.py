@@ -78,7 +78,7 @@ def holder(log: Path) -> str | None:
     if without.exists():
         return _who(without)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, _LOOKING)
     except OSError:  # most often there is none
         return None
     try:
@@ -102,7 +102,7 @@ def look(log: Path) -> Lock:
     if path is None:
         return Lock("free")
     try:
-        inode, told = path.stat().st_ino, json.loads(path.read_text())
+        inode, told = path.stat().st_ino, json.loads(_words(path))
         host, pid = str(told["host"]), int(told["pid"])
     except (OSError, ValueError, KeyError, TypeError):  # just made, or just removed
         return Lock("unknown", "another process")
@@ -145,6 +145,9 @@ def _acquire(path: Path) -> tuple[int, Path]:
             time.sleep(_PAUSE)
             continue
         if _is_still(path, handle):
+            if os.fstat(handle).st_nlink > 1:  # what else it is the name of would be emptied
+                os.close(handle)
+                raise OSError(errno.EMLINK, "a file with other names; remove it", str(path))
             return handle, path
         os.close(handle)  # removed by the run that had it, between our open and our lock
 
@@ -193,10 +196,23 @@ def _taken(path: Path, remedy: str) -> LockedError:
     return LockedError(f"{log}: {_who(path)} is writing this log ({remedy})")
 
 
+_LOOKING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Somebody else may have put anything there; nothing is waited for or followed."""
+
+
+def _words(path: Path) -> bytes:
+    """What a lock file says; raises OSError."""
+    handle = os.open(path, _LOOKING)
+    try:
+        return os.read(handle, 4096)
+    finally:
+        os.close(handle)
+
+
 def _who(path: Path) -> str:
     """Whom a lock file names."""
     try:
-        holder = json.loads(path.read_text())
+        holder = json.loads(_words(path))
         who = f"process {holder['pid']} on {holder['host']}"
         return who + (f", SLURM job {holder['slurm_job_id']}" if holder["slurm_job_id"] else "")
     except (OSError, ValueError, KeyError, TypeError):

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -145,6 +146,26 @@ def test_a_lock_changes_hands(tmp_path: Path) -> None:
         handle.close()
         with pytest.raises(LockedError), locks.locked(log):
             pass
+
+
+@pytest.mark.parametrize("plant", ["a FIFO", "a link", "another name of a file"])
+def test_a_planted_lock(tmp_path: Path, plant: str) -> None:
+    """It is not waited for, not followed, and what it names is not emptied."""
+    log, victim = tmp_path / "r.h5", tmp_path / "victim"
+    victim.write_text("dear")
+    path = locks.path_of(log)
+    if plant == "a FIFO":
+        os.mkfifo(path)
+    elif plant == "a link":
+        path.symlink_to(victim)
+    else:
+        os.link(victim, path)
+    assert locks.look(log).state in ("unknown", "left")
+    assert locks.holder(log) is None
+    if plant != "a FIFO":  # which no run comes to: see companion_faults
+        with pytest.raises(OSError, match=r"r\.h5\.lock"), locks.locked(log):
+            pass
+    assert victim.read_text() == "dear"
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
