@@ -137,24 +137,39 @@ def _installed(room: str) -> dict[str, str]:
 @functools.cache
 def _of_file(room: str, path: str, member: str, sha256: str) -> Any:
     """A class of a file that is in no package; a file is run once for each of its contents."""
-    spec = importlib.util.spec_from_file_location(f"ist_mpi_code_{sha256[:16]}", path)
-    expected = f"a Python file with a class {member}"
-    if spec is None or spec.loader is None:
+    name, expected = f"ist_mpi_code_{sha256[:16]}", f"a Python file with a class {member}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None:
         raise InputError(Fault(SETTING[room], f'"{path}:{member}"', expected))
-    module = sys.modules.get(spec.name)
+    module = sys.modules.get(name)
     if module is None:
         module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
+        sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
+            text = Path(path).read_bytes()  # what is run is what was read here, no cached bytecode
+            if hashlib.sha256(text).hexdigest() != sha256:
+                raise ImportError("the file is changing")
+            exec(compile(text, path, "exec"), module.__dict__)
         except Exception as error:
-            del sys.modules[spec.name]
+            del sys.modules[name]
             got = f'"{path}:{member}", which fails ({type(error).__name__}: {error})'
             raise InputError(Fault(SETTING[room], got, expected)) from error
     kind = getattr(module, member, None)
     if not isinstance(kind, type):
         raise InputError(Fault(SETTING[room], f'"{path}:{member}"', expected))
     return _fit(room, f"{path}:{member}", kind)
+
+
+def speaks_for(kind: type, name: str, *doings: str) -> bool:
+    """Whether what a class says in `name` is of its own doings, and not of those of a base that it
+    has changed since: a derived class with another `round` has not the `step` of its base.
+    """
+
+    def place(member: str) -> int:
+        found = (i for i, base in enumerate(kind.__mro__) if member in vars(base))
+        return next(found, len(kind.__mro__))
+
+    return all(place(name) <= place(doing) for doing in doings)
 
 
 def _fit(room: str, name: str, kind: type) -> type:

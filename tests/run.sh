@@ -1,7 +1,7 @@
 #!/bin/sh
-# sh tests/run.sh        all checks, from nothing: style, types, the serial tests with, beside them,
-#                        jobs on a SLURM cluster where one can be started, then those that
-#                        kill, fill and time, and the MPI tests on 1, 2, 3 and 4 ranks
+# sh tests/run.sh        all checks, from nothing: style, types, the serial tests, those that need the
+#                        machine for themselves, the MPI tests on 1, 2, 3 and 4 ranks, and jobs on a
+#                        SLURM cluster where one can be started
 # sh tests/run.sh quick  style, types, and the tests that start no process and take under 0.3 s
 #
 # Ends with a non-zero code if anything fails or if any of the runs has no test. IST_TESTS=full is
@@ -39,6 +39,15 @@ if [ "${1:-}" = quick ]; then
     echo "== all quick checks passed"
     exit
 fi
+step serial tests
+serial --ignore=tests/faults --ignore=tests/bench
+step "faults and speeds, one at a time"
+timeout -k 10 7200 python -m pytest -q tests/faults tests/bench
+for ranks in 1 2 3 4; do
+    step "MPI tests, $ranks rank(s)"
+    timeout -k 10 1800 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
+done
+
 slurm_obstacle() {
     [ "$(id -u)" = 0 ] || { echo "this is not root" && return; }
     for daemon in munged slurmctld slurmd sbatch; do
@@ -59,32 +68,11 @@ if [ -n "$obstacle" ] && [ "${IST_TEST_SLURM:-}" = install ] && [ "$(id -u)" = 0
         apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
     obstacle=$(slurm_obstacle)
 fi
-if [ -z "$obstacle" ]; then
-    # Jobs wait most of their time, for queues and for pauses that SLURM asks for.
-    slurm_words=$(mktemp)
-    timeout -k 10 5400 python -m pytest -q tests/slurm >"$slurm_words" 2>&1 &
-    slurm=$!
-    trap 'kill -INT $slurm 2>/dev/null || true; wait $slurm || true; rm -f "$slurm_words"' EXIT
-fi
-step serial tests
-serial --ignore=tests/faults --ignore=tests/bench
-if [ -z "$obstacle" ]; then
-    step SLURM tests
-    wait $slurm && failed=0 || failed=$?
-    cat "$slurm_words"
-    trap - EXIT
-    rm -f "$slurm_words"
-    [ "$failed" = 0 ] || exit "$failed"
-fi
-step "faults and speeds"
-timeout -k 10 7200 python -m pytest -q -n 2 tests/faults tests/bench
-for ranks in 1 2 3 4; do
-    step "MPI tests, $ranks rank(s)"
-    timeout -k 10 1800 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
-done
 if [ -n "$obstacle" ]; then
     step "SLURM tests SKIPPED: $obstacle"
     echo "== all other checks passed"
     exit
 fi
+step SLURM tests
+timeout -k 10 5400 python -m pytest -q tests/slurm
 echo "== all checks passed"

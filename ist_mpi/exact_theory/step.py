@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ist_mpi.config import Method
+from ist_mpi.registry import speaks_for
 from ist_mpi.sketches.law import Exchangeable, Finite, Law
 
 
@@ -100,7 +101,12 @@ class Known(NamedTuple):
 
 def known_of(method: Method, sketch: Any) -> Known:
     """The step of a configured method, and the law of its sketch."""
-    kind, law = type(method).method_class, sketch.law()
-    own = kind.own_theory(method, sketch) if isinstance(law, Exchangeable) else None
+    kind = type(method).method_class
+    law = sketch.law() if speaks_for(type(sketch), "law", "draw") else None
+    step, own = None, None
+    if speaks_for(kind, "step", "round", "rounds"):
+        step = kind.step(method)
+    if isinstance(law, Exchangeable) and speaks_for(kind, "own_theory", "round", "rounds"):
+        own = kind.own_theory(method, sketch)
     subject = f'"{method.name}" with sketch = "{method.sketch}"'
-    return Known(kind.step(method), law, subject, own=own)
+    return Known(step, law, subject, own=own)

@@ -78,8 +78,13 @@ class IndependentSubnetworkTraining(Method):
 
     def rounds(self, first: int, last: int) -> None:
         """The same rounds; on one rank, where all is compiled, without the interpreter between."""
-        tools = self.tools
-        if tools.exchange.alone and tools.exchange.drawing.compiled and tools.problem.compiled:
+        tools, usual = self.tools, type(self).round is IndependentSubnetworkTraining.round
+        if (
+            usual
+            and tools.exchange.alone
+            and tools.exchange.drawing.compiled
+            and tools.problem.compiled
+        ):
             tools.problem.train(self.x, first, last, tools.exchange.drawing, self._steps)
         else:
             super().rounds(first, last)

@@ -66,6 +66,13 @@ class FunctionProblem:
         return np.zeros(self.d)
 
 
+def read_only(x: Float64) -> Float64:
+    """The same numbers, for code that must not change the model."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
 class FunctionSteps(NamedTuple):
     """What a rank's workers do with their submodels; see `kernels.rounds.Steps`."""
 
@@ -95,7 +102,7 @@ class LocalFunctions:
 
     def gradient(self, worker: int, x: Float64) -> Float64:
         """∇f_i(x), shape (d,)."""
-        return np.asarray(self.problem.gradient(worker, x), dtype=np.float64)
+        return np.asarray(self.problem.gradient(worker, read_only(x)), dtype=np.float64)
 
     def gradients(self, x: Float64, S: Blocks) -> Float64:
         """The coordinates S_i of ∇f_i(x), shape (t,), for each of this rank's workers."""

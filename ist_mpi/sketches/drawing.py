@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import draws, factors
 from ist_mpi.randomness import Purpose, data_stream
+from ist_mpi.registry import speaks_for
 
 Int32 = NDArray[np.int32]
 Float64 = NDArray[np.float64]
@@ -226,7 +227,7 @@ def drawing_of(
         Which of them each of the rank's workers has.
     """
     last = sketch.n if last is None else last
-    if not hasattr(sketch, "drawing"):
+    if not hasattr(sketch, "drawing") or not speaks_for(type(sketch), "drawing", "draw"):
         return ForeignDrawing(sketch, seed, first, last)
     if which is None:
         which = np.zeros(last - first, dtype=np.int64)

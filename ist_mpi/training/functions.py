@@ -12,7 +12,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory.constants import Constants
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.parallel.team import Team
-from ist_mpi.problems.functions import FunctionProblem, LocalFunctions
+from ist_mpi.problems.functions import FunctionProblem, LocalFunctions, read_only
 
 Float64 = NDArray[np.float64]
 
@@ -52,7 +52,8 @@ class FunctionObjective:
     def _value(self, x: Float64) -> float:
         """f(x), on every rank; collective."""
         problem, team = self._local.problem, self._team
-        own = np.array([float(problem.value(i, x)) for i in range(team.first, team.last)])
+        seen = read_only(x)
+        own = np.array([float(problem.value(i, seen)) for i in range(team.first, team.last)])
         return math.fsum(team.all_workers(own)) / team.n
 
     def gap(self, x: Float64) -> float:

@@ -112,9 +112,11 @@ def _damage(run: runlog.Run) -> str:
     if any(isinstance(run.theory.get(name), str) for name in JUDGED):
         return "a log with a constant that is no number"
     vectors = [run.model.get("x0"), run.model.get("x")]
-    vectors += [run.theory.get(name, vectors[0]) for name in ("x_star", "fixed_point")]
+    of_quadratics = run.attributes.get("storage") != "functions"  # of others x* may not be known
+    vectors.append(run.theory.get("x_star", None if of_quadratics else vectors[0]))
+    vectors.append(run.theory.get("fixed_point", vectors[0]))
     if any(vector is None or vector.ndim != 1 for vector in vectors):
-        return "a log without its models"
+        return "a log without its models or without x*"
     if len({len(vector) for vector in vectors if vector is not None}) != 1:
         return "a log whose models and x* have different lengths"
     return ""

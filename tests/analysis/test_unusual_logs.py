@@ -7,7 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import matplotlib.figure
 import numpy as np
@@ -99,9 +99,9 @@ def _draw_coarsely(monkeypatch: pytest.MonkeyPatch) -> None:
     """150 pictures: a small PNG of each, and no PDF."""
     save = matplotlib.figure.Figure.savefig
 
-    def coarse(figure: matplotlib.figure.Figure, path: Path, dpi: int) -> None:
-        if path.suffix == ".png":
-            save(figure, path, dpi=20)
+    def coarse(figure: matplotlib.figure.Figure, drawn: IO[bytes], **look: Any) -> None:
+        if look["format"] == "png":
+            save(figure, drawn, **look | {"dpi": 20})
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", coarse)
 

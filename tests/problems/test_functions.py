@@ -131,3 +131,14 @@ def test_a_gradient_of_another_shape(code: Path) -> None:
     code.write_text(CODE.replace("/ 8 + 0.1 * x", "@ np.eye(self.d)[:, :2]"))
     with pytest.raises(InputError, match=r"gradient, worker 0: got shape \(2,\)"):
         ist_mpi.run(config(code, "Logistic"))
+
+
+def test_a_function_cannot_change_the_model(code: Path) -> None:
+    code.write_text(
+        CODE.replace(
+            "        A, y = self.samples(worker)\n",
+            "        x += 1.0\n        A, y = self.samples(worker)\n",
+        )
+    )
+    with pytest.raises(ValueError, match="read-only"):
+        ist_mpi.run(config(code, "Logistic"))

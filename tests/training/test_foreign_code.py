@@ -14,6 +14,8 @@ import ist_mpi
 from ist_mpi import registry
 from ist_mpi.config import load
 from ist_mpi.errors import InputError, MismatchError
+from ist_mpi.methods.ist import IndependentSubnetworkTraining
+from ist_mpi.sketches.permutation import Permutation
 from ist_mpi.training import api
 from ist_mpi.training import job as jobs
 from ist_mpi.verify import verify
@@ -253,3 +255,50 @@ def test_installed_packages_bring_names(
     found, expected = ist_mpi.open_run(log), ist_mpi.open_run(whole)
     assert found.status == "finished"
     assert found.x.tobytes() == expected.x.tobytes()
+
+
+class Halved(IndependentSubnetworkTraining):
+    """A round of its own on top of another's."""
+
+    def round(self, k: int) -> None:
+        super().round(k)
+        self.x *= 0.5
+
+
+class Still(Permutation):
+    """Another draw than its base's."""
+
+    def draw(self, k: int, rng: np.random.Generator) -> Any:
+        parts = np.array_split(np.arange(self.d), self.n)
+        offsets = np.cumsum([0, *map(len, parts)])
+        ones = np.ones(self.d)
+        return np.concatenate(parts), offsets, self.n * ones, ones / self.n
+
+
+def test_what_a_base_says_is_not_true_of_another_round() -> None:
+    """The override is run on one rank too, and the base's exact theory is not its."""
+    base, other = ist_mpi.run(config()), ist_mpi.run(config(name=Halved))
+    assert np.abs(other.x).max() < 0.1 * np.abs(base.x).max()
+    assert np.isnan(other.theory["theta"])
+    assert not np.isnan(base.theory["theta"])
+
+
+def test_what_a_base_says_is_not_true_of_another_draw() -> None:
+    found = ist_mpi.run(config(sketch=Still))
+    assert (found.permutations["pi"] == np.arange(11)).all()
+    assert np.isnan(found.theory["theta"])
+
+
+def test_what_runs_is_what_the_digest_is_of(tmp_path: Path) -> None:
+    """No bytecode of another text is taken for it."""
+    code, seen = tmp_path / "mine.py", []
+    for scale in ("0.5", "0.7"):
+        code.write_text(
+            "from ist_mpi.methods.gradient_descent import GradientDescent as Base\n"
+            "class Mine(Base):\n    def round(self, k):\n        self.x *= SCALE\n"
+            "SCALE = 1.0\n".replace("1.0", scale)
+        )
+        os.utime(code, (1e9, 1e9))
+        seen.append(ist_mpi.run(config(name=f"{code}:Mine")).x)
+    assert np.abs(seen[1]).max() > 2 * np.abs(seen[0]).max()
+    assert not (tmp_path / "__pycache__").exists()
