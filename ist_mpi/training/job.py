@@ -9,7 +9,7 @@ from ist_mpi import problems
 from ist_mpi.config import Config, know_classes, load, sameness
 from ist_mpi.errors import Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
-from ist_mpi.parallel import ranks
+from ist_mpi.parallel import ranks, watchdog
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
@@ -76,6 +76,7 @@ def open_job(
         On every rank, with every fault found.
     """
     ranks.check_launcher(comm)
+    watchdog.hand_over()
     options = {"--set": list(overrides), "--seeds": seeds, "force": force, "going on": going_on}
     _agree_on(comm, source, options)
     know_classes(source)
