@@ -231,6 +231,10 @@ def alone_on(comm: Any) -> Iterator[None]:
     """
     handle, thread = MPI._handleof(comm), threading.get_ident()
     outer = _in_use.get(handle) == thread  # a run within a run
+    beside = comm.size > 1 and any(other != thread for other in list(_in_use.values()))
+    if beside and MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+        got, expected = "another run in another thread", "one at a time, as MPI was initialized"
+        raise InputError(Fault("run", got, expected, "MPI.THREAD_MULTIPLE allows several"))
     if comm.size > 1 and _in_use.setdefault(handle, thread) != thread:
         got, expected = "a communicator that a run in another thread uses", "one for each thread"
         raise InputError(Fault("comm", got, expected, "comm.Dup(), before the threads begin"))

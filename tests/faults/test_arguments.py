@@ -164,6 +164,15 @@ AROUND = {
         2,
         "comm: got a communicator that a run in another thread uses",
     ),
+    "two threads with MPI for one": (
+        "import threading\ntwo = world.Dup()\n"
+        "ranks.MPI.Query_thread = lambda: MPI.THREAD_SERIALIZED\n"
+        "with ranks.alone_on(world):\n"
+        "    thread = threading.Thread(target=ist_mpi.run, args=(cfg, two))\n"
+        "    thread.start()\n    thread.join()",
+        2,
+        "run: got another run in another thread; expected one at a time",
+    ),
     "a rank that calls alone": (
         "ranks.START_SECONDS = 1.0\nif world.rank == 1:\n    ist_mpi.run(cfg)",
         2,
