@@ -36,6 +36,11 @@ def as_read(source: Any) -> dict[str, str]:
     return as_given(source)
 
 
+def of_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """A digest of each of what else a run is asked for with, by name."""
+    return {name: _digest(value) for name, value in options.items()}
+
+
 def _settings(tables: Mapping[Any, Any]) -> dict[str, str]:
     found = {}
     for section, table in tables.items():

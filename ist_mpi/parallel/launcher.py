@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 STEP = "SLURM_STEP_NUM_TASKS"
 """Where srun tells a process how many it started. A batch script itself has none, and what mpiexec
@@ -74,18 +75,51 @@ ALONE = "ist-mpi: caution: started by a rank of a job, this process works alone"
 def leave_parents_job() -> None:
     """Let a process that a rank of a job started, and that so is no rank, work alone, and say so.
 
-    It has that rank's variables, but not the socket to the launcher that they name: Python closes
-    it in a child. MPI would end the process with a trace of its own.
+    It has that rank's variables, but MPI could not start in it: it would end with a trace of its
+    own, or, with the rank's connection to the launcher in its hands, have both of them wait for
+    ever.
     """
-    named = os.environ.get("PMI_FD", "")
-    if not named.isdecimal():
+    if not (_has_lost_its_launcher() or _is_below_a_rank()):
         return
-    try:
-        if stat.S_ISSOCK(os.fstat(int(named)).st_mode):
-            return
-    except (OSError, OverflowError):
-        pass
     for name in set(os.environ) - set(untied()) | {STEP, "SLURM_PROCID"}:
         os.environ.pop(name, None)
     with suppress(AttributeError, OSError):  # where nobody listens
         sys.stderr.write(f"{ALONE}\n")
+
+
+def _has_lost_its_launcher() -> bool:
+    """Whether the named socket to the launcher is not there: Python closes it in a child."""
+    named = os.environ.get("PMI_FD", "")
+    if not named.isdecimal():
+        return False
+    try:
+        return not stat.S_ISSOCK(os.fstat(int(named)).st_mode)
+    except (OSError, OverflowError):
+        return True
+
+
+_LAUNCHERS = ("mpiexec", "mpirun", "hydra", "prte", "orted", "srun", "slurmstepd")
+"""How the programs are called that start ranks; they may themselves be started by a rank."""
+
+
+def _is_below_a_rank() -> bool:
+    """Whether one of the processes above has the same rank's variables, and an MPI library."""
+    mine = {name: os.environ[name] for name in RANKS[:3] if name in os.environ}
+    process = os.getppid() if mine else 0
+    while process > 1:
+        try:
+            folder = Path(f"/proc/{process}")
+            words = (folder / "environ").read_bytes().split(b"\0")
+            theirs = dict(
+                word.decode(errors="replace").split("=", 1) for word in words if b"=" in word
+            )
+            program = (folder / "exe").readlink().name
+            if program.startswith(_LAUNCHERS) or mine.items() - theirs.items():
+                return False
+            if b"/libmpi" in (folder / "maps").read_bytes():
+                return True
+            # The name in parentheses may have any characters in it.
+            process = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):  # over meanwhile, or another system
+            return False
+    return False

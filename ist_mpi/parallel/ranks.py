@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
@@ -213,6 +214,35 @@ def abort_on_error(comm: Any) -> Iterator[None]:
         time.sleep(0.2)  # the launcher forwards the text before it hears of the end
         comm.Abort(code)
         os._exit(code)  # it may return, and what follows must not happen
+
+
+_in_use: dict[int, int] = {}
+"""Threads by the communicators, of several ranks, that their runs use."""
+
+
+@contextmanager
+def alone_on(comm: Any) -> Iterator[None]:
+    """No other thread's run uses the communicator in the body: ranks would mistake one for another.
+
+    Raises
+    ------
+    InputError
+        On this rank.
+    """
+    handle, thread = MPI._handleof(comm), threading.get_ident()
+    outer = _in_use.get(handle) == thread  # a run within a run
+    beside = comm.size > 1 and any(other != thread for other in list(_in_use.values()))
+    if beside and MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+        got, expected = "another run in another thread", "one at a time, as MPI was initialized"
+        raise InputError(Fault("run", got, expected, "MPI.THREAD_MULTIPLE allows several"))
+    if comm.size > 1 and _in_use.setdefault(handle, thread) != thread:
+        got, expected = "a communicator that a run in another thread uses", "one for each thread"
+        raise InputError(Fault("comm", got, expected, "comm.Dup(), before the threads begin"))
+    try:
+        yield
+    finally:
+        if not outer:
+            _in_use.pop(handle, None)
 
 
 MISSING_SECONDS = 30.0

@@ -2,9 +2,9 @@
 
 A thread of Python's looks at the main loop's beats. Where the main thread is stuck in compiled code
 that never lets another thread run, a countdown, which needs nobody's consent, does the same a
-little later. Time in which the process stands still, suspended or stopped, counts for neither. What
-comes before the main loop has its settings is guarded by a timer of faulthandler's alone, whose
-time goes on.
+little later. What comes before the main loop has its settings is guarded by a countdown alone, and
+before compiled functions are loaded by a timer of faulthandler's. Time in which the process stands
+still, suspended or stopped, counts for none of them but that timer.
 """
 
 import faulthandler
@@ -27,6 +27,8 @@ SETUP_FACTOR = 10.0
 """A set-up may go so much longer without a beat than the main loop: its steps are long ones."""
 
 _beats = [0]
+_limit = [0.0]
+"""Seconds of the limit whose timer runs; 0: of none."""
 
 
 def beat() -> None:
@@ -36,7 +38,25 @@ def beat() -> None:
 
 def limit(seconds: float) -> None:
     """End the process, with its stacks, unless the next limit or `Watchdog` comes before."""
+    _limit[0] = seconds
     faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+
+
+def hand_over() -> None:
+    """Let the countdown take the place of the limit's timer; with compiled functions, so late."""
+    if not _limit[0]:
+        return
+    from ist_mpi.kernels import countdown
+
+    text = f"ist-mpi: Timeout ({_limit[0]:g} s) of a start:\n"
+    countdown.start(_limit[0], text, EXIT_CODE)
+    _lift()
+
+
+def _lift() -> None:
+    """End the limit's timer."""
+    _limit[0] = 0.0
+    faulthandler.cancel_dump_traceback_later()
 
 
 class Awake:
@@ -76,13 +96,15 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> "Watchdog":
-        faulthandler.cancel_dump_traceback_later()
-        if self._seconds > 0:
-            # Compiled, so loaded late: this module is there before anything heavy is.
-            from ist_mpi.kernels import countdown
+        _lift()
+        # Compiled, so loaded late: this module is there before anything heavy is.
+        from ist_mpi.kernels import countdown
 
-            self._countdown = countdown
+        self._countdown = countdown
+        if self._seconds > 0:
             self._thread.start()
+        else:
+            countdown.cancel()  # it may have had the limit's place
         return self
 
     def __exit__(

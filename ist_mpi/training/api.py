@@ -27,7 +27,7 @@ def run(
 ) -> Result:
     """See `ist_mpi.run`."""
     comm = ranks.communicator(comm)
-    with ranks.abort_on_error(comm):
+    with ranks.abort_on_error(comm), ranks.alone_on(comm):
         ranks.meet(comm)
         job, problem = open_job(comm, source, out=out, force=force)
         if comm.rank == 0:

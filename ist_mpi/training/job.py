@@ -10,7 +10,7 @@ from ist_mpi import problems
 from ist_mpi.config import Config, know_classes, load, sameness
 from ist_mpi.errors import Caution, Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
-from ist_mpi.parallel import nodes, ranks
+from ist_mpi.parallel import nodes, ranks, watchdog
 from ist_mpi.problems.quadratic import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
@@ -76,7 +76,9 @@ def open_job(
         On every rank, with every fault found.
     """
     ranks.check_launcher(comm)
-    _agree_on(comm, source)
+    watchdog.hand_over()
+    options = {"--set": list(overrides), "--seeds": seeds, "force": force, "going on": going_on}
+    _agree_on(comm, source, options)
     know_classes(source)
     opened: Source | None = None
 
@@ -90,8 +92,10 @@ def open_job(
     return _fitted(comm, job, wish_of), opened
 
 
-def _agree_on(comm: Any, source: Any) -> None:
-    """Refuse configurations that differ between the ranks; None is rank 0's; collective.
+def _agree_on(comm: Any, source: Any, options: dict[str, Any]) -> None:
+    """Refuse what differs between the ranks: options, and configurations; collective.
+
+    None as a configuration is rank 0's.
 
     Raises
     ------
@@ -100,19 +104,22 @@ def _agree_on(comm: Any, source: Any) -> None:
     """
     if comm.size == 1:
         return
-    mine = None if source is None else sameness.as_given(source)
+    mine = None if source is None else sameness.as_given(source) | sameness.of_options(options)
     words = mine and sorted(mine.items())
     first, *others = comm.allgather(words and hashlib.sha256(repr(words).encode()).hexdigest())
     if all(other in (None, first) for other in others):
         return
-    read = comm.allgather(None if source is None else sameness.as_read(source))
+    found = None if source is None else sameness.as_read(source) | sameness.of_options(options)
+    read = comm.allgather(found)
     expected = read[0] or {}
     faults = []
     for rank, found in enumerate(read):
         for name in sorted(set(expected) | set(found)) if found is not None else ():
             if expected.get(name) != found.get(name):
                 got = f"on rank {rank} another value than on rank 0"
-                remedy = "ranks other than 0 may give None, for what rank 0 gives"
+                remedy = ""
+                if name not in options:
+                    remedy = "ranks other than 0 may give None, for what rank 0 gives"
                 faults.append(Fault(name or "configuration", got, "the same on all ranks", remedy))
     if faults:
         error = InputError(faults)
@@ -242,6 +249,7 @@ def reopen(
         resume.check_extensible(open_run(log), rounds)
         return config.with_values(run={"rounds": rounds})
 
+    _agree_on(comm, {}, {"--rounds": rounds})
     config = ranks.on_root(comm, configuration)
     going_on: GoingOn = "resume" if rounds is None else "extend"
     return open_job(comm, config, out=log, going_on=going_on)

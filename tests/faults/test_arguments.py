@@ -1,6 +1,7 @@
 """What a program of a user's gives to `run` and does around it: words, and no rank that waits."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,25 @@ def test_ranks_whose_configurations_differ(others: Any, named: str | None) -> No
     else:
         assert f"{named}: got on rank 1 another value than on rank 0" in texts[0]
         assert "rank 2" in texts[0]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"overrides": ["run.seed=2"]}, {"seeds": "0:2"}, {"force": True}, {"going_on": "extend"}],
+    ids=["--set", "--seeds", "force", "going on"],
+)
+def test_ranks_that_were_given_other_options(
+    more: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    def outcome(comm: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            open_job(comm, configuration(), **(more if comm.rank == 1 else {}))
+        assert caught.value.agreed
+        return str(caught.value)
+
+    name = request.node.callspec.id
+    expected = f"{name}: got on rank 1 another value than on rank 0; expected the same on all ranks"
+    assert together(2, outcome) == [expected] * 2
 
 
 def test_files_are_the_same_by_what_they_say(tmp_path: Path) -> None:
@@ -141,6 +161,23 @@ AROUND = {
         1,
         "comm: got a str",
     ),
+    "two threads on one communicator": (
+        "import threading\n"
+        "with ranks.alone_on(world):\n"
+        "    thread = threading.Thread(target=ist_mpi.run, args=(cfg, world))\n"
+        "    thread.start()\n    thread.join()",
+        2,
+        "comm: got a communicator that a run in another thread uses",
+    ),
+    "two threads with MPI for one": (
+        "import threading\ntwo = world.Dup()\n"
+        "ranks.MPI.Query_thread = lambda: MPI.THREAD_SERIALIZED\n"
+        "with ranks.alone_on(world):\n"
+        "    thread = threading.Thread(target=ist_mpi.run, args=(cfg, two))\n"
+        "    thread.start()\n    thread.join()",
+        2,
+        "run: got another run in another thread; expected one at a time",
+    ),
     "a rank that calls alone": (
         "ranks.START_SECONDS = 1.0\nif world.rank == 1:\n    ist_mpi.run(cfg)",
         2,
@@ -156,15 +193,29 @@ def test_no_rank_waits_for_ever(launch: Launch, tmp_path: Path, case: str) -> No
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
 
 
-def test_a_child_of_a_rank_works_alone(launch: Launch, tmp_path: Path) -> None:
-    """With a word, and on rank 1 too it prints what it is asked for."""
+@pytest.mark.parametrize("keeps", [False, True], ids=["closed", "inherited"])
+def test_a_child_of_a_rank_works_alone(launch: Launch, tmp_path: Path, keeps: bool) -> None:
+    """With a word, on rank 1 too; also where it has the rank's connection to the launcher."""
     (tmp_path / "c.toml").write_text(CONFIG.format(rounds=5))
     words = "sys.executable, '-m', 'ist_mpi', 'run', 'c.toml', '--out', f'{world.rank}.h5'"
     program = (
         f"import subprocess\ndone = subprocess.run([{words}], cwd={str(tmp_path)!r}, text=True,"
-        " capture_output=True)\n"
+        f" capture_output=True, close_fds={not keeps})\n"
         "print(done.returncode, 'finished' in done.stdout, done.stderr.count('works alone'))"
     )
     done = ends(launch, tmp_path, 2, program)
     assert done.stdout.splitlines() == ["0 True 1"] * 2, done.stderr
     assert {ist_mpi.open_run(tmp_path / f"{rank}.h5").attributes["ranks"] for rank in (0, 1)} == {1}
+
+
+def test_a_rank_below_a_shell_is_a_rank(launch: Launch, tmp_path: Path) -> None:
+    """It has the same variables as what started it, which is no rank but a wrapper."""
+    (tmp_path / "c.toml").write_text(CONFIG.format(rounds=5))
+    command = f"cd {tmp_path}; {sys.executable} -m ist_mpi run c.toml --out r.h5; exit $?"
+    program = f"import os\nsys.exit(os.waitstatus_to_exitcode(os.system({command!r})))"
+    script = tmp_path / "wrapper.py"
+    script.write_text(f"import sys\n{program}\n")
+    done = launch(2, str(script), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "works alone" not in done.stderr
+    assert ist_mpi.open_run(tmp_path / "r.h5").attributes["ranks"] == 2

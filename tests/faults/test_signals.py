@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -194,6 +195,40 @@ def test_time_that_a_job_stands_still_is_no_lack_of_progress(
     assert job.wait() == STOPPED, job.errors
     assert "no progress" not in job.errors
     assert "Timeout" not in job.errors
+
+
+STARTING = """
+import sys, time
+from ist_mpi.kernels import countdown
+from ist_mpi.parallel import watchdog
+watchdog.limit(2.0)
+watchdog.hand_over()
+print("limited", flush=True)
+if len(sys.argv) > 1:
+    time.sleep(600)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_a_start_that_stands_still_is_not_over_its_limit() -> None:
+    """But one that does not come to its problem is."""
+    command = [sys.executable, "-c", STARTING]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    stopped, waiting = (
+        subprocess.Popen([*command, *more], **pipes, text=True) for more in ([], ["waits"])
+    )
+    with stopped, waiting:
+        assert stopped.stdout
+        assert stopped.stdout.readline() == "limited\n"
+        stopped.send_signal(signal.SIGSTOP)
+        assert waiting.wait(60) == 1
+        assert waiting.stderr
+        assert "Timeout (2 s) of a start" in waiting.stderr.read()
+        time.sleep(2.5)
+        stopped.send_signal(signal.SIGCONT)
+        _, said = stopped.communicate(timeout=60)
+        assert (stopped.returncode, said) == (0, "")
 
 
 def test_a_clock_that_stands_still_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
