@@ -4,6 +4,7 @@ Everything here is collective. The sums over workers are made in worker order, s
 constants, and the step size that is made from them, are the same on any number of ranks.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -303,12 +304,15 @@ def _without_matrices(
 
 
 def as_attributes(constants: Constants) -> dict[str, Any]:
-    """What the log keeps: numbers, NaN for what is undefined or was left out, and the latter."""
+    """What the log keeps: numbers, NaN for what is undefined or was left out, and the latter with
+    the reasons, a JSON object.
+    """
     numbers = {
         name: math.nan if value is None else value for name, value in constants.values().items()
     }
     return {
         **numbers,
         "not_computed": " ".join(constants.not_computed),
+        "not_computed_because": json.dumps(constants.not_computed),
         "estimated": " ".join(constants.estimated),
     }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ist_mpi.config import Method
 from ist_mpi.registry import speaks_for
 from ist_mpi.sketches.law import Exchangeable, Finite, Law
+from ist_mpi.sketches.own import law_of
 
 
 class Step(NamedTuple):
@@ -102,7 +103,7 @@ class Known(NamedTuple):
 def known_of(method: Method, sketch: Any) -> Known:
     """The step of a configured method, and the law of its sketch."""
     kind = type(method).method_class
-    law = sketch.law() if speaks_for(type(sketch), "law", "draw") else None
+    law = law_of(sketch)
     step, own = None, None
     if speaks_for(kind, "step", "round", "rounds"):
         step = kind.step(method)

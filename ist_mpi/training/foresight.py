@@ -32,6 +32,7 @@ from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
+from ist_mpi.methods.ledger import sent
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
@@ -249,7 +250,7 @@ def _reached(experiment: Experiment, goals: Sequence[float]) -> dict[float, Reac
     chain, L, e = _chain(experiment)
     found = {}
     for goal, k in rounds_to(chain, L, e, goals, most).items():
-        up, down = type(method).method_class.floats(k, experiment.sketch, method)
+        up, down = sent(method, experiment.sketch, k)
         found[goal] = Reached(k, (up + down) / experiment.d)
     return found
 
@@ -282,6 +283,7 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
         "floats_down_per_round": foresight.floats_down,
         "floats_up_per_round": foresight.floats_up,
         "not_computed": list(constants.not_computed),
+        "not_computed_because": dict(constants.not_computed),
         "estimated": list(constants.estimated),
         "step_size_rule": foresight.method.step_size_rule,
         "reached": {

@@ -8,7 +8,7 @@ import numpy as np
 
 from ist_mpi.config import Config
 from ist_mpi.errors import CheckpointError, LogError
-from ist_mpi.methods.method import check_vectors, restore
+from ist_mpi.methods.method import restore
 from ist_mpi.parallel.watchdog import SETUP_FACTOR, Watchdog
 from ist_mpi.store.log import Result, RunLog
 from ist_mpi.threads import one_thread
@@ -55,7 +55,6 @@ def execute(
         with Watchdog(config.run.watchdog_seconds * SETUP_FACTOR, who):
             exchange = choose_exchange(config, experiment)
             method, tools = method_of(config, experiment, exchange)
-            check_vectors(method, experiment.d, tools.team.last - tools.team.first)
             if start is not None:
                 restore(method, start.server, start.workers)
             log = open_log(config, experiment, tools.exchange.name, out, force)
@@ -71,7 +70,10 @@ def execute(
                 tools.exchange.close()
                 raise
             except KeyboardInterrupt:
-                record.interrupted()
+                record.interrupted("interrupted")
+                raise
+            except Exception as error:  # of a method, a sketch or a problem of one's own
+                record.interrupted(f"{type(error).__name__}: {error}")
                 raise
             return _shared_result(comm, log)
 

@@ -145,10 +145,10 @@ class Record:
         if k == 0 and self._folder is not None and self._error is None:
             checkpoint.remove(self._folder)  # of a run that this one replaces
 
-    def interrupted(self) -> None:
+    def interrupted(self, reason: str) -> None:
         """Put the rows so far on disk, where they are more than what is there; on rank 0."""
         if self._log is not None and self._row and not self._keeps_finished_log:
-            self._log.commit("stopped", "interrupted")
+            self._log.commit("stopped", reason)
 
     def until(self, k: int) -> int:
         """The round to go on to from x^k, after a checkpoint if one is due; k ends; collective.
