@@ -321,7 +321,8 @@ class Config(Section):
         """What is allowed but seldom meant."""
         notes = []
         if self.method.multiplies_model:
-            which = "Rand-q" if self.method.sketch == "rand" else "a preconditioned sketch"
+            method = self.method
+            which = f'sketch = "{method.sketch}", scaling = "{method.scaling}"'
             notes.append(
                 f'form = "merge" with {which} multiplies the model by the random matrix '
                 '(1/n) Σ C_i every round; form = "estimator" is the method of the theory'

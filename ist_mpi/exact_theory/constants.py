@@ -286,7 +286,7 @@ def _without_matrices(
     lanczos = ("spectral_radius", "w_min_eigenvalue")
     found: dict[str, float | None] = {}
     why = SLOW
-    if known.multiplies_model or isinstance(known.law, Finite):
+    if known.multiplies_model or (known.law is not None and known.law.listed):
         why = TOO_LARGE  # E C̄ is no multiple of I; M may not be symmetric
     elif effort != "none" and known.both is not None:
         restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
