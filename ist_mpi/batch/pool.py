@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ist_mpi.batch import attempts
-from ist_mpi.batch.points import Point
+from ist_mpi.batch.points import Plan, Point
 from ist_mpi.batch.status import Status, status_of
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.parallel import signals
 from ist_mpi.parallel.launcher import untied
+from ist_mpi.store.files import as_word
 
 PAUSE = 0.05
 """Seconds between two looks at who has ended."""
@@ -46,6 +47,12 @@ def mpiexec(ranks: int) -> list[str]:
         remedy = 'pip install "ist_mpi[mpich]", or leave --ranks out and start more --jobs'
         raise InputError(Fault(f"--ranks {ranks}", f"no {path}", expected, remedy))
     return [str(path), "-n", str(ranks)]
+
+
+def command(found: Plan, folder: Path) -> list[str]:
+    """The command that makes one run of a sweep, without its index."""
+    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
+    return [*words, "--expect", found.sweep.digest]
 
 
 def run_points(

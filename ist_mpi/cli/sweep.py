@@ -15,7 +15,6 @@ from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
-from ist_mpi.store.files import as_word
 
 app = typer.Typer(
     help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
@@ -79,6 +78,38 @@ def show_status(
         report.print_json(found, statuses)
     else:
         report.show_status(found, statuses, everything)
+
+
+@app.command("table")
+def show_table(
+    sweep: Annotated[
+        Path, typer.Argument(metavar="SWEEP.toml", help="The sweep, or a folder of logs.")
+    ],
+    folder: Folder = RUNS,
+    to: Annotated[
+        float, typer.Option(metavar="GAP", help="The relative gap of the rounds and floats shown.")
+    ] = 1e-6,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the table to this file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Show every run with its settings, its last gap, the predicted limit, and what a gap took.
+
+    Floats are up and down, of a worker. Empty: there is none, or it was not reached.
+    """
+    launcher.stay_alone()
+    from ist_mpi.batch import table
+    from ist_mpi.cli.report import sweeps as report
+    from ist_mpi.training import outputs
+
+    if faults := outputs.output_faults([csv], force, "--csv"):
+        raise InputError(faults)
+    rows = table.rows(table.members(sweep, folder), to)
+    if csv is not None:
+        outputs.put_text(csv, table.as_csv(rows), "--csv")
+    else:
+        report.show_table(rows)
 
 
 @app.command()
@@ -170,7 +201,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     cores = len(os.sched_getaffinity(0))
     if (count := min(jobs, len(wanted)) * ranks) > cores:
         say(f"caution: {count} ranks at a time on {cores} usable core(s)")
-    after = pool.run_points(wanted, _command(found, folder), jobs, ranks, report.show_end)
+    after = pool.run_points(wanted, pool.command(found, folder), jobs, ranks, report.show_end)
     states = [status.state for status in after] + passed
     say(f"{sweep}: {report.counted(states)}")
     return _exit_code(set(states))
@@ -209,7 +240,7 @@ def submit(
     before it queues.
     """
     launcher.stay_alone()
-    from ist_mpi.batch import status
+    from ist_mpi.batch import pool, status
     from ist_mpi.batch.slurm import arrays
 
     faults: list[Fault] = []
@@ -227,7 +258,7 @@ def submit(
         say(f"{sweep}: nothing to submit, every run is over or running")
         return
     for tasks in arrays.arrays(wanted, arrays.max_array_size(), jobs):
-        words = [*_command(found, folder), "--index", slurm.TASK]
+        words = [*pool.command(found, folder), "--index", slurm.TASK]
         words += ["--offset", str(tasks.offset)] if tasks.offset else []
         text = slurm.render(replace(request, array=tasks.text), words)
         if dry_run:
@@ -250,12 +281,6 @@ def _checked(sweep: Path, folder: Path) -> Any:
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     return found
-
-
-def _command(found: Any, folder: Path) -> list[str]:
-    """The command that makes one run of a sweep, without its index."""
-    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
-    return [*words, "--expect", found.sweep.digest]
 
 
 def _caution(found: Any) -> None:

@@ -97,7 +97,7 @@ def test_h5py_finds_the_schema(log: Path) -> None:
 
 
 def test_resolved_configuration_is_in_the_log(log: Path) -> None:
-    text = ist_mpi.open_run(log).attributes["config"]
+    text = runlog.open_run(log).attributes["config"]
     config = load(tomllib.loads(text))
     assert config.to_toml() == text
     assert isinstance(tomllib.loads(text)["method"]["step_size"], float)
