@@ -1,15 +1,12 @@
 """`ist_mpi.open_sweep` and `ist_mpi.sweep`: many runs, and the table that they end in."""
 
-import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tomli_w
-
 from ist_mpi.batch import points, pool, status, table
+from ist_mpi.batch.grid import written
 from ist_mpi.batch.points import Point
 from ist_mpi.batch.status import Status
 from ist_mpi.config import load
@@ -18,7 +15,6 @@ from ist_mpi.library.asking import configuration
 from ist_mpi.library.result import Result, open_run, optional
 from ist_mpi.library.words import python_words
 from ist_mpi.parallel import launcher
-from ist_mpi.store import files
 
 RUNS = Path("results/runs")
 
@@ -93,7 +89,7 @@ def sweep(
     if (launcher.launched_size() or 1) > 1:
         raise InputError(Fault("sweep", "several ranks", "one process, which starts the runs"))
     with python_words():
-        file = _written(base, grid, Path(folder))
+        file = written(load(configuration(base, {})), grid, Path(folder))
         found = points.plan(file, Path(folder))
         points.check(found)
     indices = set(status.to_be_made(status.statuses_of(found)))
@@ -106,30 +102,3 @@ def sweep(
 
     pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
     return open_sweep(file, folder)
-
-
-def _written(base: Any, grid: Mapping[str, Any], folder: Path) -> Path:
-    """The sweep as a file beside its logs, with its base in another; named by what they say."""
-    config = load(configuration(base, {}))
-    if config.problem.arrays():
-        expected = "a problem that a file or its settings describe"
-        raise InputError(Fault("base", "arrays in memory", expected, "save them; kind = arrays"))
-    axes = {key: _values(values) for key, values in grid.items()}
-    text = config.to_toml()
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    document = tomli_w.dumps({"base": f"base-{name}.toml", "grid": axes})
-    sweep_name = hashlib.sha256(document.encode()).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    files.replace(folder / f"base-{name}.toml", text.encode())
-    path = folder / f"sweep-{sweep_name}.toml"
-    files.replace(path, document.encode())
-    return path
-
-
-def _values(values: Any) -> Any:
-    """The values of an axis as a sweep file has them."""
-    if isinstance(values, np.ndarray):
-        return values.tolist()
-    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-        return values
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
