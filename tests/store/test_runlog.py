@@ -323,7 +323,7 @@ def test_truncated_log_is_refused(log: Path) -> None:
 
 
 def test_a_run_at_the_end_of_a_notebooks_cell_is_one_line(log: Path) -> None:
-    run = ist_mpi.open_run(log)
+    run = runlog.open_run(log)
     gap = f"{run.rounds['relative_gap'][-1]:.3e}"
     last = f"finished (rounds), round {run.rounds['round'][-1]}, relative gap {gap}>"
     assert repr(run) == f"<Run {str(log)!r}, {last}"
