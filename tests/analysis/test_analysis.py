@@ -383,7 +383,7 @@ def test_logs_of_all_kinds_and_any_number_leave_room_for_the_curves(
             assert 0 <= legend.y0 < legend.y1 <= figure.bbox.y1
             widths.append(inside)
 
-    monkeypatch.setattr(scripts["convergence"], "Figure", Seen)
+    monkeypatch.setattr(scripts["plots"], "Figure", Seen)
     for few in (logs[:2], logs):
         figure = tmp_path / "figure.pdf"
         assert scripts["convergence"].main([*map(str, few), "-o", str(figure)]) == 0

@@ -26,7 +26,7 @@ LAYERS = [
     ["exact_theory"],
     ["methods"],
     ["training", "verify"],
-    ["batch", "bench"],
+    ["batch", "bench", "plots"],
     ["cli"],
     ["library"],
     ["__main__"],
@@ -41,6 +41,7 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "plotille": {"cli"},
+    "matplotlib": {"plots"},
 }
 
 

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import figure, ticker
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib import ticker
 
 from ist_mpi.store import files
 
@@ -256,11 +254,12 @@ class Figure:
     def __init__(
         self, rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.6, 3.8)
     ) -> None:
-        plt.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "font.size": 9})
+        mpl.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "font.size": 9})
         extent = (columns * size[0], rows * size[1])
-        self._figure, axes = plt.subplots(
-            rows, columns, figsize=extent, layout="constrained", squeeze=False
-        )
+        # No pyplot: a program's own figures and screens are no concern of these.
+        self._figure = figure.Figure(figsize=extent, layout="constrained")
+        FigureCanvasAgg(self._figure)
+        axes = self._figure.subplots(rows, columns, squeeze=False)
         self.rows: list[Row] = []
         self.panels = [[Panel(one, self.rows) for one in row] for row in axes]
 
@@ -283,22 +282,19 @@ class Figure:
         ValueError
             If `output` ends in no format that can be drawn, or NAME.csv is another kind of table.
         """
-        try:
-            formats = self._figure.canvas.get_supported_filetypes()
-            if output.suffix[1:] not in formats:
-                raise ValueError(f"{output}: expected a name that ends in .pdf, .png or .svg")
-            table = output.with_suffix(".csv")
-            header = ",".join(Row._fields)
-            if table.exists() and not table.read_text(encoding="utf-8").startswith(header):
-                raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
-            output.parent.mkdir(parents=True, exist_ok=True)
-            for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
-                drawn = io.BytesIO()
-                self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
-                files.replace(path, drawn.getbuffer())
-            files.replace(table, self._table().encode())
-        finally:
-            plt.close(self._figure)
+        formats = self._figure.canvas.get_supported_filetypes()
+        if output.suffix[1:] not in formats:
+            raise ValueError(f"{output}: expected a name that ends in .pdf, .png or .svg")
+        table = output.with_suffix(".csv")
+        header = ",".join(Row._fields)
+        if table.exists() and not table.read_text(encoding="utf-8").startswith(header):
+            raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
+            drawn = io.BytesIO()
+            self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
+            files.replace(path, drawn.getbuffer())
+        files.replace(table, self._table().encode())
 
     def _table(self) -> str:
         text = io.StringIO()
