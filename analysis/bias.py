@@ -45,7 +45,7 @@ def draw_coordinates(panel: Panel, deviations: Panel, curve: Curve) -> str:
     name = f"{method_name(curve)}, {problem_name(curve)}"
     panel.describe(
         "coordinate",
-        "value",
+        "coordinate_value",
         f"{method_name(curve)}\n{problem_name(curve)}",
         y_scale="linear",
         name=name,

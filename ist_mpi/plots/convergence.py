@@ -11,6 +11,7 @@ of each curve NAME.h5; it is read from NAME.csv, which
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,9 @@ from ist_mpi.plots.curves import (
     expectation,
     names_of,
     open_curves,
+    scale_of,
     stacked,
+    words_of,
 )
 from ist_mpi.plots.drawing import (
     COLOURS,
@@ -42,6 +45,7 @@ Y_AXES = (
     "distance_to_fixed_point",
     "gradient_norm_squared",
     "gradient_norm_squared_w",
+    "value",
 )
 PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
 EXPECTED = {
@@ -54,8 +58,19 @@ ROOM = 1e3, 0.5
 EXACT_NAMES = {"expected": "exact $E f(x^k)$", "mean": "exact $f(E\\,x^k)$"}
 
 
-def draw_curve(panel: Panel, curve: Curve, x: str, y: str, name: str, place: int) -> None:
-    """One run as a line; several seeds as their median in a band of deciles."""
+def draw_curve(
+    panel: Panel,
+    curve: Curve,
+    x: str,
+    y: str,
+    name: str,
+    place: int,
+    colour: Any = None,
+) -> None:
+    """One run as a line; several seeds as their median in a band of deciles.
+
+    `colour`: of a scale, which then takes the place of a name in the legend.
+    """
     values = stacked(curve, y)
     across = column(curve.runs[0], x)[: values.shape[1]]
     band = None
@@ -63,23 +78,27 @@ def draw_curve(panel: Panel, curve: Curve, x: str, y: str, name: str, place: int
         with np.errstate(invalid="ignore"):  # between infinities
             low, high = np.quantile(values, [0.1, 0.9], axis=0)
         band = (low, high)
-    panel.line(name, across, np.median(values, axis=0), label=name, band=band, **look(place))
+    how = look(place) if colour is None else {"color": colour}
+    label = name if colour is None else None
+    panel.line(name, across, np.median(values, axis=0), label=label, band=band, **how)
 
 
-def draw_predictions(panel: Panel, curves: Sequence[Curve], y: str) -> None:
+def draw_predictions(
+    panel: Panel, curves: Sequence[Curve], y: str, colours: Sequence[Any] = COLOURS
+) -> None:
     """The fixed point's gap, dashed: once if all curves share it, else once for each."""
     if y not in PREDICTED:
         return
     levels = [curve.theory(PREDICTED[y]) for curve in curves]
     defined = [level for level in levels if level > 0]
-    name = "fixed point $x^\\infty$"
+    name = "predicted $x^\\infty$"
     if defined and np.allclose(defined, defined[0], rtol=1e-6):
         panel.across(name, y=defined[0], label=name, zorder=3, **PREDICTED_LEVEL)
         return
     label: str | None = f"{name}, each curve's"
     for place, level in enumerate(levels):
         if level > 0:
-            colour = COLOURS[place % len(COLOURS)]
+            colour = colours[place % len(colours)]
             panel.across(name, y=level, label=label, color=colour, dashes=(6, 4), linewidth=0.8)
             label = None
 
@@ -109,12 +128,16 @@ def draw_curves(
     panel: Panel, curves: Sequence[Curve], x: str, y: str, names: Sequence[str], theory: bool
 ) -> None:
     """Everything: the curves, the exact expectation on top, the fixed point."""
+    scale = scale_of(curves)
+    colours: Sequence[Any] = COLOURS
+    if scale is not None:
+        colours = panel.colour_scale(words_of(scale[0]), scale[1])
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
-        draw_curve(panel, curve, x, y, name, place)
+        draw_curve(panel, curve, x, y, name, place, colours[place] if scale else None)
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
         if theory:
             draw_expectation(panel, curve, x, y, name, label=place == 0)
-    draw_predictions(panel, curves, y)
+    draw_predictions(panel, curves, y, colours)
     keep_in_view(panel, [curve for curve in curves if not diverged(curve)], len(curves), y)
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import figure, ticker
+from matplotlib import cm, colors, figure, ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
 
@@ -54,7 +54,8 @@ LABELS = {
     "sketch": "",
     "error_norm": "norm of  $(1/n) \\sum C_i - I$",
     "coordinate": "coordinate $j$",
-    "value": "$x_j$",
+    "value": "$f(x^k)$",
+    "coordinate_value": "$x_j$",
     "deviation": "mean of runs $-\\, x^\\infty_j$",
     "runs": "independent runs",
     "mean_error": "$\\|$mean of runs $-\\, x^\\infty\\|$",
@@ -126,6 +127,10 @@ class Panel:
         else:
             self.axes.set_xscale(x_scale)
         self.axes.set_yscale(y_scale)
+        if y_scale == "log":  # over less than two decades a second tick is labelled too
+            self.axes.yaxis.set_minor_formatter(
+                ticker.LogFormatterSciNotation(minor_thresholds=(2, 0.5))
+            )
         self.axes.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)
         if x_scale != "rounds":
             self.axes.margins(x=0.02)
@@ -210,9 +215,21 @@ class Panel:
             self.axes.axvline(x, label=label, **look)
         self._record(series, kind, [x], [y], [math.nan], [math.nan])
 
+    def colour_scale(self, name: str, values: Sequence[float]) -> list[Any]:
+        """A colour for each value, and the bar that says which; for more curves than a legend."""
+        low, high = min(values), max(values)
+        log = low > 0 and high / low >= 10
+        norm = colors.LogNorm(low, high) if log else colors.Normalize(low, high)
+        shades = mpl.colormaps["viridis"]
+        scale = cm.ScalarMappable(norm, shades)
+        self.axes.figure.colorbar(scale, ax=self.axes, label=name)
+        return [shades(0.92 * norm(value)) for value in values]
+
     def legend(self, **where: Any) -> None:
         """Name what is drawn; where that is more than fits on the panel, beside it."""
         handles, labels = self.axes.get_legend_handles_labels()
+        if not labels:
+            return
         folded = [_folded(label) for label in labels]
         lines = sum(label.count("\n") + 1 for label in folded)
         if lines > LEGEND_LINES:
