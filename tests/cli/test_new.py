@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGURATIONS = sorted(
     path
     for path in (ROOT / "jobs").rglob("*.toml")
-    if "base" not in tomllib.loads(path.read_text())
+    if "problem" in tomllib.loads(path.read_text())  # no sweep, and nothing that a script completes
 )
 
 
