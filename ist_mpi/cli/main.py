@@ -23,7 +23,7 @@ from ist_mpi.cli.doctor import doctor
 from ist_mpi.cli.info import info
 from ist_mpi.cli.messages import INTERRUPTED, say
 from ist_mpi.cli.new import new, schema
-from ist_mpi.cli.plot import plot
+from ist_mpi.cli.plot import plot, report
 from ist_mpi.cli.resume import extend, resume
 from ist_mpi.cli.run import run
 from ist_mpi.cli.streams import guarded, unheard
@@ -44,7 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
-    *(new, run, resume, extend, theory, plot, info, watch, verify),
+    *(new, run, resume, extend, theory, plot, report, info, watch, verify),
     *(submit, bench, doctor, schema),
 )
 for command in COMMANDS:
