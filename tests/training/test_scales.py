@@ -56,6 +56,7 @@ class Part(NamedTuple):
             "w_min_eigenvalue": 2 * L,
             "limit_gap": L + 2 * x,
             "bias_norm_squared": L + 2 * x,
+            "gap_at_zero": L + 2 * x,
             "sigma_squared": L + 2 * x,
             "E gap": L + 2 * x,
             "E ‖x − x*‖²": 2 * x,
