@@ -8,6 +8,7 @@ from typing import Any
 from numba import njit
 from numba.extending import overload
 
+from ist_mpi.kernels.ahead import ask_start
 from ist_mpi.kernels.matrices import (
     Matrices,
     gather_half,
@@ -91,9 +92,12 @@ def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-unty
     normal: Any = NORMAL.get(storage.instance_class)
 
     def of_matrix(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
-        u = storage.which[i]
+        u, last = storage.which[i], block.size - 1
         for a in range(block.size):
             j = block[a]
+            after = block[min(a + 1, last)]
+            if after != j + 1:  # else the stream goes on by itself
+                ask_start(storage.L[u, after])
             out[a] = row_product(storage.L[u, j], x) - storage.b[u, j]
 
     def of_samples(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
