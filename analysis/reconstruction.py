@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from command import finish, parser_of
-from curves import Float64, settings_of, workers_of
-from drawing import COLOURS, Figure, listed, rounded
 from numpy.typing import NDArray
 
 import ist_mpi
+from ist_mpi.plots.curves import Float64, settings_of, workers_of
+from ist_mpi.plots.drawing import COLOURS, Figure, listed, rounded
 from ist_mpi.store.log import Run
 
 

@@ -88,6 +88,10 @@ class SubmitError(ISTError, OSError):
     exit_code = 2
 
 
+class DrawError(ISTError, RuntimeError):
+    """A sketch of one's own drew, in a run, what is no blocks or not what it says of them."""
+
+
 class LogError(ISTError, OSError):
     """A run log could not be written after the run had started."""
 

@@ -47,12 +47,16 @@ BUILT_IN: dict[str, dict[str, str]] = {
 
 SETTING = {"methods": "method.name", "sketches": "method.sketch", "problems": "problem.kind"}
 
-BASES = {
-    "methods": ("Method",),
-    "sketches": ("Sketch",),
-    "problems": ("QuadraticProblem", "FunctionProblem"),
+NEEDS: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
+    "methods": {"Method": (("round", "rounds"),)},
+    "sketches": {"Sketch": (("draw", "drawing"),)},
+    "problems": {
+        "QuadraticProblem": (("quadratic", "share"),),
+        "FunctionProblem": (("value",), ("gradient",)),
+    },
 }
-"""The classes that those of a room derive from; by name, as nothing above is imported here."""
+"""By room: the classes to derive from, and what a class then has to define, one of each group. By
+name, as nothing above is imported here."""
 
 _given: dict[str, type] = {}
 """Classes that this process was handed, by the name that stands for them."""
@@ -70,9 +74,20 @@ def is_file(name: str) -> bool:
     return bool(colon) and path.endswith(".py") and member.isidentifier()
 
 
-def is_foreign(room: str, name: str) -> bool:
-    """Whether a name stands for code that is in a file or was handed over."""
-    return name not in BUILT_IN[room] and (is_file(name) or name in _given)
+def source_of(room: str, name: str) -> Path | None:
+    """The file with the class of that name, where it is not one of this package's.
+
+    None where there is none, as of a class that was typed into an interpreter.
+    """
+    if name in BUILT_IN[room]:
+        return None
+    if is_file(name):
+        path = Path(name.rpartition(":")[0])
+    else:
+        if name not in _installed(room):
+            return None
+        path = Path(inspect.getfile(load(room, name)))
+    return path if path.exists() else None
 
 
 def digest(path: Path) -> str:
@@ -118,7 +133,7 @@ def load(room: str, name: str) -> Any:
         return _of_file(room, path, member, digest(Path(path)))
     installed = _installed(room)
     if name in installed:
-        return _member(installed[name])
+        return _of_package(room, name, installed[name])
     raise InputError(Fault(SETTING[room], f'"{name}"', allowed(room)))
 
 
@@ -132,6 +147,20 @@ def _installed(room: str) -> dict[str, str]:
     """What installed packages declare, by name: ``module:class``."""
     found = metadata.entry_points(group=f"ist_mpi.{room}")
     return {entry.name: entry.value for entry in found if entry.name not in BUILT_IN[room]}
+
+
+@functools.cache
+def _of_package(room: str, name: str, place: str) -> Any:
+    """A class that an installed package declares."""
+    expected = f"an installed package with a class {place}"
+    try:
+        kind = _member(place)
+    except (Exception, SystemExit) as error:
+        got = f'"{name}", which fails ({type(error).__name__}: {error})'
+        raise InputError(Fault(SETTING[room], got, expected)) from error
+    if not isinstance(kind, type):
+        raise InputError(Fault(SETTING[room], f'"{name}"', expected))
+    return _fit(room, name, kind)
 
 
 @functools.cache
@@ -150,7 +179,7 @@ def _of_file(room: str, path: str, member: str, sha256: str) -> Any:
             if hashlib.sha256(text).hexdigest() != sha256:
                 raise ImportError("the file is changing")
             exec(compile(text, path, "exec"), module.__dict__)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             got = f'"{path}:{member}", which fails ({type(error).__name__}: {error})'
             raise InputError(Fault(SETTING[room], got, expected)) from error
@@ -173,9 +202,17 @@ def speaks_for(kind: type, name: str, *doings: str) -> bool:
 
 
 def _fit(room: str, name: str, kind: type) -> type:
-    """Refuse a class that is not what the room holds."""
-    if any(base.__name__ in BASES[room] for base in kind.__mro__):
-        return kind
-    bases = " or ".join(f"ist_mpi.{room}.{base}" for base in BASES[room])
-    expected = f"a class derived from {bases}"
-    raise InputError(Fault(SETTING[room], f'"{name}"', expected))
+    """Refuse a class that is not what the room holds, or that leaves out what it has to define."""
+    needs = NEEDS[room]
+    ours = (base for base in kind.__mro__ if base.__module__.startswith("ist_mpi."))
+    base = next((base for base in ours if base.__name__ in needs), None)
+    if base is None:
+        bases = " or ".join(f"ist_mpi.{room}.{base}" for base in needs)
+        expected = f"a class derived from {bases}"
+        raise InputError(Fault(SETTING[room], f'"{name}"', expected))
+    for group in needs[base.__name__]:
+        if all(getattr(kind, one, None) is getattr(base, one, None) for one in group):
+            got = f'"{name}", which has no {group[0]}'
+            expected = f"a class that defines {group[0]}, as {base.__name__} says"
+            raise InputError(Fault(SETTING[room], got, expected))
+    return kind

@@ -59,7 +59,7 @@ class Sweep(NamedTuple):
         """The resolved configuration of a point; InputError locates faults in base or sweep."""
         settings = self.fixed | self.points[index]
         overrides = [f"{key}={toml(value)}" for key, value in settings.items()]
-        return load(self.base, overrides, str(self.path))
+        return load(self.base, overrides, str(self.path), self.path.parent)
 
     def configs(self) -> list[Config]:
         """The resolved configuration of every point; raises InputError as `of_each`."""

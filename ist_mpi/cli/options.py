@@ -17,11 +17,11 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Code = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         metavar="FILE",
         help="The Python file of the method, sketch or problem that the log names, if it names "
-        "one; it is run only if it is the file that the log was made with.",
+        "one; it is run only if it is the file that the log was made with. May be given again.",
     ),
 ]
 

@@ -32,7 +32,7 @@ def extend(
     _go_on(log, rounds, code)
 
 
-def _go_on(log: Path, rounds: int | None, code: Path | None) -> None:
+def _go_on(log: Path, rounds: int | None, code: options.Code) -> None:
     """Resume an unfinished run, or extend a finished one."""
     from ist_mpi.parallel import ranks
 

@@ -186,9 +186,38 @@ def method_class(name: str, sketch: str) -> type[Method]:
     return _combined(method, registry.load("sketches", getattr(method, "sketch", None) or sketch))
 
 
+def settings_of(kind: Any, base: type[Section], setting: str) -> type[Section]:
+    """The settings that a method, a sketch or a problem declares.
+
+    Raises
+    ------
+    InputError
+        If they are no table, or change what all of its kind have.
+    """
+    own = kind.Settings
+    where = f"{kind.__name__}.Settings"
+    if not (isinstance(own, type) and issubclass(own, base)):
+        got = f"{where} = {own!r}"
+        expected = f"a class derived from ist_mpi.config.{base.__name__}"
+        raise InputError(Fault(setting, got, expected))
+    table = Method if base is Section else base
+    changed = sorted(set(vars(own).get("__annotations__", ())) & set(table.model_fields))
+    if changed and not own.__module__.startswith("ist_mpi."):
+        expected = "settings of its own, none that all have"
+        raise InputError(Fault(setting, f"{where} with another {', '.join(changed)}", expected))
+    return own
+
+
 @functools.cache
 def _combined(method: Any, sketch: Any) -> type[Method]:
-    own = (getattr(kind, "Settings", Section) for kind in (method, sketch))
+    own = [
+        settings_of(kind, Section, registry.SETTING[room])
+        for room, kind in (("methods", method), ("sketches", sketch))
+    ]
+    twice = sorted(set(own[0].model_fields) & set(own[1].model_fields)) if own[0] != own[1] else []
+    if twice:
+        got = f"{', '.join(twice)} of {method.__name__} and of {sketch.__name__}"
+        raise InputError(Fault("method", got, "settings of different names"))
     bases: Any = tuple(base for base in dict.fromkeys(own) if base is not Section)
     make: Any = create_model
     made: type[Method] = make(
@@ -209,7 +238,7 @@ def _restored(name: str, sketch: str, values: bytes) -> Method:
 
 
 def _restored_problem(kind: str, values: bytes) -> Problem:
-    table: type[Problem] = registry.load("problems", kind).Settings
+    table: type[Problem] = registry.load("problems", kind).Settings  # checked on rank 0
     return table.model_construct(**pickle.loads(values))
 
 
@@ -269,6 +298,7 @@ class Config(Section):
         values = self.to_dict()
         for key in OPERATION:
             values["run"].pop(key, None)
+        values["method"].pop("step_size_rule", None)  # where the number comes from
         for section, keys in CODE.items():
             for key, digest in keys.items():
                 if digest in values[section]:  # what the code is, not where
@@ -292,7 +322,8 @@ class Config(Section):
         """What is allowed but seldom meant."""
         notes = []
         if self.method.multiplies_model:
-            which = "Rand-q" if self.method.sketch == "rand" else "a preconditioned sketch"
+            method = self.method
+            which = f'sketch = "{method.sketch}", scaling = "{method.scaling}"'
             notes.append(
                 f'form = "merge" with {which} multiplies the model by the random matrix '
                 '(1/n) Σ C_i every round; form = "estimator" is the method of the theory'

@@ -24,12 +24,13 @@ def load(
     source: "Config | Mapping[str, Any] | str | Path",
     overrides: Sequence[str] = (),
     setter: str = "--set",
+    folder: Path | None = None,
 ) -> Config:
     """The resolved configuration of `source` with `overrides` (``section.key=value``) on top.
 
-    Paths inside a file are relative to the file's folder, paths in overrides and dicts to the
-    current one; the resolved configuration holds absolute paths. `setter` is where the overrides
-    stand, for messages.
+    Paths inside a file are relative to the file's folder, paths in overrides and dicts to `folder`
+    (default: the current one); the resolved configuration holds absolute paths. `setter` is where
+    the overrides stand, for messages.
 
     Raises
     ------
@@ -37,12 +38,14 @@ def load(
         Listing every fault found.
     """
     if isinstance(source, Config):
+        _check_classes(source)
         if not overrides:
             return source
         tables, label = source.to_dict(), "configuration"
         tables["problem"].pop("digest", None)
         tables["problem"] |= source.problem.arrays()
     elif isinstance(source, Mapping):
+        know_classes(source)
         tables, label = _plain(source), "configuration"
     elif not isinstance(source, str | Path):
         got = f"{type(source).__name__}"
@@ -53,7 +56,7 @@ def load(
         _anchor(tables, path.parent)
     faults = list(_apply(tables, overrides))
     labels = Labels(label, frozenset(text.partition("=")[0].strip() for text in overrides), setter)
-    _anchor(tables, Path.cwd())
+    _anchor(tables, Path.cwd() if folder is None else folder)
     config, found = validated(tables, labels)
     faults += found
     if config is None or faults:
@@ -96,12 +99,41 @@ def _plain(value: Any) -> Any:
 
 
 def know_classes(source: Any) -> None:
-    """Remember the classes among the values of a configuration, as every rank has to."""
-    if isinstance(source, Mapping):
-        for table in source.values():
-            for value in table.values() if isinstance(table, Mapping) else ():
-                if isinstance(value, type):
-                    registry.given(value)
+    """Remember the classes among the values of a configuration, as every rank has to.
+
+    Raises
+    ------
+    InputError
+        If two of them have one name.
+    """
+    if not isinstance(source, Mapping):
+        return
+    known: dict[str, type] = {}
+    for table in source.values():
+        for value in table.values() if isinstance(table, Mapping) else ():
+            if isinstance(value, type) and known.setdefault(registry.given(value), value) != value:
+                got = f"two classes with the name {value.__name__}"
+                raise InputError(Fault("configuration", got, "a name of its own for each"))
+
+
+def _check_classes(config: Config) -> None:
+    """Refuse a configuration whose names have come to stand for other classes since it was made.
+
+    On other ranks, which get the names, it would be another run.
+    """
+    method = type(config.method)
+    now = registry.load("problems", config.problem.kind).Settings, type(config.problem)
+    known = [("problem.kind", config.problem.kind, *now)]
+    if method.method_class is not None:
+        name, sketch = config.method.name, config.method.sketch
+        known.append(("method.name", name, registry.load("methods", name), method.method_class))
+        known.append(
+            ("method.sketch", sketch, registry.load("sketches", sketch), method.sketch_class)
+        )
+    for where, name, found, then in known:
+        if found is not then:
+            got = f'"{name}", another class of that name than when the configuration was made'
+            raise InputError(Fault(where, got, "the same class", "make the configuration anew"))
 
 
 def _anchor(tables: dict[str, Any], folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Plain tables to a `Config`: each by the class that its method, sketch or problem declares."""
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,11 @@ from ist_mpi.config.model import (
     CODE,
     Config,
     Log,
-    Method,
     Problem,
     Run,
     UnknownMethod,
     method_class,
+    settings_of,
 )
 from ist_mpi.config.types import Section
 from ist_mpi.errors import Fault, InputError
@@ -75,8 +76,8 @@ def _class_of(
         kind = values.get("kind")
         if isinstance(kind, str):
             try:
-                made: type[Problem] = registry.load("problems", kind).Settings
-                return made, []
+                made = registry.load("problems", kind)
+                return settings_of(made, Problem, "problem.kind"), []
             except InputError as error:
                 return None, [_named(error.faults[0], "problem.kind", kind, labels)]
         got = "nothing" if kind is None else shown(kind)
@@ -98,8 +99,10 @@ def _class_of(
             break
     if faults or "name" not in names or not isinstance(values.get("sketch", ""), str):
         return UnknownMethod, faults
-    kind_of: type[Method] = method_class(names["name"], names["sketch"])
-    return kind_of, []
+    try:
+        return method_class(names["name"], names["sketch"]), []
+    except InputError as error:
+        return None, [fault._replace(where=labels.where(fault.where)) for fault in error.faults]
 
 
 def _named(fault: Fault, key: str, name: str, labels: Labels) -> Fault:
@@ -109,19 +112,25 @@ def _named(fault: Fault, key: str, name: str, labels: Labels) -> Fault:
 
 
 def _with_digests(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With the digest of each file of code that a table names."""
+    """With the digest of each file of code that a table names, installed packages' too."""
     found = {}
     for key, room in NAMES[section].items():
         name = values.get(key)
-        if isinstance(name, str) and registry.is_foreign(room, name):
-            path = Path(name.rpartition(":")[0])
-            if path.exists():
-                found[CODE[section][key]] = registry.digest(path)
+        path = None
+        if isinstance(name, str):
+            with contextlib.suppress(InputError):  # what it is, is told elsewhere
+                path = registry.source_of(room, name)
+        if path is not None:
+            found[CODE[section][key]] = registry.digest(path)
     return {**values, **found} if found else values
 
 
+Code = Path | Sequence[Path] | None
+"""The files that a log's methods, sketches and problems come from, if they are in files."""
+
+
 class Named(NamedTuple):
-    """A setting of a log that names code in a file."""
+    """A setting of a log that names code which is not of this package."""
 
     section: str
     key: str
@@ -130,35 +139,43 @@ class Named(NamedTuple):
     digest: str | None
 
 
-def named_files(tables: Mapping[str, Any]) -> Iterator[Named]:
-    """Each setting that names code in a file."""
+def named_code(tables: Mapping[str, Any]) -> Iterator[Named]:
+    """Each setting that names code which is not of this package: in a file, or installed."""
     for section, keys in NAMES.items():
         table: Any = tables.get(section)
-        for key in keys if isinstance(table, Mapping) else ():
+        for key, room in keys.items() if isinstance(table, Mapping) else ():
             name = table.get(key)
-            if isinstance(name, str) and registry.is_file(name):
+            if isinstance(name, str) and name not in registry.BUILT_IN[room]:
                 yield Named(section, key, name, CODE[section][key], table.get(CODE[section][key]))
 
 
-def with_code(tables: dict[str, Any], code: Path | None, what: str) -> dict[str, Any]:
+def with_code(tables: dict[str, Any], code: Code, what: str) -> dict[str, Any]:
     """The tables of a log, which is no program: the code that it names is brought from outside.
 
     Parameters
     ----------
-    code : Path or None
-        The file to take it from; its digest must be the one in the log.
+    code : Path, sequence of Path, or None
+        The files to take it from; the digest of one must be the one in the log.
     what : str
         The log, for messages.
 
     Raises
     ------
     InputError
-        If the log names code in a file, and `code` is None or another.
+        If the log names code in a file, and none of these is that file; or code of a package that
+        is not installed.
     """
-    for named in list(named_files(tables)):
-        path, _, member = named.name.rpartition(":")
+    files = [code] if isinstance(code, Path) else list(code or ())
+    for named in list(named_code(tables)):
         where = f"{named.section}.{named.key} in {what}"
-        if code is None:
+        if not registry.is_file(named.name):
+            _check_installed(named, where)
+            continue
+        path, _, member = named.name.rpartition(":")
+        if named.digest is None:
+            got = f"{member}, a class that no file had, and that is gone"
+            raise InputError(Fault(where, got, "code in a file"))
+        if not files:
             raise InputError(
                 Fault(
                     where,
@@ -167,12 +184,28 @@ def with_code(tables: dict[str, Any], code: Path | None, what: str) -> dict[str,
                     "--code FILE names it; it is run only if it is what the log was made with",
                 )
             )
-        if registry.digest(code) != named.digest:
-            got = f"{code}, which is not the file that the log was made with"
+        same = next((file for file in files if registry.digest(file) == named.digest), None)
+        if same is None:
+            got = f"{', '.join(map(str, files))}, which is not the file that the log was made with"
             raise InputError(Fault(where, got, f"SHA-256 {named.digest}"))
         table = tables[named.section]
-        tables[named.section] = {**table, named.key: f"{code.absolute()}:{member}"}
+        tables[named.section] = {**table, named.key: f"{same.absolute()}:{member}"}
     return tables
+
+
+def _check_installed(named: Named, where: str) -> None:
+    """Refuse a name of a package that is not installed, or is another than it was."""
+    room = NAMES[named.section][named.key]
+    try:
+        path = registry.source_of(room, named.name)
+    except InputError as error:
+        raise InputError(error.faults[0]._replace(where=where)) from error
+    if path is None:
+        remedy = "install the package that the run was made with"
+        raise InputError(Fault(where, f'"{named.name}"', registry.allowed(room), remedy))
+    if named.digest is not None and registry.digest(path) != named.digest:
+        got = f'"{named.name}" of {path}, which is not what the log was made with'
+        raise InputError(Fault(where, got, f"SHA-256 {named.digest}"))
 
 
 def replaced_names(tables: dict[str, Any], new_name: Callable[[str, Any], Any]) -> None:

@@ -4,6 +4,7 @@ Everything here is collective. The sums over workers are made in worker order, s
 constants, and the step size that is made from them, are the same on any number of ranks.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -286,7 +287,7 @@ def _without_matrices(
     lanczos = ("spectral_radius", "w_min_eigenvalue")
     found: dict[str, float | None] = {}
     why = SLOW
-    if known.multiplies_model or isinstance(known.law, Finite):
+    if known.multiplies_model or (known.law is not None and known.law.listed):
         why = TOO_LARGE  # E C̄ is no multiple of I; M may not be symmetric
     elif effort != "none" and known.both is not None:
         restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
@@ -304,12 +305,15 @@ def _without_matrices(
 
 
 def as_attributes(constants: Constants) -> dict[str, Any]:
-    """What the log keeps: numbers, NaN for what is undefined or was left out, and the latter."""
+    """What the log keeps: numbers, NaN for what is undefined or was left out, and the latter with
+    the reasons, a JSON object.
+    """
     numbers = {
         name: math.nan if value is None else value for name, value in constants.values().items()
     }
     return {
         **numbers,
         "not_computed": " ".join(constants.not_computed),
+        "not_computed_because": json.dumps(constants.not_computed),
         "estimated": " ".join(constants.estimated),
     }

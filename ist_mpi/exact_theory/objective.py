@@ -128,7 +128,7 @@ def means(team: Team, local: LocalQuadratics, stored: Stored) -> Means:
 
 def within_reach(known: Known, stored: Stored, d: int) -> Known:
     """What is known, but for what needs d × d matrices where none is formed."""
-    if by_products(stored, d) and isinstance(known.law, Finite):
+    if by_products(stored, d) and known.law is not None and known.law.listed:
         return known._replace(obstacle=TOO_LARGE)
     if known.own is not None and d > SLABS:
         return known._replace(own=None, obstacle=TOO_LARGE)

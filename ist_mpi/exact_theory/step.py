@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ist_mpi.config import Method
 from ist_mpi.registry import speaks_for
-from ist_mpi.sketches.law import Exchangeable, Finite, Law
+from ist_mpi.sketches.law import Exchangeable, Law
+from ist_mpi.sketches.own import law_of
 
 
 class Step(NamedTuple):
@@ -89,20 +90,18 @@ class Known(NamedTuple):
         """Whether B̄ is the same in every draw, for any quadratics: then σ² of (30) is defined."""
         if self.step is None or self.law is None:
             return False
-        if isinstance(self.law, Finite) or not self.step.two_sided:
-            return self.law.one_draw
-        return self.law.certain
+        return self.law.certain if self.step.two_sided else self.law.one_draw
 
     @property
     def matrices(self) -> int:
         """Matrices (d, d) that the law's moments keep, besides those of any law."""
-        return 2 + len(self.law.draws) if isinstance(self.law, Finite) else 0
+        return 2 + self.law.listed if self.law is not None and self.law.listed else 0
 
 
 def known_of(method: Method, sketch: Any) -> Known:
     """The step of a configured method, and the law of its sketch."""
     kind = type(method).method_class
-    law = sketch.law() if speaks_for(type(sketch), "law", "draw") else None
+    law = law_of(sketch)
     step, own = None, None
     if speaks_for(kind, "step", "round", "rounds"):
         step = kind.step(method)

@@ -4,6 +4,7 @@ A method is one class in one file: what it adds to the configuration, its vector
 round sends, and what is exactly known of it.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -156,8 +157,11 @@ class Method:
 
     @staticmethod
     def floats(k: int, sketch: Any, settings: MethodTable) -> Floats:
-        """What has been sent once x^k is reached; on average, where chance decides."""
-        raise NotImplementedError
+        """What has been sent once x^k is reached; on average, where chance decides.
+
+        NaN where it is not known, as here.
+        """
+        return Floats(math.nan, math.nan)
 
     @staticmethod
     def floats_of_round(
@@ -167,13 +171,19 @@ class Method:
         return None
 
 
-def check_vectors(method: Any, d: int, workers: int) -> None:
+def check_vectors(method: Any, d: int, workers: int, everywhere: bool) -> None:
     """Refuse a method that carries what a checkpoint cannot hold.
+
+    Parameters
+    ----------
+    everywhere : bool
+        Whether some rank holds every vector of the server, and not a part of the model each.
 
     Raises
     ------
     InputError
-        If a vector is no float64 array of shape (d,), or (workers, d), or the model is not one.
+        If a vector is no float64 array of shape (d,), or (workers, d), or is a copy, or the model
+        is not one.
     """
     where = f"{type(method).__name__}.vectors"
     vectors = list(method.vectors())
@@ -188,6 +198,15 @@ def check_vectors(method: Any, d: int, workers: int) -> None:
             raise InputError(Fault(f"{where}: {name}", got, expected))
         if not array.flags.writeable:
             raise InputError(Fault(f"{where}: {name}", "an array that is not writeable", expected))
+    again = {vector.name: vector.array for vector in method.vectors()} | {"x": method.x}
+    for name, _, array in vectors:
+        if not np.shares_memory(array, again[name]) and array.size:
+            whose = "x of the method" if name == "x" else "what the method works on"
+            raise InputError(Fault(f"{where}: {name}", "a copy", f"the array itself, {whose}"))
+    others = [name for name, holder, _ in vectors if holder == "server" and name != "x"]
+    if others and not everywhere:
+        got = f'"serverless" with {", ".join(others)} on the server beside the model'
+        raise InputError(Fault("run.exchange", got, '"server", "replicated" or "auto"'))
 
 
 def restore(method: Any, server: dict[str, Float64], workers: dict[str, Float64]) -> None:

@@ -10,7 +10,7 @@ from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.method import Float64, Floats, Tools
 from ist_mpi.methods.momentum import WithMomentum, momentum_chain
-from ist_mpi.sketches.drawing import Blocks
+from ist_mpi.sketches.blocks import Blocks
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities

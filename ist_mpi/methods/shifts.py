@@ -9,7 +9,7 @@ from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.method import Float64, Floats, Method, Room, Tools, Vector
-from ist_mpi.sketches.drawing import Blocks
+from ist_mpi.sketches.blocks import Blocks
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities

@@ -158,8 +158,8 @@ class Together(_Merging):
         self._counts = np.zeros(team.size, dtype=np.int32)
         most = (team.last - team.first) * sketch.largest
         self._parts = np.empty(min(most, sketch.total))
-        self._changing = not sketch.same_sizes
-        self._random = sketch.random
+        self._changing = not (sketch.same_sizes and self.drawing.compiled)
+        self._random = sketch.random or not self.drawing.compiled
         if not self._changing:
             self._count(self.drawing)
         self._request = MPI.REQUEST_NULL

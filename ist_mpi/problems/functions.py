@@ -10,7 +10,7 @@ from ist_mpi.config import Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.own import sized
 from ist_mpi.problems.quadratic import Stored
-from ist_mpi.sketches.drawing import Blocks
+from ist_mpi.sketches.blocks import Blocks
 
 Float64 = NDArray[np.float64]
 

@@ -50,8 +50,14 @@ class QuadraticProblem:
 
     @classmethod
     def open(cls, settings: Any) -> "QuadraticProblem":
-        """The problem, on rank 0."""
-        return sized(cls(settings))
+        """The problem, on rank 0; raises InputError if it is not what it says of itself."""
+        made = sized(cls(settings))
+        if made.homogeneous and made.n > 1:
+            first, last = (made.share(worker).quadratic() for worker in (0, made.n - 1))
+            if not all(np.array_equal(first[i], last[i]) for i in range(2)):
+                got = f"workers 0 and {made.n - 1} with different quadratics"
+                raise InputError(Fault(f"{cls.__name__}.homogeneous", got, "the same of all"))
+        return made
 
     def quadratic(self, worker: int) -> tuple[Any, Any]:
         """L_i (d, d), symmetric positive semidefinite, and b_i (d,), of worker 0 … n − 1."""

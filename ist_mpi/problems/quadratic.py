@@ -12,7 +12,7 @@ from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.kernels.samples import DenseSamples, SparseSamples
 from ist_mpi.problems import digest, samples
 from ist_mpi.problems.samples import Samples
-from ist_mpi.sketches.drawing import Blocks
+from ist_mpi.sketches.blocks import Blocks
 
 Float64 = NDArray[np.float64]
 GATHERED = 2**20

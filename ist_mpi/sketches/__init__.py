@@ -9,17 +9,30 @@ rand          a uniform q-subset for every worker, eq. (4)
 identity      all coordinates for every worker
 sketch        what a sketch is
 law           what exact theory has to know of its draws
+blocks        of a round, with their factors
 drawing       room for the blocks of a round, and where they are drawn
+own           draws of a sketch of one's own, held against what it says of them
 """
 
 from typing import Any
 
 from ist_mpi.config import Method
-from ist_mpi.sketches.drawing import Blocks, Drawing, drawing_of
+from ist_mpi.sketches.blocks import Blocks
+from ist_mpi.sketches.drawing import Drawing, drawing_of, has_kernel
 from ist_mpi.sketches.law import Exchangeable, Finite
+from ist_mpi.sketches.own import check_own
 from ist_mpi.sketches.sketch import Sketch
 
-__all__ = ["Blocks", "Drawing", "Exchangeable", "Finite", "Sketch", "drawing_of", "sketch_of"]
+__all__ = [
+    "Blocks",
+    "Drawing",
+    "Exchangeable",
+    "Finite",
+    "Sketch",
+    "drawing_of",
+    "has_kernel",
+    "sketch_of",
+]
 
 
 def sketch_of(method: Method, n: int, d: int) -> Any:
@@ -28,6 +41,9 @@ def sketch_of(method: Method, n: int, d: int) -> Any:
     Raises
     ------
     InputError
-        If it does not fit them.
+        If it does not fit them, or is one of one's own and says nothing usable of itself.
     """
-    return type(method).sketch_class(method, n, d)
+    made = type(method).sketch_class(method, n, d)
+    if not has_kernel(made):
+        check_own(made, n, d)
+    return made

@@ -13,7 +13,7 @@ A sketch without a law has no exact theory.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ class Exchangeable:
     """Whether a round is the same in every draw."""
     certain: bool = False
     """Whether Σ A_i C_i L_i C_i is, for any L_i."""
+    listed: ClassVar[int] = 0
+    """Draws that it lists."""
 
 
 def holder_moments(n: int, d: int) -> tuple[float, float]:
@@ -135,9 +137,19 @@ class Finite:
         return self.draws[0].offsets.size - 1
 
     @property
+    def listed(self) -> int:
+        """Draws that it lists."""
+        return len(self.draws)
+
+    @property
     def one_draw(self) -> bool:
         """Whether a round is the same in every draw."""
         return len(self.draws) == 1
+
+    @property
+    def certain(self) -> bool:
+        """Whether Σ A_i C_i L_i C_i is, for any L_i."""
+        return self.one_draw
 
     def check(self, n: int, d: int) -> None:
         """Raise InputError where the draws are not of n workers and d coordinates."""

@@ -11,6 +11,8 @@ from ist_mpi.sketches.law import Law
 class Sketch:
     """Which coordinates each worker gets in a round, and with what factors.
 
+    What is said here of the blocks of a sketch with its own `draw` is checked in every round.
+
     Attributes
     ----------
     n, d : int
@@ -18,7 +20,9 @@ class Sketch:
     largest : int
         Size of the largest block that may be drawn.
     total : int
-        Most coordinates handed out in a round, summed over the workers.
+        Coordinates handed out in a round, summed over the workers.
+    varying : bool
+        Whether `total` is only the most of them; then the ledger of floats is NaN.
     disjoint : bool
         Whether every coordinate belongs to exactly one worker.
     same_sizes : bool
@@ -49,9 +53,10 @@ class Sketch:
     rescales: bool = False
     independent: bool = False
     weight: float | None = None
+    varying: bool = False
 
     def __init__(self, method: Method, n: int, d: int) -> None:
-        self.n, self.d = n, d
+        self.settings, self.n, self.d = method, n, d
 
     @staticmethod
     def sums_to_identity(method: Any) -> bool:

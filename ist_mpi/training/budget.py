@@ -16,6 +16,7 @@ from ist_mpi.exact_theory.krylov import BASIS
 from ist_mpi.exact_theory.objective import by_products
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.kernels import matrices as kernels
+from ist_mpi.methods.ledger import sent
 from ist_mpi.problems.quadratic import AS_MATRICES, Facts
 from ist_mpi.sketches import sketch_of
 from ist_mpi.training.columns import COLUMNS
@@ -77,7 +78,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     bulk += config.run.rounds * (t + n + 1) * INTEGER if log.permutations else 0
     bulk += n * d * (d + 1) * FLOAT if log.problem else 0
     on_root = (0 if free else 2 * FLOAT * d * d) + 3 * bulk + facts.data_bytes
-    up, down = type(method).method_class.floats(config.run.rounds, sketch, method)
+    up, down = sent(method, sketch, config.run.rounds)
     return Budget(
         memory=memory,
         memory_root=memory + on_root,

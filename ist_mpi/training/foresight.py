@@ -33,6 +33,7 @@ from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
+from ist_mpi.methods.ledger import sent
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.sketches import sketch_of
@@ -69,6 +70,10 @@ class Foresight(NamedTuple):
     constants: Constants
     f_star: float
     mean_step_size_limit: float
+    x_star: Float64 | None
+    """Shape (d,)."""
+    fixed_point: Float64 | None
+    """Shape (d,)."""
     floats_down: float
     floats_up: float
     tolerance: float
@@ -139,6 +144,8 @@ def foresee(
             constants=found,
             f_star=experiment.objective.prediction.f_star,
             mean_step_size_limit=experiment.objective.prediction.mean_step_size_limit,
+            x_star=experiment.objective.prediction.x_star,
+            fixed_point=experiment.objective.prediction.fixed_point,
             floats_down=job.budget.floats_down / total,
             floats_up=job.budget.floats_up / total,
             tolerance=tolerance,
@@ -255,7 +262,7 @@ def _reached(experiment: Experiment, goals: Sequence[float]) -> dict[float, Reac
     chain, L, e, _ = _chain(experiment)
     found = {}
     for goal, k in rounds_to(chain, L, e, goals, most).items():
-        up, down = type(method).method_class.floats(k, experiment.sketch, method)
+        up, down = sent(method, experiment.sketch, k)
         found[goal] = Reached(k, (up + down) / experiment.d)
     return found
 
@@ -288,6 +295,7 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
         "floats_down_per_round": foresight.floats_down,
         "floats_up_per_round": foresight.floats_up,
         "not_computed": list(constants.not_computed),
+        "not_computed_because": dict(constants.not_computed),
         "estimated": list(constants.estimated),
         "step_size_rule": foresight.method.step_size_rule,
         "reached": {

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from ist_mpi import problems
 from ist_mpi.config import Config, know_classes, load, sameness
+from ist_mpi.config.tables import Code
 from ist_mpi.errors import Caution, Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.parallel import nodes, ranks, watchdog
@@ -225,7 +226,7 @@ def _copies(job: Job, short: Mapping[str, int]) -> str:
 
 
 def reopen(
-    comm: Any, log: Path, rounds: int | None = None, code: Path | None = None
+    comm: Any, log: Path, rounds: int | None = None, code: Code = None
 ) -> tuple[Job, Source | None]:
     """`open_job` for a run that has begun, with its own configuration; collective.
 
@@ -233,8 +234,8 @@ def reopen(
     ----------
     rounds : int, optional
         The new number of rounds in all, for a finished run; None: resume an unfinished one.
-    code : Path, optional
-        The file of the method, sketch or problem that the log names, if it names one.
+    code : Path or sequence of Path, optional
+        The files of the method, sketch or problem that the log names, if it names any.
 
     Raises
     ------

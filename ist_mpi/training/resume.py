@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ist_mpi.config import OPERATION, Config, load
-from ist_mpi.config.tables import named_files, with_code
+from ist_mpi.config.tables import Code, named_code, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError, MismatchError
 from ist_mpi.parallel.team import Team
 from ist_mpi.store import checkpoint
@@ -158,8 +158,14 @@ def _other_data(experiment: Experiment, run: Run, other_versions: bool) -> str:
     """What tells that a log is of other data; empty if nothing does.
 
     That is their digest, not x*, whose last bits are those of the library that added it up; x* in
-    all but these where the log is older than digests, or where other versions read the data.
+    all but these where the log is older than digests, or where other versions read the data; of
+    functions, what they are at x⁰.
     """
+    if experiment.first is not None:
+        for name in ("value", "gradient_norm_squared"):
+            mine, theirs = getattr(experiment.first, name), run.rounds[name][0]
+            if not np.isclose(mine, theirs, rtol=1e-8, atol=0.0, equal_nan=True):
+                return f"{name} at the start is {theirs:.12g}, this problem's {mine:.12g}"
     logged = run.attributes.get("problem_digest")
     if logged == experiment.digest:
         return ""
@@ -198,7 +204,7 @@ class Difference(NamedTuple):
 def differences(config: Config, run: Run) -> list[Difference]:
     """The settings in which a log's configuration differs, but for those that change no result."""
     ours, table = config.to_dict(), _table(run)
-    for named in named_files(table):
+    for named in named_code(table):
         if ours[named.section].get(named.digest_key) != named.digest:
             return [Difference(f"{named.section}.{named.key}", " is other code")]
         table[named.section][named.key] = ours[named.section][named.key]
@@ -221,10 +227,10 @@ def _table(run: Run) -> dict[str, Any]:
     return tomllib.loads(run.attributes["config"])
 
 
-def config_of(log: Path, code: Path | None = None) -> Config:
+def config_of(log: Path, code: Code = None) -> Config:
     """The configuration of a run that has begun: from its log, else from a checkpoint.
 
-    `code` is the file of the method, sketch or problem that the log names, if it names one.
+    `code` are the files of the method, sketch or problem that the log names, if it names any.
 
     Raises
     ------
@@ -242,7 +248,7 @@ def config_of(log: Path, code: Path | None = None) -> Config:
     return _config_of(run, code)
 
 
-def _config_of(run: Run, code: Path | None) -> Config:
+def _config_of(run: Run, code: Code) -> Config:
     """The configuration in a log, checked like any other; DamagedError if it cannot be one."""
     table = with_code(_table(run), code, str(run.path))
     try:

@@ -21,19 +21,22 @@ from ist_mpi.exact_theory.prediction import predict
 from ist_mpi.exact_theory.quantities import OfSketch, Quantities
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.kernels.matrices import Matrices
-from ist_mpi.methods.method import Tools
+from ist_mpi.methods.method import Tools, check_vectors
 from ist_mpi.parallel.connect import connect
 from ist_mpi.parallel.nodes import SharedArray, lacking
+from ist_mpi.parallel.serverless import Serverless
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
 from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
-from ist_mpi.sketches import drawing_of, sketch_of
+from ist_mpi.registry import speaks_for
+from ist_mpi.sketches import drawing_of, has_kernel, sketch_of
+from ist_mpi.sketches.own import OwnDraws
 from ist_mpi.threads import one_thread
 from ist_mpi.training import functions
 from ist_mpi.training.budget import kept_bytes
 from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
-from ist_mpi.training.functions import FunctionObjective
+from ist_mpi.training.functions import FunctionMetrics, FunctionObjective
 
 Float64 = NDArray[np.float64]
 LOGGED = 10**9
@@ -62,6 +65,8 @@ class Experiment(NamedTuple):
     """Of the log: units and long names."""
     notes: tuple[str, ...] = ()
     """What the user should know of the data."""
+    first: FunctionMetrics | None = None
+    """Of x⁰, on rank 0, where the problem is no quadratic: what it is made of is not known."""
     memory: SharedArray | None = None
     """What the ranks of a host share of the problem."""
 
@@ -88,6 +93,11 @@ def facts_of(config: Config, source: Source) -> Facts:
                 '"server", "replicated" or "auto"',
             )
         )
+    if not has_kernel(sketch):
+        OwnDraws(sketch, config.run.seed).blocks(0)
+        if sketch.varying and config.log.permutations:
+            got = f"true with blocks of {type(sketch).__name__}, whose number varies"
+            raise InputError(Fault("log.permutations", got, "false"))
     if not source.stored.quadratic:
         functions.check(config, sketch, cast(FunctionProblem, source))
     elif config.log.problem and source.stored.kind != "matrix":
@@ -106,7 +116,9 @@ def facts_of(config: Config, source: Source) -> Facts:
 
 def serverless(method: Method, sketch: Any) -> bool:
     """Whether nobody need hold the model: its blocks are disjoint, and all that a worker sees."""
-    return bool(sketch.disjoint and getattr(type(method).method_class, "submodels", False))
+    kind = type(method).method_class
+    submodels = kind.submodels and speaks_for(kind, "submodels", "round", "rounds")
+    return bool(sketch.disjoint and submodels)
 
 
 def prepare(
@@ -140,7 +152,7 @@ def _prepare(
 ) -> Experiment:
     n, d = facts.n, facts.d
     team = Team.of(comm, n, d)
-    x0 = team.on_root(lambda: source.start() if source is not None else None)
+    x0 = team.on_root(lambda: _start(source, d) if source is not None else None)
     if not facts.stored.quadratic:
         return _of_functions(team, config, source, x0)
     local, memory = _local_quadratics(team, facts, source)
@@ -178,6 +190,18 @@ def _prepare(
     )
 
 
+def _start(source: Source, d: int) -> Float64:
+    """x⁰ (d,); raises InputError if the problem's is none."""
+    where, expected = f"{type(source).__name__}.start", f"finite numbers, shape ({d},)"
+    try:
+        x0 = np.array(source.start(), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(Fault(where, str(error), expected)) from error
+    if x0.shape != (d,) or not np.isfinite(x0).all():
+        raise InputError(Fault(where, f"shape {x0.shape}, or not finite", expected))
+    return x0
+
+
 def _check_reach(team: Team, objective: Objective, x0: Float64) -> None:
     """Refuse a problem whose measurements are out of reach; collective."""
     x_infinity = objective.prediction.fixed_point
@@ -196,19 +220,21 @@ def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Exper
     sketch = sketch_of(config.method, team.n, team.d)
     local = functions.local_functions(team, config, source, x0)
     known = functions.unknown(known_of(config.method, sketch))
+    objective = functions.FunctionObjective(team, local)
     return Experiment(
         team=team,
         method=type(config.method).method_class.resolved(config.method, OfSketch(sketch)),
         sketch=sketch,
         known=known,
         problem=local,
-        objective=functions.FunctionObjective(team, local),
+        objective=objective,
         constants=functions.no_constants(known),
         x0=x0,
         n=team.n,
         d=team.d,
         columns=OF_FUNCTIONS,
         digest=digest.of_arrays([x0]),
+        first=objective.measure(x0),
     )
 
 
@@ -255,11 +281,21 @@ def _notes(team: Team, local: LocalQuadratics) -> tuple[str, ...]:
 
 
 def method_of(config: Config, experiment: Experiment, exchange: str) -> tuple[Any, Tools]:
-    """The configured method at x⁰, and what it works with, by the exchange of that name."""
+    """The configured method at x⁰, and its tools, by the exchange of that name; collective.
+
+    Raises
+    ------
+    InputError
+        On every rank, if the method carries what checkpoints, or the exchange, cannot hold.
+    """
     team, problem, sketch = experiment.team, experiment.problem, experiment.sketch
     diagonals = problem.diagonals if sketch.rescales else None
     seed, first, last = config.run.seed, team.first, team.last
     even, odd = (drawing_of(sketch, seed, first, last, diagonals, problem.index) for _ in range(2))
     traffic = connect(team, exchange, sketch, (even, odd))
     tools = Tools(problem, sketch, traffic, team, seed)
-    return type(config.method).method_class(config.method, tools, experiment.x0), tools
+    method = type(config.method).method_class(config.method, tools, experiment.x0)
+    with team.agreeing():
+        whole = traffic.alone or traffic.name != Serverless.name
+        check_vectors(method, experiment.d, last - first, whole)
+    return method, tools

@@ -21,6 +21,7 @@ No MPI library is needed.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ist_mpi.config.tables import Code
 from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.verify import alone, together
 from ist_mpi.verify.findings import Finding, Options, Report
@@ -35,7 +36,7 @@ def verify(
     *,
     replay: bool = True,
     seconds: float = 60.0,
-    code: Path | None = None,
+    code: Code = None,
 ) -> Report:
     """Judge run logs, each alone, and twenty or more of one configuration together.
 
@@ -47,8 +48,8 @@ def verify(
         themselves say is judged, and the statistics of many seeds.
     seconds : float
         What would take longer, for one log or one group, is not judged.
-    code : Path, optional
-        The file of the method, sketch or problem that the logs name, if they name one.
+    code : Path or sequence of Path, optional
+        The files of the method, sketch or problem that the logs name, if they name any.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def verify(
     return Report(tuple(found))
 
 
-def _keys(paths: Iterable[Path | str], code: Path | None) -> list[tuple[Path, str]]:
+def _keys(paths: Iterable[Path | str], code: Code) -> list[tuple[Path, str]]:
     """The configuration of every log but for its seed, or an InputError with all that is wrong."""
     keys, faults = [], list[Fault]()
     of = InputError

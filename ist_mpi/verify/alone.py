@@ -111,6 +111,8 @@ def floats(log: Log, n: int | None) -> Finding:
     sketch = sketch_of(log.method, n, log.d)
     places, counted = log.run.rounds["round"], Ledger(log.method, sketch, log.seed)
     up, down = np.array([counted.at(int(k)) for k in places]).T
+    if np.isnan([up, down]).all():
+        return not_judged("floats", log.name, "the method, or the sketch, does not say")
     ledger = [
         Comparison(name, log.run.rounds[name], sent, RELATIVE * (1.0 + sent), places)
         for name, sent in (("floats_up", up), ("floats_down", down))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ist_mpi import config, problems
 from ist_mpi.config import Method
-from ist_mpi.config.tables import with_code
+from ist_mpi.config.tables import Code, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.exact_theory.chain import Chain
 from ist_mpi.exact_theory.moments import RoundMoments, round_moments
@@ -71,11 +71,11 @@ class Log:
         return replace(self, run=replace(self.run, iterates={}, problem={}))
 
 
-def read(path: Path, code: Path | None = None) -> Log:
+def read(path: Path, code: Code = None) -> Log:
     """Open a log; raises InputError where it is none, DamagedError where it lacks a part.
 
-    `code` is the file of the method, sketch or problem that the log names, if it names one; without
-    it such a log is refused.
+    `code` are the files of the method, sketch or problem that the log names, if it names any;
+    without them such a log is refused.
     """
     run = runlog.open_run(path)
     expected = "a run log with a configuration and at least the row of round 0"

@@ -26,8 +26,9 @@ LAYERS = [
     ["exact_theory"],
     ["methods"],
     ["training", "verify"],
-    ["batch", "bench"],
+    ["batch", "bench", "plots"],
     ["cli"],
+    ["library"],
     ["__main__"],
 ]
 
@@ -40,6 +41,7 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "plotille": {"cli"},
+    "matplotlib": {"plots"},
 }
 
 

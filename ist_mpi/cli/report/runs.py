@@ -41,6 +41,7 @@ def summary(run: Run) -> Sheet:
     if measuring is not None and row["seconds"] > 0:
         table.row("share of time measuring", f"{100 * measuring / row['seconds']:.1f} %")
     for words, values, name in (
+        ("f", row, "value"),
         ("final relative gap", row, "relative_gap"),
         ("predicted fixed point's relative gap", theory, "fixed_point_relative_gap"),
         ("predicted limit of the expected relative gap", theory, "limit_relative_gap"),
@@ -50,7 +51,7 @@ def summary(run: Run) -> Sheet:
         unknown = name == "limit_relative_gap" and number(values.get(name)) == "undefined"
         if name in values and not unknown:
             table.row(words, number(values[name]))
-    if {"floats_up", "floats_down"} <= set(row):
+    if not math.isnan(row.get("floats_up", math.nan)):
         floats = f"{row['floats_up']:.0f} up, {row['floats_down']:.0f} down"
         table.row("floats sent per worker", floats)
     if run.path is not None:
@@ -100,12 +101,15 @@ def show_outcome(run: Run) -> None:
     if run.status == "failed":
         print(printable(f"ist-mpi: {run.stop_reason}"), file=sys.stderr)
     elif run.last_row().get("relative_gap", math.nan) > 1.0:
-        limit = number(run.theory["mean_step_size_limit"])
-        print(
-            "ist-mpi: caution: the gap grew: the run diverges. With one local step the mean "
-            f"iterate is stable only at step sizes below {limit}",
-            file=sys.stderr,
-        )
+        limit = float(run.theory.get("mean_step_size_limit", math.nan))
+        stable = "Try a smaller step size"
+        if not math.isnan(limit):
+            stable = (
+                "With one local step the mean iterate is stable only at step sizes below "
+                f"{number(limit)}"
+            )
+        words = f"ist-mpi: caution: the gap grew: the run diverges. {stable}"
+        print(words, file=sys.stderr)
 
 
 def _toml(value: Any) -> str:
