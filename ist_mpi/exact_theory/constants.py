@@ -106,9 +106,8 @@ def moments_of(
     team: Team, local: LocalQuadratics, known: Known, mean: Means
 ) -> tuple[RoundMoments, Units]:
     """The moments of one round, on every rank, and the units that they are in."""
-    units = Units.of(known, mean.L.diagonal, mean.b)
-    workers = OverRanks(team, local, units)
-    return round_moments(known.step, known.law, team.n, team.d, workers), units
+    workers = OverRanks(team, local, known, mean)
+    return round_moments(known.step, known.law, team.n, team.d, workers), workers.units
 
 
 def theory_step_size(team: Team, local: LocalQuadratics, known: Known, mean: Means) -> float:
@@ -181,8 +180,10 @@ def _compute(
 ) -> Constants:
     values = _of_fixed_point(objective, first_gap)
     if known.own is not None:
-        workers = OverRanks(team, local)
-        computed = own.constants(known, workers, team.n, team.d, gamma, effort)
+        computed: dict[str, float | None] = {}
+        if effort != "none":
+            workers = OverRanks(team, local, known, objective.mean)
+            computed = own.constants(known, workers, team.n, team.d, gamma, effort)
         return Constants.of(values | computed, _left_out(own.NAMES, computed, SLOW))
     if known.both is None:
         return Constants.of(values, dict.fromkeys(Constants().values(), known.why_not))
