@@ -3,7 +3,6 @@
 import csv
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 import ist_mpi
 from ist_mpi.config import OPERATION
-from ist_mpi.store.log import Run
+from ist_mpi.library.result import Result
 
 Float64 = NDArray[np.float64]
 
@@ -24,7 +23,7 @@ class Curve(NamedTuple):
 
     settings: dict[str, Any]
     """By ``section.key``, without those that change no result but by chance."""
-    runs: list[Run]
+    runs: list[Result]
 
     def theory(self, name: str) -> float:
         """A constant of /theory; nan where the log has none."""
@@ -36,13 +35,13 @@ def open_curves(paths: Iterable[Path]) -> list[Curve]:
     return curves_of([ist_mpi.open_run(path) for path in paths])
 
 
-def settings_of(run: Run) -> dict[str, Any]:
+def settings_of(run: Result) -> dict[str, Any]:
     """The resolved configuration, by ``section.key``."""
-    config = tomllib.loads(run.attributes["config"])
+    config = run.config
     return {f"{section}.{key}": v for section, table in config.items() for key, v in table.items()}
 
 
-def curves_of(runs: Sequence[Run]) -> list[Curve]:
+def curves_of(runs: Sequence[Result]) -> list[Curve]:
     """Group runs by all settings but the seed and what changes no result, by step size."""
     curves: dict[str, Curve] = {}
     for run in runs:
@@ -198,7 +197,7 @@ def problem_name(curve: Curve) -> str:
     return f"{sort}, d = {curve.settings['problem.d']}, n = {curve.settings['problem.n']}"
 
 
-def workers_of(run: Run) -> int:
+def workers_of(run: Result) -> int:
     """n; known where the problem is configured by n or is in the log."""
     settings = settings_of(run)
     if "problem.n" in settings:
@@ -216,7 +215,7 @@ def seeds_word(curves: Sequence[Curve]) -> str:
     return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
 
 
-def column(run: Run, name: str) -> Float64:
+def column(run: Result, name: str) -> Float64:
     """A column of /rounds as floats; ``floats`` is the sum of both directions."""
     if name == "floats":
         return np.asarray(run.rounds["floats_up"] + run.rounds["floats_down"])
@@ -244,7 +243,7 @@ def mean_and_error(values: Float64) -> tuple[Float64, Float64]:
     return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(runs)
 
 
-def companion(run: Run, suffix: str) -> Path:
+def companion(run: Result, suffix: str) -> Path:
     """The file of theory beside a log: NAME.csv for NAME.h5 and for NAME-seed3.h5."""
     path = Path(run.path or "run.h5")
     return path.with_name(re.sub(r"-seed\d+$", "", path.stem) + suffix)

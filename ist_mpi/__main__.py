@@ -21,7 +21,7 @@ def main() -> None:
     leave_parents_job()
     if any(words[: len(command)] == command for command in TRAINING):
         signals.install()
-        if words[0] != "sweep" or any(word.startswith("--index") for word in words):
+        if words[0] != "sweep" or any(word.startswith(("--index", "--serve")) for word in words):
             watchdog.limit(watchdog.START_SECONDS)  # a sweep waits for runs that have their own
     try:
         from ist_mpi.cli import main as cli

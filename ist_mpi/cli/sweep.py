@@ -2,6 +2,9 @@
 
 import os
 import re
+import sys
+import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +16,8 @@ from ist_mpi.batch import slurm
 from ist_mpi.cli import options
 from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
 from ist_mpi.cli.options import of_slurm
-from ist_mpi.errors import Fault, InputError, LockedError, collecting
+from ist_mpi.errors import Fault, InputError, LockedError, collecting, failure_of
 from ist_mpi.parallel import launcher
-from ist_mpi.store.files import as_word
 
 app = typer.Typer(
     help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
@@ -81,6 +83,38 @@ def show_status(
         report.show_status(found, statuses, everything)
 
 
+@app.command("table")
+def show_table(
+    sweep: Annotated[
+        Path, typer.Argument(metavar="SWEEP.toml", help="The sweep, or a folder of logs.")
+    ],
+    folder: Folder = RUNS,
+    to: Annotated[
+        float, typer.Option(metavar="GAP", help="The relative gap of the rounds and floats shown.")
+    ] = 1e-6,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the table to this file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Show every run with its settings, its last gap, the predicted limit, and what a gap took.
+
+    Floats are up and down, of a worker. Empty: there is none, or it was not reached.
+    """
+    launcher.stay_alone()
+    from ist_mpi.batch import table
+    from ist_mpi.cli.report import sweeps as report
+    from ist_mpi.training import outputs
+
+    if faults := outputs.output_faults([csv], force, "--csv"):
+        raise InputError(faults)
+    rows = table.rows(table.members(sweep, folder), to)
+    if csv is not None:
+        outputs.put_text(csv, table.as_csv(rows), "--csv")
+    else:
+        report.show_table(rows)
+
+
 @app.command()
 def run(
     sweep: File,
@@ -93,6 +127,16 @@ def run(
     ] = None,
     jobs: Jobs = 1,
     ranks: Ranks = 1,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            metavar="SECTION.KEY=VALUES",
+            help="The argument is a configuration, and this an axis: 1,2,3 or A:B (the integers A, "
+            "…, B-1) or log:A:B:N or linear:A:B:N. Repeatable; a file of the sweep is put into the "
+            "folder.",
+        ),
+    ] = None,
     missing: Annotated[
         bool,
         typer.Option("--missing", help="Neither mention what is over nor count it as a failure."),
@@ -100,6 +144,7 @@ def run(
     offset: Annotated[int, typer.Option(min=0, hidden=True)] = 0,
     expected: Annotated[str, typer.Option("--expect", hidden=True)] = "",
     only_compile: Annotated[bool, typer.Option("--compile", hidden=True)] = False,
+    serve: Annotated[bool, typer.Option("--serve", hidden=True)] = False,
 ) -> None:
     """Run what is not over yet (missing, stopped, killed or failed), a few at a time.
 
@@ -108,6 +153,14 @@ def run(
     finished; 1 some failed or diverged; 2 wrong input, nothing was run; 73 others are at work on
     some; 75 stopped: run again. With --index those of run.
     """
+    if grid:
+        if index is not None:
+            raise typer.BadParameter("--index does not go with --grid")
+        launcher.stay_alone()
+        sweep = _of_grid(sweep, grid, folder)
+    if serve:
+        _serve(sweep, folder, expected)
+        return
     if index is not None:
         if jobs > 1 or ranks > 1 or missing:
             raise typer.BadParameter("--index does not go with --jobs, --ranks or --missing")
@@ -119,6 +172,23 @@ def run(
         got, remedy = "no --index under a launcher", "or without the launcher, and with --ranks"
         raise InputError(Fault("sweep run", got, "--index I: one run on all ranks", remedy))
     raise typer.Exit(_run_all(sweep, folder, jobs, ranks, missing))
+
+
+def _of_grid(config: Path, grid: Sequence[str], folder: Path) -> Path:
+    """The file of a sweep that is given by its base and its axes."""
+    from ist_mpi.batch import grid as axes
+    from ist_mpi.batch import points
+    from ist_mpi.config import load
+    from ist_mpi.training import outputs
+
+    found = axes.parsed(grid)
+    base = load(config)
+    if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
+        raise InputError(faults)
+    path = axes.written(base, found, folder)
+    points.check(points.plan(path, folder))
+    say(f"the sweep is {path}: status, table and run take it")
+    return path
 
 
 def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
@@ -140,6 +210,29 @@ def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
                 runs = api.results(comm, job, problem, False, watch, "resume", say, held=True)
                 del problem
                 return show(comm, job, runs)
+
+
+def _serve(sweep: Path, folder: Path, expected: str) -> None:
+    """Make the runs whose indices come in, a line each, and say when each has ended; collective.
+
+    What a run has to say goes where errors go; whoever asked reads its log.
+    """
+    from ist_mpi.parallel import ranks, signals
+
+    comm = ranks.world()
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    while not signals.requested():
+        line = ranks.on_root(comm, sys.stdin.readline)
+        if not line.strip():
+            return
+        try:
+            _run_one(sweep, folder, int(line), expected)
+        except Exception as error:  # the note of the attempt has the reason
+            failure = failure_of(error)
+            say(failure[1] if failure is not None else traceback.format_exc())
+        if comm.rank == 0:
+            os.write(answers, line.encode())
 
 
 def _compile(sweep: Path, folder: Path, index: int) -> None:
@@ -170,7 +263,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     cores = len(os.sched_getaffinity(0))
     if (count := min(jobs, len(wanted)) * ranks) > cores:
         say(f"caution: {count} ranks at a time on {cores} usable core(s)")
-    after = pool.run_points(wanted, _command(found, folder), jobs, ranks, report.show_end)
+    after = pool.run_points(wanted, pool.command(found, folder), jobs, ranks, report.show_end)
     states = [status.state for status in after] + passed
     say(f"{sweep}: {report.counted(states)}")
     return _exit_code(set(states))
@@ -209,7 +302,7 @@ def submit(
     before it queues.
     """
     launcher.stay_alone()
-    from ist_mpi.batch import status
+    from ist_mpi.batch import pool, status
     from ist_mpi.batch.slurm import arrays
 
     faults: list[Fault] = []
@@ -227,7 +320,7 @@ def submit(
         say(f"{sweep}: nothing to submit, every run is over or running")
         return
     for tasks in arrays.arrays(wanted, arrays.max_array_size(), jobs):
-        words = [*_command(found, folder), "--index", slurm.TASK]
+        words = [*pool.command(found, folder), "--index", slurm.TASK]
         words += ["--offset", str(tasks.offset)] if tasks.offset else []
         text = slurm.render(replace(request, array=tasks.text), words)
         if dry_run:
@@ -250,12 +343,6 @@ def _checked(sweep: Path, folder: Path) -> Any:
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     return found
-
-
-def _command(found: Any, folder: Path) -> list[str]:
-    """The command that makes one run of a sweep, without its index."""
-    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
-    return [*words, "--expect", found.sweep.digest]
 
 
 def _caution(found: Any) -> None:

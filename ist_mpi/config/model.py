@@ -298,6 +298,7 @@ class Config(Section):
         values = self.to_dict()
         for key in OPERATION:
             values["run"].pop(key, None)
+        values["method"].pop("step_size_rule", None)  # where the number comes from
         for section, keys in CODE.items():
             for key, digest in keys.items():
                 if digest in values[section]:  # what the code is, not where

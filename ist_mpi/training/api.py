@@ -17,15 +17,21 @@ from ist_mpi.store.locks import locked
 from ist_mpi.store.log import Result, open_run
 from ist_mpi.training import loop, resume
 from ist_mpi.training.job import GoingOn, Job, open_job
-from ist_mpi.training.progress import Watcher
+from ist_mpi.training.progress import Callback, Watcher
 from ist_mpi.training.resume import OVER, Found, standing
 from ist_mpi.training.setup import Experiment, prepare
 
 
 def run(
-    source: Any, comm: Any = None, *, out: str | Path | None = None, force: bool = False
+    source: Any,
+    comm: Any = None,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    watch: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> Result:
-    """See `ist_mpi.run`."""
+    """See `ist_mpi.run`; `watch` is told a few times a second how far the run is."""
     comm = ranks.communicator(comm)
     with ranks.abort_on_error(comm), ranks.alone_on(comm):
         ranks.meet(comm)
@@ -33,7 +39,7 @@ def run(
         if comm.rank == 0:
             for caution in job.config.cautions():
                 warnings.warn(caution, stacklevel=3)
-        runs = results(comm, job, problem, force=force)
+        runs = results(comm, job, problem, force=force, watch=watch, callback=callback)
         del problem  # so that only `results` has it, and can let go of it
         result = next(runs)
         next(runs, None)  # lets go of the problem
@@ -49,6 +55,7 @@ def results(
     going_on: GoingOn = "no",
     tell: Callable[[str], None] = warnings.warn,
     held: bool = False,
+    callback: Callback | None = None,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it, until one is stopped; collective.
 
@@ -68,24 +75,27 @@ def results(
         config = job.config.with_values(run={"seed": seed})
         config = config.model_copy(update={"method": experiment.method})
         with nullcontext() if held else alone_at(comm, out):
-            result = _run_of(comm, config, experiment, out, force, watch, going_on, tell)
+            found = _found(comm, config, experiment, out, going_on, tell)
+            if isinstance(found, Result):
+                result = found
+            else:
+                again = force or going_on != "no"
+                result = loop.execute(config, experiment, out, again, watch, found.start, callback)
         yield result
         if result.status == "stopped":
             break
     experiment.free()
 
 
-def _run_of(
+def _found(
     comm: Any,
     config: Config,
     experiment: Experiment,
     out: Path | None,
-    force: bool,
-    watch: Watcher | None,
     going_on: GoingOn,
     tell: Callable[[str], None],
-) -> Result:
-    """One run of a job, whose log is ours now; collective."""
+) -> Found | Result:
+    """Where a run goes on, whose log is ours now; or the run itself, if it is over; collective."""
     found = Found(None, [])
     if going_on == "resume" and out is not None:
         # Asked again: the run that had the log when it was looked at may just have finished it.
@@ -98,8 +108,7 @@ def _run_of(
         found = resume.extend(config, experiment, out)
     for note in found.notes if comm.rank == 0 else ():
         tell(f"{out}: {note}")
-    replace = force or going_on != "no"
-    return loop.execute(config, experiment, out, replace, watch, found.start)
+    return found
 
 
 def _begun(out: Path | None) -> bool:

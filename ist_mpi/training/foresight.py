@@ -69,6 +69,10 @@ class Foresight(NamedTuple):
     constants: Constants
     f_star: float
     mean_step_size_limit: float
+    x_star: Float64 | None
+    """Shape (d,)."""
+    fixed_point: Float64 | None
+    """Shape (d,)."""
     floats_down: float
     floats_up: float
     tolerance: float
@@ -139,6 +143,8 @@ def foresee(
             constants=found,
             f_star=experiment.objective.prediction.f_star,
             mean_step_size_limit=experiment.objective.prediction.mean_step_size_limit,
+            x_star=experiment.objective.prediction.x_star,
+            fixed_point=experiment.objective.prediction.fixed_point,
             floats_down=job.budget.floats_down / total,
             floats_up=job.budget.floats_up / total,
             tolerance=tolerance,

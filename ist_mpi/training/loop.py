@@ -14,7 +14,7 @@ from ist_mpi.store.log import Result, RunLog
 from ist_mpi.threads import one_thread
 from ist_mpi.training.choice import choose_exchange
 from ist_mpi.training.opening import open_log
-from ist_mpi.training.progress import Watcher
+from ist_mpi.training.progress import Callback, Watcher
 from ist_mpi.training.record import Record, Start
 from ist_mpi.training.setup import Experiment, method_of
 
@@ -26,6 +26,7 @@ def execute(
     force: bool = False,
     watch: Watcher | None = None,
     start: Start | None = None,
+    callback: Callback | None = None,
 ) -> Result:
     """Run a configuration on its experiment; collective.
 
@@ -38,6 +39,8 @@ def execute(
     watch : callable, optional
     start : Start, optional
         Where to go on; default: at round 0.
+    callback : callable, optional
+        Sees every logged round on rank 0, and may stop the run.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def execute(
                 restore(method, start.server, start.workers)
             log = open_log(config, experiment, tools.exchange.name, out, force)
         with Watchdog(config.run.watchdog_seconds, who):
-            record = Record(config, experiment, method, tools, log, out, start, watch)
+            record = Record(config, experiment, method, tools, log, out, start, watch, callback)
             first = start.round if start is not None else 0
             try:
                 for k in iterates(method, first, record.until):

@@ -15,7 +15,7 @@ from ist_mpi.store import checkpoint
 from ist_mpi.store.log import Run, RunLog
 from ist_mpi.training.checkpoint import save as save_checkpoint
 from ist_mpi.training.pace import Pace
-from ist_mpi.training.progress import Progress, Watcher
+from ist_mpi.training.progress import Callback, Look, Progress, Watcher
 from ist_mpi.training.setup import Experiment
 
 REPORT_SECONDS = 0.2
@@ -67,6 +67,7 @@ class Record:
         out: Path | None,
         start: Start | None,
         watch: Watcher | None,
+        callback: Callback | None,
     ) -> None:
         self.on_root = log is not None
         self.measuring = 0.0  # seconds
@@ -74,7 +75,8 @@ class Record:
         self._comm, self._objective = experiment.comm, experiment.objective
         self._method, self._exchange = method, tools.exchange
         self._ledger = Ledger(config.method, tools.sketch, config.run.seed)
-        self._log, self._watch = log, watch
+        self._log, self._watch, self._callback = log, watch, callback
+        self._told_to_stop = False
         self._folder = checkpoint.folder_of(out) if out is not None else None
         one_by_one = config.log.permutations and tools.sketch.random
         self._keeps_draws = self.on_root and one_by_one
@@ -136,6 +138,11 @@ class Record:
             **metrics._asdict(),
         }
         self._log.append(self._row, self._method.x, self._config.log.iterates)
+        if self._callback is not None:
+            x = self._method.x.view()
+            x.flags.writeable = False
+            look = Look(k, self._config.run.rounds, dict(self._row), x)
+            self._told_to_stop = bool(self._callback(look))
         if self._keeps_finished_log:
             return
         try:
@@ -179,6 +186,9 @@ class Record:
     def _until(self, k: int) -> tuple[int, bool]:
         """How far to go on from x^k, and whether a checkpoint is due."""
         config, now = self._config, time.monotonic()
+        if self._told_to_stop:
+            self._status, self._reason = "stopped", "callback"
+            return k, True
         longest = config.run.max_seconds
         # Some rounds each time, else a run of many short jobs could stay where it is for ever.
         if longest is not None and now - self._started >= longest and k > self._from:

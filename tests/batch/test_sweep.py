@@ -273,6 +273,36 @@ def test_one_failing_run_does_not_stop_the_others(write: Any) -> None:
     assert not list(FOLDER.glob("*.attempt.json"))
 
 
+DEADLY = """
+import os
+from ist_mpi.methods.ist import IndependentSubnetworkTraining
+
+class Deadly(IndependentSubnetworkTraining):
+    def round(self, k):
+        if self.tools.seed == 1:
+            os._exit(9)
+        if self.tools.seed == 3:
+            raise KeyError("three")
+        super().round(k)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_takes_its_process_along_fails_alone(write: Any) -> None:
+    Path("deadly.py").write_text(DEADLY)
+    path = write('[set]\nmethod.name = "deadly.py:Deadly"\n[grid]\nrun.seed = "0:6"')
+    done = _sweep("run", str(path))
+    assert done.returncode == 1, done.stderr
+    found = status(path)
+    bad = {1: "exit code 9", 3: "KeyError: 'three'"}
+    assert {k: found[k]["state"] for k in found} == {
+        k: "failed" if k in bad else "finished" for k in range(6)
+    }
+    assert all(bad[k] in found[k]["reason"] for k in bad)
+    alone = ist_mpi.run(plan_of(path).points[5].config)
+    assert ist_mpi.open_run(found[5]["log"]).x.tobytes() == alone.x.tobytes()
+
+
 def _sweep(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ist_mpi", "sweep", *words],
@@ -436,7 +466,7 @@ def test_a_runner_notes_what_killed_a_run(write: Any, monkeypatch: pytest.Monkey
     Path("ist_mpi").mkdir()
     Path("ist_mpi/__main__.py").write_text(
         "import os, sys\n"
-        "if sys.argv[-1] == '0':\n"
+        "if sys.stdin.readline() == '0\\n':\n"
         "    sys.exit('there is no MPI here')\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -4,9 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ist_mpi import InputError
+from ist_mpi.batch import grid
 from ist_mpi.batch.axes import values_of
 from ist_mpi.batch.sweep_file import ranges, read_sweep
 from ist_mpi.config import load
@@ -282,3 +284,64 @@ def test_ranges() -> None:
 def test_the_example() -> None:
     found = read_sweep(Path(__file__).parents[2] / "jobs" / "sweep.toml")
     assert len({config.run_id() for config in found.configs()}) == len(found.points) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "axis"),
+    [
+        ("run.seed=0:5", "0:5"),
+        ("method.step_size=log:1e-6:1e-4:3", {"from": 1e-6, "to": 1e-4, "count": 3, "log": True}),
+        ("problem.l2=linear:0:1:5", {"from": 0.0, "to": 1.0, "count": 5}),
+        ("problem.n=1,2, 3", [1, 2, 3]),
+        ("method.sketch=permutation,rand", ["permutation", "rand"]),
+        ("log.iterates=true,false", [True, False]),
+        ("method.step_size = theory", ["theory"]),
+    ],
+)
+def test_axes_of_the_command_line(text: str, axis: Any) -> None:
+    assert grid.parsed([text]) == {text.partition("=")[0].strip(): axis}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["run.seed"],
+        ["run.seed="],
+        ["seed=1"],
+        ["a.b.c=1"],
+        ["method.step_size=log:1:2"],
+        ["method.step_size=log:1:2:x"],
+        ["run.seed=1", "run.seed=2"],
+    ],
+)
+def test_wrong_axes_of_the_command_line(texts: list[str]) -> None:
+    with pytest.raises(InputError, match="--grid"):
+        grid.parsed(texts)
+
+
+def test_a_grid_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    config = load(tmp_path / "base.toml")
+    axes = grid.parsed(["run.seed=0:2", "method.step_size=1e-3,2e-3"])
+    path = grid.written(config, axes, tmp_path)
+    assert grid.written(config, axes, tmp_path) == path
+    found = read_sweep(path)
+    assert found.points == [
+        {"run.seed": seed, "method.step_size": gamma} for seed in (0, 1) for gamma in (1e-3, 2e-3)
+    ]
+    assert found.config(3).method.step_size == 2e-3
+    assert read_sweep(grid.written(config, {"run.seed": np.arange(3)}, tmp_path)).points[2] == {
+        "run.seed": 2
+    }
+
+
+def test_files_of_code_are_beside_the_sweep(sweep: Any, tmp_path: Path) -> None:
+    """Wherever the command is given."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "from ist_mpi.methods.ist import IndependentSubnetworkTraining\n"
+        "class Mine(IndependentSubnetworkTraining): pass\n"
+    )
+    path = sweep('[grid]\nmethod.name = ["ist", "code/mine.py:Mine"]')
+    assert read_sweep(path).config(1).method.name == f"{folder / 'mine.py'}:Mine"

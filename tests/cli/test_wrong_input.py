@@ -426,7 +426,7 @@ def test_an_existing_output_stays_as_it_is(tmp_path: Path) -> None:
     message = refused_out(out)
     assert str(out) in message
     assert "exists" in message
-    assert "--force" in message
+    assert "force=True" in message
     assert listing(tmp_path) == {"run.h5": b"precious"}
 
 

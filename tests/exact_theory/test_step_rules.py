@@ -1,6 +1,5 @@
 """What a word for a step size stands for: the rules' numbers by dense algebra, and refusals."""
 
-import tomllib
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def made(method: dict[str, Any], **problem: Any) -> tuple[dict[str, Any], Any]:
         "log": {"problem": True},
     }
     run = ist_mpi.run(config)
-    return tomllib.loads(run.attributes["config"])["method"], run
+    return run.config["method"], run
 
 
 def numbers(L: np.ndarray) -> dict[str, float]:
@@ -106,7 +105,7 @@ def test_submodels_take_theorem_one_or_half_the_limit() -> None:
         "run": {"rounds": 1, "theory": True},
     }
     run = ist_mpi.run(config)
-    step = tomllib.loads(run.attributes["config"])["method"]["step_size"]
+    step = run.config["method"]["step_size"]
     assert step == pytest.approx(run.theory["stable_step_size_limit"] / 2)
 
 

@@ -28,6 +28,7 @@ LAYERS = [
     ["training", "verify"],
     ["batch", "bench"],
     ["cli"],
+    ["library"],
     ["__main__"],
 ]
 

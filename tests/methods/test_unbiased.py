@@ -1,6 +1,5 @@
 """Methods without bias against explicit matrices, over the blocks that the run recorded."""
 
-import tomllib
 from typing import Any
 
 import beyond
@@ -31,7 +30,7 @@ def run_of(variant: str, shape: str, **run: Any) -> Any:
 
 def case_of(run: Any, n: int, d: int) -> beyond.Case:
     """What the reference needs of a run."""
-    settings = tomllib.loads(run.attributes["config"])["method"]
+    settings = run.config["method"]
     tossed = None
     if "probability" in settings:
         coins = Coins(SEED, settings["probability"])

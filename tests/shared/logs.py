@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from commands import call
 
 import ist_mpi
@@ -47,6 +48,6 @@ def make(path: Path, seeds: int = 0, **sections: Any) -> list[Path]:
 def expect(log: Path) -> None:
     """The exact expectations of a log's configuration, beside it."""
     config = log.with_suffix(".toml")
-    config.write_text(ist_mpi.open_run(log).attributes["config"], encoding="utf-8")
+    config.write_text(tomli_w.dumps(ist_mpi.open_run(log).config), encoding="utf-8")
     table = log.with_name(log.stem.partition("-seed")[0] + ".csv")
     assert call("theory", str(config), "--rounds", "30", "--csv", str(table)).returncode == 0

@@ -97,7 +97,7 @@ def test_h5py_finds_the_schema(log: Path) -> None:
 
 
 def test_resolved_configuration_is_in_the_log(log: Path) -> None:
-    text = ist_mpi.open_run(log).attributes["config"]
+    text = runlog.open_run(log).attributes["config"]
     config = load(tomllib.loads(text))
     assert config.to_toml() == text
     assert isinstance(tomllib.loads(text)["method"]["step_size"], float)
@@ -323,7 +323,7 @@ def test_truncated_log_is_refused(log: Path) -> None:
 
 
 def test_a_run_at_the_end_of_a_notebooks_cell_is_one_line(log: Path) -> None:
-    run = ist_mpi.open_run(log)
+    run = runlog.open_run(log)
     gap = f"{run.rounds['relative_gap'][-1]:.3e}"
     last = f"finished (rounds), round {run.rounds['round'][-1]}, relative gap {gap}>"
     assert repr(run) == f"<Run {str(log)!r}, {last}"

@@ -128,7 +128,7 @@ def test_every_method_has_an_answer(variant: str) -> None:
 
 def test_theory_chooses_the_step_size() -> None:
     run = ist_mpi.run(small(step_size="theory"))
-    chosen = load(__import__("tomllib").loads(run.attributes["config"])).method.step_size
+    chosen = load(run.config).method.step_size
     assert chosen == pytest.approx(1 / run.theory["theta"], rel=1e-12)
     same = ist_mpi.run(small(step_size=chosen))
     np.testing.assert_array_equal(run.x, same.x)

@@ -22,10 +22,11 @@ from cases import configuration
 import ist_mpi
 from ist_mpi.cli.report.live import LiveReport
 from ist_mpi.cli.report.plot import curve
+from ist_mpi.parallel import ranks
 from ist_mpi.store import checkpoint, locks
 from ist_mpi.store import log as runlog
 from ist_mpi.store.locks import Lock
-from ist_mpi.training import watching
+from ist_mpi.training import api, watching
 from ist_mpi.training.watching import Moment, Sight, Watch
 
 LOG = Path("folder/name.h5")
@@ -40,10 +41,15 @@ LONG = {
 }
 
 
+def made(config: Any) -> runlog.Run:
+    """A run as a reader of logs has it."""
+    return api.run(config, ranks.world())
+
+
 @pytest.fixture(scope="module")
 def finished() -> runlog.Run:
     """A run of 25 rounds, every one logged."""
-    return ist_mpi.run(configuration("merge", "n does not divide d"))
+    return made(configuration("merge", "n does not divide d"))
 
 
 def as_if(run: runlog.Run, status: str, rounds: Any = None, seconds: Any = None) -> runlog.Run:
@@ -80,7 +86,7 @@ def test_the_time_left_is_counted_from_now(finished: runlog.Run) -> None:
 
 def test_a_tolerance_makes_it_a_bound() -> None:
     config = configuration("merge", "n does not divide d", tolerance=1e-30)
-    moment = judged(as_if(ist_mpi.run(config), "running", [0, 1], [0, 1]), HERE)
+    moment = judged(as_if(made(config), "running", [0, 1], [0, 1]), HERE)
     assert moment.at_most
     assert "at most 24 s left" in _line(moment)
 

@@ -54,7 +54,13 @@ class ProgressReport:
         facts = f"{shown(rate)} rounds/s  relative gap {standing.row['relative_gap']:.3e}"
         label = f"{self._label} seed {standing.seed}"
         if self._bar is not None:
-            self._bar.update(self._task, description=label, completed=standing.round, facts=facts)
+            self._bar.update(
+                self._task,
+                description=label,
+                completed=standing.round,
+                total=standing.rounds,
+                facts=facts,
+            )
         elif standing.seconds >= self._next_line:
             self._next_line = standing.seconds + LINE_SECONDS
             left = (standing.rounds - standing.round) / rate if rate > 0 else math.nan

@@ -2,7 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.text import Text
 
@@ -157,3 +158,14 @@ def _say_merged(plan: Plan) -> None:
         same = [index for index, other in plan.merged.items() if other == first]
         words = f"points {ranges(same)} are" if len(same) > 1 else f"point {same[0]} is"
         console().print(f"{words} the same run as point {first}, and left out")
+
+
+def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table with a row for every run, without the paths of its logs."""
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "log"]
+    table = Sheet()
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.row(*("" if row.get(name) is None else number(row[name]) for name in names))
+    console().print(table)

@@ -1,0 +1,106 @@
+"""A sweep without a file of its own: a base and a grid, put into files beside the logs."""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from ist_mpi.config import Config
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.store import files
+
+FORMS = (
+    "SECTION.KEY=VALUES, where VALUES are 1,2,3 or A:B (the integers A, …, B-1) or log:A:B:N or "
+    "linear:A:B:N (N numbers from A to B)"
+)
+
+
+def parsed(texts: Sequence[str]) -> dict[str, Any]:
+    """The axes that ``--grid`` gives, as a sweep file has them; InputError with every fault."""
+    axes: dict[str, Any] = {}
+    faults = []
+    for text in texts:
+        key, equals, values = (part.strip() for part in text.partition("="))
+        axis = _axis(values) if equals and values else None
+        if axis is None or key.count(".") != 1:
+            faults.append(Fault(f"--grid {text}", repr(text), FORMS))
+        elif key in axes:
+            faults.append(Fault(f"--grid {text}", f"{key} twice", "each setting once"))
+        else:
+            axes[key] = axis
+    if faults:
+        raise InputError(faults)
+    return axes
+
+
+def _axis(text: str) -> Any:
+    """The values of an axis; None if they are none."""
+    first, *rest = text.split(":")
+    if first in ("log", "linear"):
+        try:
+            low, high, count = rest
+            numbers = {"from": float(low), "to": float(high), "count": int(count)}
+        except ValueError:
+            return None
+        return numbers | ({"log": True} if first == "log" else {})
+    if len(rest) == 1 and first.isdecimal() and rest[0].isdecimal():
+        return text
+    return [_value(word.strip()) for word in text.split(",")]
+
+
+def _value(word: str) -> Any:
+    """A TOML value, else a plain string."""
+    try:
+        parsed = tomllib.loads(f"value = {word}")
+    except (ValueError, RecursionError):
+        return word
+    return parsed["value"] if set(parsed) == {"value"} else word
+
+
+def written(config: Config, grid: Mapping[str, Any], folder: Path) -> Path:
+    """The sweep of a base and a grid as a file in `folder`, named by what it says.
+
+    Parameters
+    ----------
+    grid : mapping
+        By ``section.key``: lists, arrays, ranges, as a sweep file has them.
+
+    Raises
+    ------
+    InputError
+        If the base has arrays that only this process has, or the grid is none.
+    """
+    if config.problem.arrays():
+        got, expected = "arrays in memory", "a problem that settings or a file describe"
+        raise InputError(Fault("base", got, expected, "save them, and use kind = arrays"))
+    if not isinstance(grid, Mapping):
+        raise InputError(Fault("grid", type(grid).__name__, "values by section.key"))
+    text = config.to_toml()
+    base = f"base-{_digest(text)}.toml"
+    try:
+        axes = {str(key): _plain(values) for key, values in grid.items()}
+        document = tomli_w.dumps({"base": base, "grid": axes})
+    except TypeError as error:
+        raise InputError(Fault("grid", str(error), "numbers, strings, true or false")) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    files.replace(folder / base, text.encode())
+    path = folder / f"sweep-{_digest(document)}.toml"
+    files.replace(path, document.encode())
+    return path
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(values: Any) -> Any:
+    """The values of an axis as a sweep file has them."""
+    if isinstance(values, np.ndarray):
+        return values.tolist()
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        return values
+    return [value.item() if isinstance(value, np.generic) else value for value in values]

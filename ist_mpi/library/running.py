@@ -1,0 +1,39 @@
+"""`ist_mpi.run`: a run from a program or a notebook."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ist_mpi.cli.report.progress import ProgressReport
+from ist_mpi.library.asking import configuration
+from ist_mpi.library.result import Result
+from ist_mpi.library.words import python_words
+from ist_mpi.parallel import ranks
+from ist_mpi.training import api
+from ist_mpi.training.progress import Look
+
+
+def run(
+    config: Any = None,
+    comm: Any = None,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: bool | None = None,
+    callback: Callable[[Look], Any] | None = None,
+    **settings: Any,
+) -> Result:
+    """See `ist_mpi.run`."""
+    source = configuration(config, settings)
+    comm = ranks.communicator(comm)
+    speaks = comm.rank == 0
+    shown = sys.stderr.isatty() if progress is None else progress
+    bar = ProgressReport("run", 0) if shown and speaks else nullcontext()
+    with python_words(), bar as watch:
+        found = api.run(source, comm, out=out, force=force, watch=watch, callback=callback)
+    if found.status == "failed" and speaks:
+        warnings.warn(found.stop_reason, stacklevel=3)
+    return Result.of(found)
