@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ist_mpi.config.types import wrong
+from ist_mpi.errors import Fault, InputError
 
 
 def has_masked(value: Any) -> bool:
@@ -50,3 +51,10 @@ def canonical(A: Any) -> sparse.csr_array:
     found.sum_duplicates()
     found.eliminate_zeros()
     return found
+
+
+def unmasked(value: Any, where: str) -> Any:
+    """What code of a user's own returned, as it is; raises InputError if entries are masked."""
+    if has_masked(value):
+        raise InputError(Fault(where, "masked entries", "an array without missing values"))
+    return value

@@ -621,7 +621,7 @@ def test_an_override_with_a_wrong_value(override: str, where: str) -> None:
         (b"[run]\nrounds = \x00\n", "line 2"),
         (b'[problem]\nkind = "synthetic\n', "line 2"),
         (b'[problem]\nkind = "\xff\xfe"\n', "0xff"),
-        (b"\x89HDF\r\n\x1a\n", "0x89"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"x = " + b"[" * 20000, "not TOML"),
         (b"[run]\nrounds = " + b"9" * 5000 + b"\n", "job.toml"),
         (b"#" * (2 << 20), "1 MiB"),
