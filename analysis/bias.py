@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from command import main_of
-from curves import (
+
+from ist_mpi.plots.curves import (
     Curve,
     Float64,
     companion,
@@ -26,7 +27,7 @@ from curves import (
     problem_name,
     require_rows,
 )
-from drawing import COLOURS, EXACT, Figure, Panel, rounded
+from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel, rounded
 
 
 def last_models(curve: Curve) -> Float64:
@@ -44,7 +45,7 @@ def draw_coordinates(panel: Panel, deviations: Panel, curve: Curve) -> str:
     name = f"{method_name(curve)}, {problem_name(curve)}"
     panel.describe(
         "coordinate",
-        "value",
+        "coordinate_value",
         f"{method_name(curve)}\n{problem_name(curve)}",
         y_scale="linear",
         name=name,

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from command import main_of
-from curves import (
+
+from ist_mpi.plots.curves import (
     Curve,
     by_problem,
     column,
@@ -27,7 +28,7 @@ from curves import (
     stacked,
     with_remarks,
 )
-from drawing import EXACT, Figure, Panel, look
+from ist_mpi.plots.drawing import EXACT, Figure, Panel, look
 
 LEVELS = (1e-6, 1e-12)
 FLOOR = 1e-14

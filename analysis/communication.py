@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from command import main_of
-from convergence import draw_curve, draw_predictions
-from curves import (
+
+from ist_mpi.plots.convergence import draw_curve, draw_predictions
+from ist_mpi.plots.curves import (
     Curve,
     by_problem,
     column,
@@ -25,7 +26,7 @@ from curves import (
     stacked,
     with_remarks,
 )
-from drawing import Figure, Panel, listed, rounded
+from ist_mpi.plots.drawing import Figure, Panel, listed, rounded
 
 
 def draw_problem(panels: Sequence[Panel], curves: Sequence[Curve]) -> str:

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 from command import main_of
-from curves import settings_of, workers_of
-from drawing import EXACT, Figure, Panel, listed, look, rounded
 
 import ist_mpi
+from ist_mpi.plots.curves import settings_of, workers_of
+from ist_mpi.plots.drawing import EXACT, Figure, Panel, listed, look, rounded
 
 ENSEMBLES = ("gaussian", "correlated", "scaled", "remark1")
 REMARK_SPREAD = 2.0

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 from command import finish, parser_of
-from convergence import draw_expectation, draw_predictions
-from curves import (
+
+from ist_mpi.plots.convergence import draw_expectation, draw_predictions
+from ist_mpi.plots.curves import (
     Curve,
     Float64,
     column,
@@ -35,7 +36,7 @@ from curves import (
     stacked,
     tail,
 )
-from drawing import COLOURS, SMALLEST, Figure, Panel, listed, look, rounded, shown
+from ist_mpi.plots.drawing import COLOURS, SMALLEST, Figure, Panel, listed, look, rounded, shown
 
 SETTLED = 1.01
 """A curve has settled where the mean iterate's gap is below this times the fixed point's."""

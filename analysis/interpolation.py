@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from command import main_of
-from curves import (
+
+from ist_mpi.plots.curves import (
     Curve,
     column,
     mean_and_error,
@@ -22,7 +23,7 @@ from curves import (
     require_rows,
     stacked,
 )
-from drawing import COLOURS, MARKERS, Figure, Panel, look, rounded, shown
+from ist_mpi.plots.drawing import COLOURS, MARKERS, Figure, Panel, look, rounded, shown
 
 FLOOR = 1e-32
 """Where the vertical axis ends."""

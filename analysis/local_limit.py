@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 from command import main_of
-from curves import (
+
+from ist_mpi.plots.curves import (
     Curve,
     Float64,
     by_problem,
@@ -30,7 +31,7 @@ from curves import (
     require_rows,
     tail,
 )
-from drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
+from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
 
 
 class Limit(NamedTuple):

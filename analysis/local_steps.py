@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from command import main_of
-from convergence import draw_curve
-from curves import (
+
+from ist_mpi.plots.convergence import draw_curve
+from ist_mpi.plots.curves import (
     Curve,
     by_problem,
     column,
@@ -23,7 +24,7 @@ from curves import (
     stacked,
     with_remarks,
 )
-from drawing import SMALLEST, Figure, Panel, listed, rounded
+from ist_mpi.plots.drawing import SMALLEST, Figure, Panel, listed, rounded
 
 NEAR = 1.1
 """A curve has arrived where it is below this times the level at which it ends."""

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 from command import finish, parser_of
-from curves import Float64, settings_of, workers_of
-from drawing import COLOURS, Figure, listed, rounded
 from numpy.typing import NDArray
 
 import ist_mpi
-from ist_mpi.library.result import Result
+from ist_mpi.plots.curves import Float64, settings_of, workers_of
+from ist_mpi.plots.drawing import COLOURS, Figure, listed, rounded
+from ist_mpi.store.log import Run
 
 
-def sums(run: Result) -> Float64:
+def sums(run: Run) -> Float64:
     """The diagonals of (1/n) Σ C_i (unscaled: of Σ C_i, each piece once), shape (rounds, d)."""
     settings, d = settings_of(run), len(run.x)
     if settings["method.sketch"] == "identity":
@@ -37,7 +37,7 @@ def sums(run: Result) -> Float64:
 
 
 def round_sum(
-    run: Result, settings: dict[str, Any], pi: NDArray[np.int32], offsets: NDArray[np.int32]
+    run: Run, settings: dict[str, Any], pi: NDArray[np.int32], offsets: NDArray[np.int32]
 ) -> Float64:
     """The diagonal of (1/n) Σ C_i in one round, shape (d,)."""
     n, d = len(offsets) - 1, len(run.x)
@@ -58,7 +58,7 @@ def round_sum(
     return total
 
 
-def sketch_name(run: Result) -> str:
+def sketch_name(run: Run) -> str:
     """A sketch, with the relation of n and d."""
     settings, n, d = settings_of(run), workers_of(run), len(run.x)
     sketch, scaling = settings["method.sketch"], settings["method.scaling"]

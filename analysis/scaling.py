@@ -17,7 +17,8 @@ import numpy as np
 from bench.prediction import predict
 from benchmarks import Row, median, open_benchmarks, place
 from command import finish, parser_of
-from drawing import COLOURS, HATCHES, Figure, Panel, look, rounded
+
+from ist_mpi.plots.drawing import COLOURS, HATCHES, Figure, Panel, look, rounded
 
 EXCHANGES = ("server", "replicated", "serverless")
 PARTS = ("kernel", "raw", "rest")

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from bias_removed import short_name
 from command import main_of
-from curves import Curve, open_curves
-from drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
 
+from ist_mpi.plots.curves import Curve, open_curves
+from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
 from ist_mpi.store.log import Run
 
 SEEN = (0.0, 1.6)

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from command import main_of
-from curves import (
+
+from ist_mpi.plots.curves import (
     Curve,
     Float64,
     column,
@@ -28,7 +29,7 @@ from curves import (
     stacked,
     tail,
 )
-from drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel, rounded
+from ist_mpi.plots.drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel, rounded
 
 FACTOR = 2.0
 """The neighbourhood ends at this times its limit."""

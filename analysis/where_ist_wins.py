@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from bias_removed import reached, short_name
 from command import main_of
-from curves import Curve, by_problem, open_curves, problem_name, stacked
-from drawing import Figure, Panel, look, rounded
+
+from ist_mpi.plots.curves import Curve, by_problem, open_curves, problem_name, stacked
+from ist_mpi.plots.drawing import Figure, Panel, look, rounded
 
 LEVELS = np.logspace(-0.25, -12, 48)
 FLOOR = 1e-13

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from benchmarks import Row, crowded, median, open_benchmarks, place
-from drawing import Figure, Panel, listed, look, rounded
 from numpy.typing import NDArray
 
 from bench.cost import Model, Network, fit, link_terms, modelled
+from ist_mpi.plots.drawing import Figure, Panel, listed, look, rounded
 
 PREDICTED = (
     "server",

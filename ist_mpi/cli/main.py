@@ -22,6 +22,7 @@ from ist_mpi.cli.bench import bench
 from ist_mpi.cli.doctor import doctor
 from ist_mpi.cli.info import info
 from ist_mpi.cli.messages import INTERRUPTED, say
+from ist_mpi.cli.plot import plot
 from ist_mpi.cli.resume import extend, resume
 from ist_mpi.cli.run import run
 from ist_mpi.cli.streams import guarded, unheard
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, submit, resume, extend, theory, bench, info, watch, verify, doctor):
+for command in (run, submit, resume, extend, theory, plot, bench, info, watch, verify, doctor):
     app.command()(command)
 app.add_typer(sweep.app, name="sweep")
 

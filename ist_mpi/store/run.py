@@ -80,6 +80,11 @@ class Run:
         return f"<Run {where}{self.status}{reason}, round {last}{words}>"
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration, by table."""
+        return tomllib.loads(self.attributes["config"])
+
+    @property
     def x(self) -> Float64:
         """The latest model, shape (d,)."""
         return self.model["x"]

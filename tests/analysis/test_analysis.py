@@ -194,7 +194,7 @@ def test_means_and_their_errors(
 ) -> None:
     figure = tmp_path / "figure.pdf"
     assert scripts["bias"].main([*map(str, logs["bias"]), "-o", str(figure)]) == 0
-    rows = [row for row in table_of(figure) if row["y_name"] == "value"]
+    rows = [row for row in table_of(figure) if row["y_name"] == "coordinate_value"]
     models = np.stack([ist_mpi.open_run(path).x for path in logs["bias"][:3]])
     means = [float(row["y"]) for row in rows if row["series"] == "mean of runs"]
     assert means[: models.shape[1]] == pytest.approx(models.mean(axis=0).tolist(), rel=EPS)
@@ -383,7 +383,7 @@ def test_logs_of_all_kinds_and_any_number_leave_room_for_the_curves(
             assert 0 <= legend.y0 < legend.y1 <= figure.bbox.y1
             widths.append(inside)
 
-    monkeypatch.setattr(scripts["convergence"], "Figure", Seen)
+    monkeypatch.setattr(scripts["plots"], "Figure", Seen)
     for few in (logs[:2], logs):
         figure = tmp_path / "figure.pdf"
         assert scripts["convergence"].main([*map(str, few), "-o", str(figure)]) == 0

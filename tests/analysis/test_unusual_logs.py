@@ -181,14 +181,14 @@ def test_others_stay_in_view(
 ) -> None:
     """Beside a curve that reaches 1e300, the axis is that of the others."""
     seen: dict[str, Any] = {}
-    save = scripts["convergence"].Figure.save
+    save = scripts["plots"].Figure.save
 
     def spy(figure: Any, output: Path) -> None:
         seen["limits"] = figure.panels[0][0].axes.get_ylim()
         save(figure, output)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scripts["convergence"].Figure, "save", spy)
+        patch.setattr(scripts["plots"].Figure, "save", spy)
         paths = map(str, logs["diverged among others"])
         assert scripts["convergence"].main([*paths, "-o", str(tmp_path / "f.png")]) == 0
     low, high = seen["limits"]

@@ -26,7 +26,7 @@ LAYERS = [
     ["exact_theory"],
     ["methods"],
     ["training", "verify"],
-    ["batch", "bench"],
+    ["batch", "bench", "plots"],
     ["cli"],
     ["library"],
     ["__main__"],
@@ -43,6 +43,7 @@ DOORS = {
     "typer": {"cli"},
     "rich": {"cli"},
     "plotille": {"cli"},
+    "matplotlib": {"plots"},
 }
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from drawing import plain_text, rounded, shown
 from numpy.typing import NDArray
 
-import ist_mpi
 from ist_mpi.config import OPERATION
-from ist_mpi.library.result import Result
+from ist_mpi.plots.drawing import plain_text, rounded, shown
+from ist_mpi.store.log import Run, open_run
 
 Float64 = NDArray[np.float64]
+MANY = 8
+"""Curves that a colour scale tells apart better than a legend does."""
+WORDS_OF_SETTINGS = {"method.step_size": "$\\gamma$"}
 
 
 class Curve(NamedTuple):
@@ -23,7 +25,7 @@ class Curve(NamedTuple):
 
     settings: dict[str, Any]
     """By ``section.key``, without those that change no result but by chance."""
-    runs: list[Result]
+    runs: list[Run]
 
     def theory(self, name: str) -> float:
         """A constant of /theory; nan where the log has none."""
@@ -32,16 +34,16 @@ class Curve(NamedTuple):
 
 def open_curves(paths: Iterable[Path]) -> list[Curve]:
     """The curves of run logs; raises InputError where a file is none."""
-    return curves_of([ist_mpi.open_run(path) for path in paths])
+    return curves_of([open_run(path) for path in paths])
 
 
-def settings_of(run: Result) -> dict[str, Any]:
+def settings_of(run: Run) -> dict[str, Any]:
     """The resolved configuration, by ``section.key``."""
     config = run.config
     return {f"{section}.{key}": v for section, table in config.items() for key, v in table.items()}
 
 
-def curves_of(runs: Sequence[Result]) -> list[Curve]:
+def curves_of(runs: Sequence[Run]) -> list[Curve]:
     """Group runs by all settings but the seed and what changes no result, by step size."""
     curves: dict[str, Curve] = {}
     for run in runs:
@@ -85,14 +87,41 @@ def names_of(curves: Sequence[Curve]) -> list[str]:
     return [with_remarks(name, curve) for name, curve in zip(names, curves, strict=True)]
 
 
+NAMED = {
+    *("method.name", "method.sketch", "method.scaling", "method.momentum", "method.form"),
+    *("method.q", "method.alpha", "method.refresh", "method.step_size_rule"),
+}
+"""Settings that a method's name says."""
+
+
+def scale_of(curves: Sequence[Curve]) -> tuple[str, list[float]] | None:
+    """The setting in which alone many curves differ, and its numbers; None where that is not so."""
+    keys = {key for curve in curves for key in curve.settings} - {"method.step_size_rule"}
+    differing = [k for k in keys if len({repr(one.settings.get(k)) for one in curves}) > 1]
+    if len(curves) < MANY or len(differing) != 1:
+        return None
+    values = [curve.settings.get(differing[0]) for curve in curves]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return None
+    return differing[0], [float(value) for value in values if value is not None]
+
+
+def words_of(key: str) -> str:
+    """A setting as an axis or a legend names it."""
+    return WORDS_OF_SETTINGS.get(key, key.partition(".")[2].replace("_", " "))
+
+
 def _name_of(curve: Curve, keys: Sequence[str], by_kind: bool) -> str:
-    words = {"method.step_size": "$\\gamma$"}
     parts = [problem_name(curve)] if by_kind else []
+    of_method = {"method.name", "method.sketch", "method.scaling", "method.momentum"} & set(keys)
+    if of_method:
+        parts.append(method_name(curve))
     for key in keys:
-        if key in curve.settings:
-            value = shown(curve.settings[key])
+        if key in curve.settings and not (of_method and key in NAMED):
+            value = curve.settings[key]
+            value = rounded(value, 3) if isinstance(value, float) else shown(value)
             value = plain_text(Path(value).name) if key == "problem.path" else value
-            parts.append(f"{words.get(key, key.partition('.')[2])} = {value}")
+            parts.append(f"{WORDS_OF_SETTINGS.get(key, key.partition('.')[2])} = {value}")
     return ", ".join(parts) or str(curve.settings["method.name"])
 
 
@@ -169,11 +198,13 @@ def method_name(curve: Curve) -> str:
         return WORDS[name] + _settings_of_method(settings)
     if name not in ("ist", "dcgd"):
         return plain_text(str(name).rpartition(":")[2])
-    n, d = workers_of(curve.runs[0]), len(curve.runs[0].x)
+    n, d = settings.get("problem.n", math.nan), len(curve.runs[0].x)
     if sketch == "rand":
         words = f"Rand-{settings['method.q']}"
     elif sketch == "identity":
         words = "whole models"
+    elif math.isnan(n):
+        words = "Perm"
     else:
         g = int(settings.get("method.group_size", 1))
         q = max(g, d / n) if g > 1 else d / n
@@ -197,7 +228,7 @@ def problem_name(curve: Curve) -> str:
     return f"{sort}, d = {curve.settings['problem.d']}, n = {curve.settings['problem.n']}"
 
 
-def workers_of(run: Result) -> int:
+def workers_of(run: Run) -> int:
     """n; known where the problem is configured by n or is in the log."""
     settings = settings_of(run)
     if "problem.n" in settings:
@@ -215,7 +246,7 @@ def seeds_word(curves: Sequence[Curve]) -> str:
     return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
 
 
-def column(run: Result, name: str) -> Float64:
+def column(run: Run, name: str) -> Float64:
     """A column of /rounds as floats; ``floats`` is the sum of both directions."""
     if name == "floats":
         return np.asarray(run.rounds["floats_up"] + run.rounds["floats_down"])
@@ -243,7 +274,7 @@ def mean_and_error(values: Float64) -> tuple[Float64, Float64]:
     return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(runs)
 
 
-def companion(run: Result, suffix: str) -> Path:
+def companion(run: Run, suffix: str) -> Path:
     """The file of theory beside a log: NAME.csv for NAME.h5 and for NAME-seed3.h5."""
     path = Path(run.path or "run.h5")
     return path.with_name(re.sub(r"-seed\d+$", "", path.stem) + suffix)

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import cm, colors, figure, ticker
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib import ticker
 
 from ist_mpi.store import files
 
@@ -56,7 +54,8 @@ LABELS = {
     "sketch": "",
     "error_norm": "norm of  $(1/n) \\sum C_i - I$",
     "coordinate": "coordinate $j$",
-    "value": "$x_j$",
+    "value": "$f(x^k)$",
+    "coordinate_value": "$x_j$",
     "deviation": "mean of runs $-\\, x^\\infty_j$",
     "runs": "independent runs",
     "mean_error": "$\\|$mean of runs $-\\, x^\\infty\\|$",
@@ -128,6 +127,10 @@ class Panel:
         else:
             self.axes.set_xscale(x_scale)
         self.axes.set_yscale(y_scale)
+        if y_scale == "log":  # over less than two decades a second tick is labelled too
+            self.axes.yaxis.set_minor_formatter(
+                ticker.LogFormatterSciNotation(minor_thresholds=(2, 0.5))
+            )
         self.axes.grid(visible=True, which="major", linewidth=0.4, alpha=0.5)
         if x_scale != "rounds":
             self.axes.margins(x=0.02)
@@ -212,9 +215,21 @@ class Panel:
             self.axes.axvline(x, label=label, **look)
         self._record(series, kind, [x], [y], [math.nan], [math.nan])
 
+    def colour_scale(self, name: str, values: Sequence[float]) -> list[Any]:
+        """A colour for each value, and the bar that says which; for more curves than a legend."""
+        low, high = min(values), max(values)
+        log = low > 0 and high / low >= 10
+        norm = colors.LogNorm(low, high) if log else colors.Normalize(low, high)
+        shades = mpl.colormaps["viridis"]
+        scale = cm.ScalarMappable(norm, shades)
+        self.axes.figure.colorbar(scale, ax=self.axes, label=name)
+        return [shades(0.92 * norm(value)) for value in values]
+
     def legend(self, **where: Any) -> None:
         """Name what is drawn; where that is more than fits on the panel, beside it."""
         handles, labels = self.axes.get_legend_handles_labels()
+        if not labels:
+            return
         folded = [_folded(label) for label in labels]
         lines = sum(label.count("\n") + 1 for label in folded)
         if lines > LEGEND_LINES:
@@ -256,11 +271,12 @@ class Figure:
     def __init__(
         self, rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.6, 3.8)
     ) -> None:
-        plt.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "font.size": 9})
+        mpl.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "font.size": 9})
         extent = (columns * size[0], rows * size[1])
-        self._figure, axes = plt.subplots(
-            rows, columns, figsize=extent, layout="constrained", squeeze=False
-        )
+        # No pyplot: a program's own figures and screens are no concern of these.
+        self._figure = figure.Figure(figsize=extent, layout="constrained")
+        FigureCanvasAgg(self._figure)
+        axes = self._figure.subplots(rows, columns, squeeze=False)
         self.rows: list[Row] = []
         self.panels = [[Panel(one, self.rows) for one in row] for row in axes]
 
@@ -283,22 +299,19 @@ class Figure:
         ValueError
             If `output` ends in no format that can be drawn, or NAME.csv is another kind of table.
         """
-        try:
-            formats = self._figure.canvas.get_supported_filetypes()
-            if output.suffix[1:] not in formats:
-                raise ValueError(f"{output}: expected a name that ends in .pdf, .png or .svg")
-            table = output.with_suffix(".csv")
-            header = ",".join(Row._fields)
-            if table.exists() and not table.read_text(encoding="utf-8").startswith(header):
-                raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
-            output.parent.mkdir(parents=True, exist_ok=True)
-            for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
-                drawn = io.BytesIO()
-                self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
-                files.replace(path, drawn.getbuffer())
-            files.replace(table, self._table().encode())
-        finally:
-            plt.close(self._figure)
+        formats = self._figure.canvas.get_supported_filetypes()
+        if output.suffix[1:] not in formats:
+            raise ValueError(f"{output}: expected a name that ends in .pdf, .png or .svg")
+        table = output.with_suffix(".csv")
+        header = ",".join(Row._fields)
+        if table.exists() and not table.read_text(encoding="utf-8").startswith(header):
+            raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
+            drawn = io.BytesIO()
+            self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
+            files.replace(path, drawn.getbuffer())
+        files.replace(table, self._table().encode())
 
     def _table(self) -> str:
         text = io.StringIO()

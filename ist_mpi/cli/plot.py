@@ -1,0 +1,93 @@
+"""``ist-mpi plot``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ist_mpi.errors import Fault, InputError
+
+RUNS = Path("results/runs")
+
+
+def plot(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
+    ],
+    x: Annotated[
+        Literal["rounds", "floats", "floats_up", "seconds"], typer.Option("--x", help="Across.")
+    ] = "rounds",
+    y: Annotated[
+        Literal[
+            "gap",
+            "relative_gap",
+            "distance_to_solution",
+            "distance_to_fixed_point",
+            "gradient_norm_squared",
+            "gradient_norm_squared_w",
+            "value",
+        ],
+        typer.Option("--y", help="Up: a column of the logs."),
+    ] = "relative_gap",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help=".pdf, .png or .svg; default: the first log's name, or plot.png. A .pdf, a .png "
+            "and a .csv of what is drawn are put beside it.",
+        ),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Above the picture.")] = "",
+    theory: Annotated[
+        bool,
+        typer.Option(
+            "--theory",
+            help="Dot the exact expectation of NAME.csv (theory --rounds K --csv NAME.csv) on top "
+            "of each NAME.h5.",
+        ),
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="Where the logs of sweeps are.")] = RUNS,
+) -> None:
+    """Draw how runs converge, with what is predicted of them.
+
+    Runs that differ in nothing but the seed are one curve: their median, and a band from the lower
+    to the upper decile. Many values of one setting are a scale of colours.
+    """
+    from ist_mpi.parallel import launcher
+
+    launcher.stay_alone()
+    logs = _logs(runs, folder)
+    if output is None:
+        output = Path("plot.png") if len(logs) > 1 else Path(f"{logs[0].stem}.png")
+    try:
+        from ist_mpi.plots import convergence
+    except ImportError as error:
+        remedy = 'python -m pip install "ist_mpi[plot]"'
+        raise InputError(
+            Fault("matplotlib", "not installed", "the library matplotlib", remedy)
+        ) from error
+    try:
+        convergence.draw(logs, {"rounds": "round"}.get(x, x), y, title, theory, output)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(Fault("plot", str(error), "what can be drawn")) from error
+    print(f"figure: {output}")
+
+
+def _logs(paths: list[Path], folder: Path) -> list[Path]:
+    """The logs that these are, or have; InputError where there are none."""
+    from ist_mpi.batch import table
+
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir() or path.suffix == ".toml":
+            found += [one.log for one in table.members(path, folder) if one.whole]
+        else:
+            found.append(path)
+    if not found:
+        raise InputError(Fault(str(paths[0]), "no logs yet", "runs that have begun"))
+    return found

@@ -1,0 +1,164 @@
+"""Draw how runs converge: any column of run logs against rounds, floats or time.
+
+Runs that differ in nothing but the run seed are drawn as one curve, their median, in a band from
+the lower to the upper decile. Curves are named by the settings in which they differ. A run that
+diverged is drawn as far as it is finite and marked in the legend, as is one that has not finished;
+beside others it leaves through the top. The gap of the predicted fixed point is a dashed line, in
+the curve's colour where the curves' differ. With --theory, the exact expectation is dotted on top
+of each curve NAME.h5; it is read from NAME.csv, which
+`ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ist_mpi.plots.curves import (
+    Curve,
+    column,
+    diverged,
+    expectation,
+    names_of,
+    open_curves,
+    scale_of,
+    stacked,
+    words_of,
+)
+from ist_mpi.plots.drawing import (
+    COLOURS,
+    EXACT,
+    LARGEST,
+    PREDICTED_LEVEL,
+    SMALLEST,
+    Figure,
+    Panel,
+    look,
+)
+
+X_AXES = ("round", "floats", "floats_up", "seconds")
+Y_AXES = (
+    "gap",
+    "relative_gap",
+    "distance_to_solution",
+    "distance_to_fixed_point",
+    "gradient_norm_squared",
+    "gradient_norm_squared_w",
+    "value",
+)
+PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
+EXPECTED = {
+    "gap": ("expected_gap", "mean_iterate_gap"),
+    "relative_gap": ("expected_relative_gap", "mean_iterate_relative_gap"),
+}
+"""The columns of exact theory, the better one first; it is empty where it was too costly."""
+ROOM = 1e3, 0.5
+"""Above and below the other curves, as factors, where curves that diverge leave the panel."""
+EXACT_NAMES = {"expected": "exact $E f(x^k)$", "mean": "exact $f(E\\,x^k)$"}
+
+
+def draw_curve(
+    panel: Panel,
+    curve: Curve,
+    x: str,
+    y: str,
+    name: str,
+    place: int,
+    colour: Any = None,
+) -> None:
+    """One run as a line; several seeds as their median in a band of deciles.
+
+    `colour`: of a scale, which then takes the place of a name in the legend.
+    """
+    values = stacked(curve, y)
+    across = column(curve.runs[0], x)[: values.shape[1]]
+    band = None
+    if len(values) > 1:
+        with np.errstate(invalid="ignore"):  # between infinities
+            low, high = np.quantile(values, [0.1, 0.9], axis=0)
+        band = (low, high)
+    how = look(place) if colour is None else {"color": colour}
+    label = name if colour is None else None
+    panel.line(name, across, np.median(values, axis=0), label=label, band=band, **how)
+
+
+def draw_predictions(
+    panel: Panel, curves: Sequence[Curve], y: str, colours: Sequence[Any] = COLOURS
+) -> None:
+    """The fixed point's gap, dashed: once if all curves share it, else once for each."""
+    if y not in PREDICTED:
+        return
+    levels = [curve.theory(PREDICTED[y]) for curve in curves]
+    defined = [level for level in levels if level > 0]
+    name = "predicted $x^\\infty$"
+    if defined and np.allclose(defined, defined[0], rtol=1e-6):
+        panel.across(name, y=defined[0], label=name, zorder=3, **PREDICTED_LEVEL)
+        return
+    label: str | None = f"{name}, each curve's"
+    for place, level in enumerate(levels):
+        if level > 0:
+            colour = colours[place % len(colours)]
+            panel.across(name, y=level, label=label, color=colour, dashes=(6, 4), linewidth=0.8)
+            label = None
+
+
+def draw_expectation(panel: Panel, curve: Curve, x: str, y: str, name: str, label: bool) -> None:
+    """The exact expectation, dotted on top, as far as the curve goes."""
+    if y not in EXPECTED or x == "seconds":
+        raise ValueError("--theory goes with --y gap or relative_gap, and not with --x seconds")
+    table = expectation(curve)
+    chosen = next((key for key in EXPECTED[y] if np.isfinite(table.get(key, np.nan)).any()), "")
+    if not chosen:
+        raise ValueError(f"the table beside {curve.runs[0].path} has no column {EXPECTED[y][0]}")
+    rounds = column(curve.runs[0], "round")
+    rows = table["round"] <= rounds[-1]
+    across = np.interp(table["round"], rounds, column(curve.runs[0], x))
+    words = EXACT_NAMES[chosen.partition("_")[0]]
+    panel.line(
+        *(name, across[rows], table[chosen][rows]),
+        kind="exact",
+        label=words if label else None,
+        zorder=4,
+        **EXACT,
+    )
+
+
+def draw_curves(
+    panel: Panel, curves: Sequence[Curve], x: str, y: str, names: Sequence[str], theory: bool
+) -> None:
+    """Everything: the curves, the exact expectation on top, the fixed point."""
+    scale = scale_of(curves)
+    colours: Sequence[Any] = COLOURS
+    if scale is not None:
+        colours = panel.colour_scale(words_of(scale[0]), scale[1])
+    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
+        draw_curve(panel, curve, x, y, name, place, colours[place] if scale else None)
+    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
+        if theory:
+            draw_expectation(panel, curve, x, y, name, label=place == 0)
+    draw_predictions(panel, curves, y, colours)
+    keep_in_view(panel, [curve for curve in curves if not diverged(curve)], len(curves), y)
+
+
+def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:
+    """Beside curves that diverge, the axis is for the others and their fixed points."""
+    if not 0 < len(others) < count:
+        return
+    found = np.concatenate([stacked(curve, y).ravel() for curve in others])
+    levels = [curve.theory(PREDICTED[y]) for curve in others] if y in PREDICTED else []
+    seen = np.array([value for value in (*found, *levels) if SMALLEST <= value <= LARGEST])
+    if seen.size:
+        panel.axes.set_ylim(bottom=ROOM[1] * seen.min(), top=ROOM[0] * seen.max())
+
+
+def draw(runs: Sequence[Path], x: str, y: str, title: str, theory: bool, output: Path) -> str:
+    """Draw the runs on one panel."""
+    curves = open_curves(runs)
+    figure = Figure()
+    panel = figure.panels[0][0]
+    panel.describe(x, y, title)
+    draw_curves(panel, curves, x, y, names_of(curves), theory)
+    panel.legend()
+    figure.save(output)
+    return ""

@@ -1,0 +1,90 @@
+"""``ist-mpi plot``, and how many curves are told apart."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import call
+
+import ist_mpi
+from ist_mpi.plots.curves import names_of, open_curves, scale_of
+
+CONFIG: dict[str, Any] = {
+    "problem": {"kind": "synthetic", "n": 3, "d": 12},
+    "method": {"name": "ist", "step_size": 1e-3},
+    "run": {"rounds": 20},
+}
+
+
+def made(folder: Path, values: list[float]) -> list[Path]:
+    paths = [folder / f"{i}.h5" for i in range(len(values))]
+    for path, value in zip(paths, values, strict=True):
+        ist_mpi.run(CONFIG, method={"step_size": value}, out=path)
+    return paths
+
+
+@pytest.mark.parametrize("x", ["rounds", "floats"])
+def test_the_picture_has_the_columns(tmp_path: Path, x: str) -> None:
+    made(tmp_path, [1e-3])
+    figure = tmp_path / "picture.svg"
+    done = call("plot", str(tmp_path / "0.h5"), "--x", x, "-o", str(figure))
+    assert done.returncode == 0, done.stderr
+    assert figure.read_bytes().startswith(b"<?xml")
+    assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
+    with figure.with_suffix(".csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "measured"]
+    run = ist_mpi.open_run(tmp_path / "0.h5")
+    np.testing.assert_array_equal([float(r["y"]) for r in rows], run.rounds["relative_gap"])
+    across = run.rounds["round"] * (1 if x == "rounds" else 2 * 12 / 3)
+    np.testing.assert_allclose([float(r["x"]) for r in rows], across)
+
+
+def test_a_folder_is_its_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path, [1e-3, 2e-3])
+    assert call("plot", str(tmp_path)).returncode == 0
+    with Path("plot.csv").open() as file:
+        series = {row["series"] for row in csv.DictReader(file)}
+    assert {"$\\gamma$ = 1e-3", "$\\gamma$ = 2e-3"} < series
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing.h5"], "nothing.h5"),
+        (["EMPTY"], "no logs"),
+        (["LOG", "--x", "time"], "--x"),
+        (["LOG", "--y", "value"], "value"),
+        (["LOG", "-o", "a.xyz"], "a.xyz"),
+        (["LOG", "--theory"], "missing"),
+    ],
+)
+def test_wrong_input_is_one_line(tmp_path: Path, words: list[str], said: str) -> None:
+    made(tmp_path, [1e-3])
+    (tmp_path / "empty").mkdir()
+    place = {"EMPTY": str(tmp_path / "empty"), "LOG": str(tmp_path / "0.h5")}
+    more = [] if "-o" in words else ["-o", str(tmp_path / "f.png")]
+    done = call("plot", *(place.get(word, word) for word in words), *more)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert done.stderr.count("\n") <= 2
+
+
+def test_many_values_of_one_setting_are_a_scale(tmp_path: Path) -> None:
+    values = [1e-5 * 1.5**k for k in range(9)]
+    curves = open_curves(made(tmp_path, values))
+    assert scale_of(curves[:3]) is None
+    assert scale_of(curves) == ("method.step_size", values)
+    ist_mpi.run(CONFIG, method={"name": "dcgd", "step_size": values[0]}, out=tmp_path / "o.h5")
+    assert scale_of([*curves, *open_curves([tmp_path / "o.h5"])]) is None
+
+
+def test_methods_are_called_by_their_names(tmp_path: Path) -> None:
+    paths = []
+    for name, more in (("ist", {}), ("dcgd", {"sketch": "rand", "q": 4}), ("diana", {})):
+        paths.append(tmp_path / f"{name}.h5")
+        method = {"name": name, "step_size": 1.0 / 3.0e3, **more}
+        ist_mpi.run(CONFIG | {"method": method}, out=paths[-1])
+    names = names_of(open_curves(paths))
+    assert names == ["IST, Perm-4", "DCGD, Rand-4", "DIANA"]
