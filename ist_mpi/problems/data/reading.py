@@ -3,6 +3,7 @@
 Whatever is not bundled with scikit-learn becomes a CSR array of float64 without entries that are 0.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from ist_mpi.problems.data import numpy_files
 from ist_mpi.problems.data.bundled import bundled
 from ist_mpi.problems.data.columns import roles
 from ist_mpi.problems.data.libsvm import read_libsvm
-from ist_mpi.problems.data.settings import DataSettings
+from ist_mpi.problems.data.settings import OF_TABLES, DataSettings
 from ist_mpi.problems.data.table import read_table, split
 from ist_mpi.problems.given import canonical
 from ist_mpi.store import files, forms
@@ -68,6 +69,8 @@ def _of_file(path: Path, problem: DataSettings) -> Data:
         form = forms.form_of_file(file)
         if form == "hdf5":
             raise forms.refusal(path, form, EXPECTED)
+        if form in ("zip", "npy"):
+            _refuse(problem, ("header",), f"{path}, which is no text", "a table as text (CSV)")
         if form == "zip":
             with numpy_files.archive(file, path, files.LIBSVM_BYTES, EXPECTED) as archive:
                 return _of_archive(archive, path, problem)
@@ -79,13 +82,9 @@ def _of_file(path: Path, problem: DataSettings) -> Data:
 
         suffixes = {suffix.lower() for suffix in path.suffixes}
         if suffixes & TABLES or (problem.target is not None and not suffixes & LIBSVM):
-            return Data(
-                *read_table(text, path, _column(problem.target), _worker(problem)), str(path)
-            )
-        for name in ("target", "worker"):
-            if getattr(problem, name) is not None:
-                got = f"{getattr(problem, name)!r} for {path}, which is LIBSVM text"
-                raise InputError(Fault(f"problem.{name}", got, f"a table of columns, or no {name}"))
+            columns = _column(problem.target), _column(problem.worker)
+            return Data(*read_table(text, path, problem.header, *columns), str(path))
+        _refuse(problem, OF_TABLES, f"{path}, which is LIBSVM text", "a table of columns (CSV)")
         return Data(*read_libsvm(text(), path, problem.d), None, str(path))
 
 
@@ -93,8 +92,13 @@ def _column(wanted: Any) -> str | int | None:
     return wanted if isinstance(wanted, str | int) else None
 
 
-def _worker(problem: DataSettings) -> str | int | None:
-    return _column(problem.worker)
+def _refuse(problem: DataSettings, settings: Iterable[str], data: str, expected: str) -> None:
+    """Refuse settings that mean nothing for these data."""
+    for name in settings:
+        value = getattr(problem, name)
+        if value is not None:
+            where = f"problem.{name}"
+            raise InputError(Fault(where, f"{value!r} for {data}", f"{expected}, or no {name}"))
 
 
 def _of_archive(archive: Any, path: Path, problem: DataSettings) -> Data:
@@ -117,7 +121,7 @@ def _of_archive(archive: Any, path: Path, problem: DataSettings) -> Data:
 def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
     """A table (m, columns); or an array of records, with fields X and y or a field a column."""
     names = array.dtype.names
-    target, worker = _column(problem.target), _worker(problem)
+    target, worker = _column(problem.target), _column(problem.worker)
     expected = "an .npy with a real array (m, columns), or of records with X and y"
     if names is not None and {"X", "y"} <= set(names):
         whose = array[worker] if isinstance(worker, str) and worker in names else None

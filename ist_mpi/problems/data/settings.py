@@ -1,5 +1,6 @@
 """What every problem made of samples is told of them: where they are, and what its columns are."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -10,12 +11,13 @@ from ist_mpi.config import Problem, Rule
 from ist_mpi.config.types import (
     Count,
     Field,
+    Flag,
     Text,
     field_validator,
     model_validator,
     wrong,
 )
-from ist_mpi.errors import InputError
+from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems import digest
 from ist_mpi.problems.data.columns import frame_columns, is_frame, roles
 from ist_mpi.problems.given import canonical, real_array
@@ -24,7 +26,8 @@ ColumnName = Annotated[
     str | int,
     Field(description="the name of a column, or its number from 0 (−1: the last)"),
 ]
-ARRAYS = ("X", "y", "worker")
+OF_TABLES = ("header", "target", "worker")
+"""Settings that say what is in the columns of a table."""
 WAYS = "exactly one of path and dataset (from Python: or X and y)"
 
 
@@ -39,6 +42,7 @@ class DataSettings(Problem):
         ]
         | None
     ) = None
+    header: Flag | None = None
     target: ColumnName | None = None
     worker: ColumnName | np.ndarray | None = Field(
         default=None,
@@ -55,12 +59,10 @@ class DataSettings(Problem):
     @classmethod
     def _take_frames_apart(cls, data: Any) -> Any:
         """A frame's columns by what they are; what is wrong with them, `broken_rules` says."""
-        if not (isinstance(data, Mapping) and is_frame(data.get("X"))):
-            return data
-        try:
-            return {**data, **_parts(data)}
-        except InputError:
-            return data
+        if isinstance(data, Mapping) and is_frame(data.get("X")):
+            with contextlib.suppress(InputError):
+                return {**data, **_parts(data)}
+        return data
 
     @field_validator("X", mode="before")
     @classmethod
@@ -101,9 +103,11 @@ class DataSettings(Problem):
             got = "both path and dataset" if given else "neither path nor dataset"
             yield "path", got, WAYS
         if values.get("dataset") is not None:
-            for key in ("target", "worker"):
+            for key in OF_TABLES:
                 if values.get(key) is not None:
                     yield key, f"{key} with a bundled data set", f"no {key}"
+        if values.get("header") is not None and X is not None:
+            yield "header", "header with X in memory", "no header"
         yield from _rules_of_memory(values, X, y, worker, target)
         yield from super().broken_rules(values)
 
@@ -139,16 +143,13 @@ def _rules_of_memory(
         if worker is not None and not isinstance(worker, str | int):
             yield "worker", "an array, without X", "a column's name, or X and y in memory too"
         return
-    if target is not None and y is not None:
-        yield "target", f"{target!r}, with y given as well", "one of target and y"
-        return
     if is_frame(X):
         try:
             values = {**values, **_parts(values)}
         except InputError as error:
             fault = error.faults[0]
-            got = fault.got if fault.where.startswith("problem.") else f"{fault.where}: {fault.got}"
-            yield fault.where.partition(".")[2].partition(",")[0] or "X", got, fault.expected
+            key, comma, column = fault.where.removeprefix("problem.").partition(", ")
+            yield key, f"{column}, {fault.got}" if comma else fault.got, fault.expected
             return
         X, y, worker, target = (values.get(key) for key in ("X", "y", "worker", "target"))
     for key, word in (("target", target), ("worker", worker)):
@@ -168,6 +169,10 @@ def _rules_of_memory(
 def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the columns of the frame X are, each under its own setting; raises InputError."""
     target, worker = (values.get(key) for key in ("target", "worker"))
+    if target is not None and values.get("y") is not None:
+        raise InputError(
+            Fault("problem.target", f"{target!r}, with y given as well", "one of them")
+        )
     names, columns = frame_columns(values["X"], "problem.X")
     inside = worker if isinstance(worker, str | int) else None
     of = roles(names, len(names), target, inside, "problem.X", apart=values.get("y") is not None)

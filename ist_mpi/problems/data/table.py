@@ -19,6 +19,8 @@ from ist_mpi.problems.data.columns import Column, Roles, label, roles
 Float64 = NDArray[np.float64]
 
 EXPECTED = "a table of numbers in columns (CSV), none of them missing"
+SHOWN = 40
+"""Letters of a value in a message."""
 ENTRIES = 1 << 20
 """Numbers that are read at once."""
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -43,7 +45,11 @@ Samples = tuple[sparse.csr_array, Float64, Float64 | None]
 
 
 def read_table(
-    reopened: Callable[[], BinaryIO], path: Path, target: Column | None, worker: Column | None
+    reopened: Callable[[], BinaryIO],
+    path: Path,
+    header: bool | None,
+    target: Column | None,
+    worker: Column | None,
 ) -> Samples:
     """The samples of a table as text.
 
@@ -53,6 +59,8 @@ def read_table(
         Gives the text from its start.
     path : Path
         For messages; a tab separates where it says ``.tsv``.
+    header : bool, optional
+        Whether the first row is names; None: unless it is numbers.
     target, worker : str or int, optional
         See `columns.roles`.
 
@@ -63,7 +71,7 @@ def read_table(
     """
     pandas = _pandas()
     separator = "\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ","
-    layout = _layout(reopened(), path, separator)
+    layout = _layout(reopened(), path, separator, header)
     of = roles(layout.names, layout.columns, target, worker, str(path))
     try:
         chunks = [split(chunk, of) for chunk in _chunks(pandas, reopened(), layout)]
@@ -124,18 +132,26 @@ def _chunks(pandas: Any, text: BinaryIO, layout: Layout) -> Iterator[Float64]:
         )
         with reader:
             for chunk in reader:
-                kinds = {dtype.kind for dtype in chunk.dtypes}
-                values = chunk.to_numpy(dtype=np.float64) if kinds <= set("fiu") else None
-                if values is None or chunk.shape[1] != layout.columns:
-                    raise ValueError("not all are numbers")
+                values = np.stack([_numbers(chunk.iloc[:, i]) for i in range(chunk.shape[1])], 1)
                 if not np.isfinite(values).all():
                     raise ValueError("not all are finite")
-                yield values
+                if len(values):
+                    yield values
+
+
+def _numbers(column: Any) -> Float64:
+    """A column as numbers; raises ValueError if one is none."""
+    if column.dtype.kind in "fiu":
+        return np.asarray(column, dtype=np.float64)
+    words = [str(cell).strip() for cell in column]  # where integers are too long, text
+    if column.dtype.kind == "b" or not all(map(_NUMBER.fullmatch, words)):
+        raise ValueError("not all are numbers")
+    return np.array([float(word) for word in words])
 
 
 def _rows(text: BinaryIO, path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not empty, with the lines that they begin on."""
-    lines = io.TextIOWrapper(text, encoding="utf-8", newline="")
+    lines = io.TextIOWrapper(text, encoding="utf-8", errors="surrogateescape", newline="")
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     before = 0
     try:
@@ -143,18 +159,21 @@ def _rows(text: BinaryIO, path: Path, separator: str) -> Iterator[tuple[int, lis
             line, before = before + 1, reader.line_num
             if any(cell.strip() for cell in row) or len(row) > 1:
                 yield line, [cell.strip() for cell in row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        why = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        got = f"after line {reader.line_num}: {why}"
+    except csv.Error as error:
+        got = f"after line {reader.line_num}: {error}"
         raise InputError(Fault(str(path), got, EXPECTED)) from error
 
 
-def _layout(text: BinaryIO, path: Path, separator: str) -> Layout:
+def _layout(text: BinaryIO, path: Path, separator: str, header: bool | None) -> Layout:
     """What the first row tells: it is names, or numbers and what stands for missing ones."""
     line, first = next(_rows(text, path, separator), (0, []))
     if not first:
         raise InputError(Fault(str(path), "0 samples", EXPECTED))
-    if all(_NUMBER.fullmatch(cell) or cell.lower() in MISSING for cell in first):
+    numbers = all(_NUMBER.fullmatch(cell) or cell.lower() in MISSING for cell in first)
+    if header is None and first == [str(i) for i in range(len(first))]:
+        got = f"line {line}: {', '.join(first[:3])}, …: the first sample, or numbers as names"
+        raise InputError(Fault(str(path), got, "to be told which: problem.header = true or false"))
+    if header is False or (header is None and numbers):
         return Layout(None, len(first), separator)
     for at, cell in enumerate(first):
         here = f"line {line}, {label(None, at)}"
@@ -162,10 +181,13 @@ def _layout(text: BinaryIO, path: Path, separator: str) -> Layout:
             remedy = "of an index, as pandas writes it: to_csv(…, index=False)" if at == 0 else ""
             expected = "a name for each column"
             raise InputError(Fault(str(path), f"{here}: no name", expected, remedy))
-        if _NUMBER.fullmatch(cell) and not _WHOLE.fullmatch(cell):
+        if header is None and _NUMBER.fullmatch(cell) and not _WHOLE.fullmatch(cell):
             other = next(word for word in first if not _NUMBER.fullmatch(word))
-            got = f'{here}: "{cell}" in a row with "{other[:40]}"'
+            got = f'{here}: "{cell}" in a row with "{_shown(other)}"'
             raise InputError(Fault(str(path), got, "a row of names, or of numbers"))
+        if _shown(cell) != cell[:SHOWN]:
+            got = f'{here}: "{_shown(cell)}", which is not UTF-8'
+            raise InputError(Fault(str(path), got, "a name in UTF-8"))
         if cell in first[:at]:
             got = f'{here}: "{cell}" for the second time'
             raise InputError(Fault(str(path), got, "a name of its own for each column"))
@@ -192,10 +214,15 @@ def _culprit(text: BinaryIO, path: Path, layout: Layout, why: str) -> InputError
     return InputError(Fault(str(path), f"a table that pandas cannot read ({why})", EXPECTED))
 
 
+def _shown(cell: str) -> str:
+    """A value for a message; what is not UTF-8 as signs that stand for it."""
+    return cell[:SHOWN].encode(errors="surrogateescape").decode(errors="replace")
+
+
 def _trouble(cell: str) -> str:
     """What is wrong with a value; empty if nothing is."""
     if cell.lower() in MISSING:
         return f'a missing value ("{cell}")' if cell else "a missing value"
     if _NUMBER.fullmatch(cell):
-        return "" if math.isfinite(float(cell)) else f'"{cell[:40]}" is beyond float64'
-    return f'"{cell[:40]}" is no finite number'
+        return "" if math.isfinite(float(cell)) else f'"{_shown(cell)}" is beyond float64'
+    return f'"{_shown(cell)}" is no finite number'
