@@ -158,6 +158,21 @@ def test_numpy_numbers_and_paths_are_taken_as_plain_values(tmp_path: Path) -> No
     assert ridge.problem.path == str(tmp_path / "a.svm")
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte-order mark"])
+def test_a_byte_order_mark_before_toml(mark: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, minimal())
+    path.write_bytes(mark + path.read_bytes())
+    assert load(path).to_dict() == DEFAULTS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_toml_in_another_encoding_is_named(encoding: str, tmp_path: Path) -> None:
+    path = written(tmp_path, minimal())
+    path.write_bytes(path.read_text().encode(encoding))
+    with pytest.raises(InputError, match=r"text in UTF-.*iconv"):
+        load(path)
+
+
 # --- paths ---------------------------------------------------------------------------------------
 
 
