@@ -7,8 +7,9 @@
 # Ends with a non-zero code if anything fails or if any of the runs has no test. IST_TESTS=full is
 # everything that is thinned out otherwise: all combinations, all kills.
 #
-# The cluster needs root and Debian's slurm-wlm and munge. IST_TEST_SLURM=install installs them if
-# they are missing; nothing is ever installed without that word.
+# The cluster needs root and Debian's slurm-wlm and munge, the pages of reports need chromium.
+# IST_TEST_SLURM=install and IST_TEST_BROWSER=install install them if they are missing; nothing is
+# ever installed without that word.
 set -eu
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
@@ -21,6 +22,16 @@ ist_environment mpich,test
 
 step() {
     echo "== $*"
+}
+
+# Debian's packages of those names, where root may install them.
+install() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    step "installing $*"
+    apt-get update -qq
+    # The cluster of the tests is started by hand: the packages' own daemons are not.
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout 600 \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 step ruff
@@ -38,6 +49,9 @@ if [ "${1:-}" = quick ]; then
     serial -m "not slow"
     echo "== all quick checks passed"
     exit
+fi
+if [ "${IST_TEST_BROWSER:-}" = install ] && ! command -v chromium >/dev/null; then
+    install chromium
 fi
 step serial tests
 serial --ignore=tests/faults --ignore=tests/bench
@@ -59,13 +73,8 @@ slurm_obstacle() {
 }
 
 obstacle=$(slurm_obstacle)
-if [ -n "$obstacle" ] && [ "${IST_TEST_SLURM:-}" = install ] && [ "$(id -u)" = 0 ] &&
-    command -v apt-get >/dev/null; then
-    step "installing SLURM"
-    apt-get update -qq
-    # The cluster of the tests is started by hand: the packages' own daemons are not.
-    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout 600 \
-        apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
+if [ -n "$obstacle" ] && [ "${IST_TEST_SLURM:-}" = install ]; then
+    install slurm-wlm munge
     obstacle=$(slurm_obstacle)
 fi
 if [ -n "$obstacle" ]; then

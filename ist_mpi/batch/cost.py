@@ -16,8 +16,8 @@ from ist_mpi.exact_theory.cost import FLOPS, effort_seconds, wish_of_run
 from ist_mpi.problems.quadratic import Facts
 from ist_mpi.training import budget
 
-START = 3.0
-"""Seconds until a program has loaded what it needs."""
+START = 0.1
+"""Seconds until a run begins, in a process that has loaded what it needs."""
 
 
 class Cost(NamedTuple):
@@ -50,7 +50,7 @@ def predict(
     else:
         rate = 8e-9 / budget.seconds_per_entry(1024, 8)
         basis = f"a model, at {rate:.1f} GB/s of matrix read by a rank, as measured here now"
-    return costs, f"{basis}; {START:g} s to start, set-up at {FLOPS / 1e9:g} GFLOP/s"
+    return costs, f"{basis}; {START:g} s to begin a run, set-up at {FLOPS / 1e9:g} GFLOP/s"
 
 
 def _cost(config: Config, facts: Facts, size: int, ratio: float) -> Cost:

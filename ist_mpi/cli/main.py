@@ -22,7 +22,8 @@ from ist_mpi.cli.bench import bench
 from ist_mpi.cli.doctor import doctor
 from ist_mpi.cli.info import info
 from ist_mpi.cli.messages import INTERRUPTED, say
-from ist_mpi.cli.plot import plot
+from ist_mpi.cli.new import new, schema
+from ist_mpi.cli.plot import plot, report
 from ist_mpi.cli.resume import extend, resume
 from ist_mpi.cli.run import run
 from ist_mpi.cli.streams import guarded, unheard
@@ -42,7 +43,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, submit, resume, extend, theory, plot, bench, info, watch, verify, doctor):
+COMMANDS = (
+    *(new, run, resume, extend, theory, plot, report, info, watch, verify),
+    *(submit, bench, doctor, schema),
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(sweep.app, name="sweep")
 

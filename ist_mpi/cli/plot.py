@@ -1,5 +1,7 @@
-"""``ist-mpi plot``."""
+"""``ist-mpi plot`` and ``ist-mpi report``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,13 +10,14 @@ import typer
 from ist_mpi.errors import Fault, InputError
 
 RUNS = Path("results/runs")
+Runs = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
+]
 
 
 def plot(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
-    ],
+    runs: Runs,
     x: Annotated[
         Literal["rounds", "floats", "floats_up", "seconds"], typer.Option("--x", help="Across.")
     ] = "rounds",
@@ -62,13 +65,8 @@ def plot(
     logs = _logs(runs, folder)
     if output is None:
         output = Path("plot.png") if len(logs) > 1 else Path(f"{logs[0].stem}.png")
-    try:
+    with _matplotlib():
         from ist_mpi.plots import convergence
-    except ImportError as error:
-        remedy = 'python -m pip install "ist_mpi[plot]"'
-        raise InputError(
-            Fault("matplotlib", "not installed", "the library matplotlib", remedy)
-        ) from error
     try:
         convergence.draw(logs, {"rounds": "round"}.get(x, x), y, title, theory, output)
     except ValueError as error:
@@ -76,6 +74,43 @@ def plot(
             raise
         raise InputError(Fault("plot", str(error), "what can be drawn")) from error
     print(f"figure: {output}")
+
+
+def report(
+    runs: Runs,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")
+    ] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the logs of sweeps are.")] = RUNS,
+) -> None:
+    """Write one page about runs: figures, measured beside predicted, configurations, constants.
+
+    It needs no other file and no network.
+    """
+    from ist_mpi.parallel import launcher
+    from ist_mpi.training import outputs
+
+    launcher.stay_alone()
+    logs = _logs(runs, folder)
+    if faults := outputs.output_faults([output], force, "--output"):
+        raise InputError(faults)
+    with _matplotlib():
+        from ist_mpi.plots.page import page
+    outputs.put_text(output, page(logs, title), "--output")
+    print(f"report: {output}")
+
+
+@contextmanager
+def _matplotlib() -> Iterator[None]:
+    """Say what is to be done where what draws is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        remedy = 'python -m pip install "ist_mpi[plot]"'
+        fault = Fault("matplotlib", "not installed", "the library matplotlib", remedy)
+        raise InputError(fault) from error
 
 
 def _logs(paths: list[Path], folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 drawing       how a figure looks, and the table of what it shows
 curves        run logs grouped into curves, and their names
 convergence   any column against rounds, floats or time
+page          one page about runs
 
 matplotlib is loaded when something is drawn.
 """

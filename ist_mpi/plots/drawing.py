@@ -313,6 +313,13 @@ class Figure:
             files.replace(path, drawn.getbuffer())
         files.replace(table, self._table().encode())
 
+    def svg(self) -> str:
+        """The picture as an element of a page: letters are paths, and no file or font is needed."""
+        drawn = io.StringIO()
+        self._figure.savefig(drawn, format="svg")
+        text = drawn.getvalue()
+        return text[text.index("<svg") :]
+
     def _table(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

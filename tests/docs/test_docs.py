@@ -1,4 +1,4 @@
-"""The code on the pages of docs/ runs as it stands there."""
+"""The code on the pages of docs/, and in README.md, runs as it stands there."""
 
 import re
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-DOCS = (Path(__file__).parents[2] / "docs").glob("*.md")
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
 PAGES = sorted(page for page in DOCS if "```python" in page.read_text())
 
 
@@ -31,13 +32,14 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    numbers = [float(line) for line in done.stdout.split()]
+    if page.stem == "README":
+        assert "floats_to" in done.stdout
     if page.stem == "bias":
-        biased, unbiased = numbers
+        biased, unbiased = map(float, done.stdout.split())
         assert 1e-5 < biased < 1e-4
         assert unbiased < 1e-12
     if page.stem == "extending":
-        limit, gap, chain, huber = numbers
+        limit, gap, chain, huber = map(float, done.stdout.split())
         assert 0 < limit < 1
         assert gap < 1e-12
         assert chain < 1e-12

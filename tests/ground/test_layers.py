@@ -26,7 +26,7 @@ LAYERS = [
     ["exact_theory"],
     ["methods"],
     ["training", "verify"],
-    ["batch", "bench", "plots"],
+    ["batch", "bench", "plots", "examples"],
     ["cli"],
     ["library"],
     ["__main__"],
