@@ -14,7 +14,7 @@ from ist_mpi.config.faults import Labels
 from ist_mpi.config.model import Config
 from ist_mpi.config.tables import replaced_names, validated
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.store import files
+from ist_mpi.store import files, forms
 
 MAX_DOTS = 100
 """Of a dotted key: reading one takes time quadratic in them, and no setting has more than one."""
@@ -69,10 +69,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     expected = "a TOML configuration file"
     with files.opened(path, files.TOML_BYTES, expected) as file:
         try:
-            text = file.read().decode("utf-8")
+            contents = file.read()
+            form = forms.form_of(contents[: forms.HEAD])
+            if form != "text":
+                raise forms.refusal(path, form, expected)
+            text = contents.decode("utf-8-sig")
             if _longest_key(text) > MAX_DOTS:
                 raise ValueError(f"a key of more than {MAX_DOTS} parts")
             tables = tomllib.loads(text)
+        except InputError:
+            raise
         except OSError as error:
             raise InputError(Fault(str(path), error.strerror or str(error), expected)) from error
         except (ValueError, RecursionError) as error:

@@ -60,7 +60,9 @@ def _feed(state: Any, value: Any) -> None:
     """Add a value by its kind and contents; of what this package does not know, only its kind."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, np.ndarray) and value.dtype != object:
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()
+    if isinstance(value, np.ndarray):
         state.update(f"array {value.dtype.str} {value.shape} ".encode())
         state.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
     elif isinstance(value, Mapping):
@@ -75,6 +77,14 @@ def _feed(state: Any, value: Any) -> None:
         state.update(f"text {str(value)!r} ".encode(errors="backslashreplace"))
     elif isinstance(value, bool | int | float) or value is None:
         state.update(f"{value!r} ".encode())
+    elif hasattr(value, "tocsr"):  # sparse, and a frame below: nothing that makes one is imported
+        rows = value.tocsr()
+        state.update(f"sparse {rows.shape} ".encode())
+        for part in (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)):
+            _feed(state, part)
+    elif hasattr(value, "columns") and hasattr(value, "to_numpy"):
+        _feed(state, [str(name) for name in value.columns])
+        _feed(state, value.to_numpy())
     elif isinstance(value, type):
         state.update(f"class {value.__module__}.{value.__qualname__} ".encode())
     else:

@@ -1,11 +1,13 @@
-"""The user's own quadratics: L (n, d, d), b (n, d) and optionally x0 (d,), from HDF5 or memory.
+"""The user's own quadratics: L (n, d, d), b (n, d) and optionally x0 (d,).
 
-From a file, each worker's matrix is read by the rank that owns the worker and by no other.
+From HDF5, each worker's matrix is read by the rank that owns the worker and by no other; an .npz is
+read by rank 0, and what is in memory is there.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -20,12 +22,13 @@ from ist_mpi.config.types import (
     ValidationInfo,
     field_validator,
     model_validator,
-    wrong,
 )
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.checking import checked
+from ist_mpi.problems.data import numpy_files
+from ist_mpi.problems.given import real_array
 from ist_mpi.problems.quadratic import Quadratic, Stored
-from ist_mpi.store import hdf5
+from ist_mpi.store import files, forms, hdf5
 from ist_mpi.store.files import ARRAYS_BYTES
 
 Float64 = NDArray[np.float64]
@@ -35,13 +38,16 @@ WANTED = hdf5.Wanted(
     arrays={
         "L": hdf5.Array(3, "fiu"),
         "b": hdf5.Array(2, "fiu"),
-        "x0": hdf5.Array(1, "fiu", required=False),
+        "x0": hdf5.Array(1, "fiu", required=False, vector=True),
     }
 )
 
 
+AXES = {name: array.ndim for name, array in WANTED.arrays.items()}
+
+
 class ArraysSettings(Problem):
-    """The user's own quadratics: an HDF5 file, or arrays in memory when called from Python."""
+    """The user's own quadratics: a file (HDF5, .npz), or arrays in memory, called from Python."""
 
     kind: Literal["arrays"]
     path: Text | None = None
@@ -57,17 +63,9 @@ class ArraysSettings(Problem):
     def _as_array(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None:
             return None
-        ndim = {"L": 3, "b": 2, "x0": 1}[str(info.field_name)]
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            array = np.empty(0, dtype=object)  # ragged lists
-        if array.ndim != ndim or array.dtype.kind not in "fiu":
-            got = f"{array.dtype} of shape {array.shape}"
-            raise wrong("", got, f"a real array of {ndim} dimension(s)")
-        # A matrix of float32 stays one until it is checked: its rounding errors are larger.
-        kept = np.float32 if ndim == 3 and array.dtype == np.float32 else np.float64
-        return np.ascontiguousarray(array, dtype=kept)
+        ndim = AXES[str(info.field_name)]
+        array = real_array(value, ndim)
+        return _kept(array)
 
     @classmethod
     def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
@@ -132,12 +130,22 @@ class MemoryShare(NamedTuple):
     b: Float64
     worker: int
     precision: str = "float64"
+    of: str = "problem."
+    """What the arrays are of, for messages."""
 
     def quadratic(self, room: Float64 | None = None) -> Quadratic:
         """Check it."""
         return checked(
-            self.L, self.b, self.precision, lambda name: f"problem.{name}, worker {self.worker}"
+            self.L, self.b, self.precision, lambda name: f"{self.of}{name}, worker {self.worker}"
         )
+
+
+class Arrays(NamedTuple):
+    """What an .npz has."""
+
+    L: NDArray[Any]
+    b: Float64
+    x0: Float64 | None
 
 
 @dataclass(frozen=True)
@@ -156,15 +164,24 @@ class ArraysSource:
     d: int
     x0: Float64 | None
     checked: hdf5.Stamp | None = None
-    """Of the file, where there is one."""
+    """Of the HDF5 file, where there is one."""
+    arrays: Arrays | None = None
+    """What was read of another file."""
     homogeneous: bool = False
-    data_bytes: int = 0  # what is in memory is the caller's
+
+    @property
+    def data_bytes(self) -> int:
+        """Of what was read; what is in memory is the caller's."""
+        return 0 if self.arrays is None else self.arrays.L.nbytes + self.arrays.b.nbytes
 
     def share(self, worker: int) -> FileShare | MemoryShare:
         """Where a worker's quadratic is, or the quadratic itself."""
         precision = self.problem.precision
         if self.checked is not None:
             return FileShare(str(self.problem.path), worker, self.checked, precision)
+        if self.arrays is not None:
+            of = f"{self.problem.path}: "
+            return MemoryShare(self.arrays.L[worker], self.arrays.b[worker], worker, precision, of)
         L, b = np.asarray(self.problem.L), np.asarray(self.problem.b)
         return MemoryShare(L[worker], b[worker], worker, precision)
 
@@ -178,27 +195,71 @@ class ArraysSource:
         return np.zeros(self.d) if self.x0 is None else self.x0.copy()
 
 
+def _kept(array: NDArray[Any]) -> NDArray[Any]:
+    """As it is kept: L of float32 stays so until it is checked, its rounding errors are larger."""
+    single = array.ndim == AXES["L"] and array.dtype == np.float32
+    return np.ascontiguousarray(array, dtype=np.float32 if single else np.float64)
+
+
 def load(problem: ArraysSettings) -> ArraysSource:
     """Check the shapes and x0; raises InputError."""
+    stamp, arrays = None, None
     if problem.L is not None and problem.b is not None:
         where, shapes, x0 = "problem", (problem.L.shape, problem.b.shape), problem.x0
-        checked = None
     else:
         where = str(problem.path)
-        with hdf5.reading(where, WANTED, ARRAYS_BYTES) as file:
-            shapes = file.shape("L"), file.shape("b")
-            x0 = file.array("x0", dtype=np.float64) if "x0" in file else None
-            checked = file.stamp
+        arrays = _of_archive(Path(where))
+        if arrays is not None:
+            shapes, x0 = (arrays.L.shape, arrays.b.shape), arrays.x0
+        else:
+            with hdf5.reading(where, WANTED, ARRAYS_BYTES) as file:
+                shapes = file.shape("L"), file.shape("b")
+                x0 = file.array("x0", dtype=np.float64).ravel() if "x0" in file else None
+                stamp = file.stamp
+    faults = list(_misfits(where, *shapes))
     n, d = shapes[0][:2]
-    faults = []
-    if shapes[0] != (n, d, d) or n < 1 or d < 1:
-        faults.append(Fault(f"{where}: L", f"shape {shapes[0]}", "shape (n, d, d), n, d ≥ 1"))
-    if shapes[1] != (n, d):
-        faults.append(Fault(f"{where}: b", f"shape {shapes[1]}", f"shape ({n}, {d}), as L has"))
-    if x0 is not None and x0.shape != (d,):
+    if x0 is not None and not faults and x0.shape != (d,):
         faults.append(Fault(f"{where}: x0", f"shape {x0.shape}", f"shape ({d},), as L has"))
     if x0 is not None and not np.isfinite(x0).all():
         faults.append(Fault(f"{where}: x0", "infinity or NaN", "finite numbers"))
     if faults:
         raise InputError(faults)
-    return ArraysSource(problem, n, d, x0, checked)
+    return ArraysSource(problem, n, d, x0, stamp, arrays)
+
+
+EXPECTED = "an HDF5 file or an .npz with L (n, d, d) and b (n, d)"
+
+
+def _of_archive(path: Path) -> Arrays | None:
+    """The arrays of an .npz, in memory; None of what HDF5 has to say something about."""
+    with files.opened(path, ARRAYS_BYTES, EXPECTED) as file:
+        form = forms.form_of_file(file)
+        if form in ("hdf5", "text"):
+            return None
+        if form != "zip":
+            raise forms.refusal(path, form, EXPECTED)
+        with numpy_files.archive(file, path, ARRAYS_BYTES, EXPECTED) as archive:
+            found = {
+                name: _kept(archive.array(name, AXES[name], EXPECTED))
+                for name, array in WANTED.arrays.items()
+                if array.required or name in archive
+            }
+            return Arrays(found["L"], found["b"], found.get("x0"))
+
+
+def _misfits(where: str, L: tuple[int, ...], b: tuple[int, ...]) -> Iterator[Fault]:
+    """What is wrong with the shapes; axes in reverse, as MATLAB writes them, are told as such."""
+    n, d = L[:2]
+    reverse = L[0] == L[1] != L[2] and b in (L[1:], L[:0:-1])
+    if reverse:
+        d, n = L[1:]
+        remedy = "the axes are in reverse, as MATLAB writes n × d × d: save permute(L, [2 3 1])"
+        other = "in Python, L.transpose(2, 1, 0)"
+        yield Fault(f"{where}: L", f"shape {L}", f"shape {(n, d, d)}", f"{remedy}; {other}")
+    elif (n, d, d) != L or n < 1 or d < 1:
+        yield Fault(f"{where}: L", f"shape {L}", "shape (n, d, d), n, d ≥ 1")
+    if b != (n, d):
+        remedy = ""
+        if b == (d, n):
+            remedy = "the axes are in reverse, as MATLAB writes n × d: save b.'; in Python, b.T"
+        yield Fault(f"{where}: b", f"shape {b}", f"shape ({n}, {d}), as L has", remedy)

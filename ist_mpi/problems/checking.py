@@ -19,8 +19,8 @@ def checked(L: NDArray[Any], b: Float64, precision: str, where: Callable[[str], 
     """The quadratic of L (d, d) and b (d,), rounded to the configured precision.
 
     An L that is, or will be, of float32 is accepted with the rounding errors of such sums, and
-    made symmetric, where float64 would be refused; `Accepted` says so. Costs a
-    Cholesky factorisation.
+    made symmetric, where float64 would be refused; so is one as unsymmetric as the inverse of an
+    ill-conditioned matrix comes out. `Accepted` says so. Costs a Cholesky factorisation.
 
     Parameters
     ----------
@@ -39,22 +39,39 @@ def checked(L: NDArray[Any], b: Float64, precision: str, where: Callable[[str], 
         if not np.isfinite(array).all():
             bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise InputError(Fault(where(name), f"{array[bad]} at {bad}", "finite numbers"))
-    refused = _trouble(L, where("L"), TOLERANCES["float64"])
-    if refused is None or not single:
-        if refused is not None:
-            raise InputError(refused)
+    refused = _trouble(L, where("L"), "float64")
+    if refused is None:
         return rounded(Quadratic(L, b), precision)
-    if worse := _trouble(L, where("L"), TOLERANCES["float32"]):
-        raise InputError(worse)
-    note = f"{refused.where}: {refused.got}, within the rounding of float32: (L + Lᵀ)/2 is taken"
+    kept = "float32" if single else "float64"
+    rounding = _rounding(L, kept)
+    if not rounding:
+        refused = _trouble(L, where("L"), kept) or refused
+        if not single and _trouble(L, where("L"), "float32") is None:
+            remedy = f'{refused.remedy or "(L + Lᵀ)/2"}; of sums in float32: precision = "float32"'
+            refused = refused._replace(remedy=remedy)
+        raise InputError(refused)
+    note = f"{refused.where}: {refused.got}, within {rounding}: (L + Lᵀ)/2 is taken"
     accepted = Accepted(*rounded(Quadratic(0.5 * (L + L.T), b), precision))
     accepted.note = note
     return accepted
 
 
-def _trouble(L: Float64, where: str, tolerance: float) -> Fault | None:
-    """What is wrong with a finite L (d, d), beyond that tolerance."""
-    scale = float(np.max(np.abs(L), initial=0.0))
+def _rounding(L: Float64, precision: str) -> str:
+    """Which rounding errors explain what is wrong with L (d, d), in words; empty: none."""
+    if precision == "float32" and _trouble(L, "L", precision) is None:
+        return "the rounding of float32"
+    eigenvalues = np.linalg.eigvalsh(0.5 * (L + L.T))
+    if eigenvalues[0] <= 0.0:
+        return ""
+    condition = float(eigenvalues[-1] / eigenvalues[0])
+    explained = float(np.finfo(precision).eps * condition * np.abs(L).max())
+    within = float(np.abs(L - L.T).max()) <= explained
+    return f"the rounding of an inverse of condition {condition:.0e}" if within else ""
+
+
+def _trouble(L: Float64, where: str, precision: str) -> Fault | None:
+    """What is wrong with a finite L (d, d), beyond what sums in that precision explain."""
+    tolerance, scale = TOLERANCES[precision], float(np.max(np.abs(L), initial=0.0))
     skew = np.abs(L - L.T)
     if skew.max(initial=0.0) > tolerance * scale:
         j, k = (int(i) for i in np.unravel_index(skew.argmax(), skew.shape))
@@ -65,7 +82,9 @@ def _trouble(L: Float64, where: str, tolerance: float) -> Fault | None:
             "a symmetric matrix",
             "use (L + Lᵀ)/2, which gives the same function",
         )
-    shifted = L + (tolerance * scale + np.finfo(float).tiny) * np.eye(len(L))
+    # Eigenvalues err by as much as the whole matrix, whose size grows with d.
+    rounding = max(tolerance * scale, float(np.finfo(precision).eps * np.linalg.norm(L)))
+    shifted = L + (rounding + np.finfo(float).tiny) * np.eye(len(L))
     try:
         np.linalg.cholesky(shifted)
     except np.linalg.LinAlgError:

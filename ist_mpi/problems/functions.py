@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.config import Problem
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.own import sized
 from ist_mpi.problems.quadratic import Stored
 from ist_mpi.sketches.blocks import Blocks
@@ -47,7 +48,7 @@ class FunctionProblem:
     def open(cls, settings: Any) -> "FunctionProblem":
         """The problem, on any rank."""
         made = sized(cls(settings))
-        x_star = made.x_star
+        x_star = unmasked(made.x_star, f"{cls.__name__}.x_star")
         if x_star is not None and np.shape(x_star) != (made.d,):
             got = f"shape {np.shape(x_star)}"
             raise InputError(Fault(f"{cls.__name__}.x_star", got, f"({made.d},), or None"))

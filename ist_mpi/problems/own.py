@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ist_mpi.config import Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.arrays import MemoryShare
+from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.quadratic import AS_MATRICES, Stored
 
 Float64 = NDArray[np.float64]
@@ -69,10 +70,10 @@ class QuadraticProblem:
 
     def share(self, worker: int) -> MemoryShare:
         """What the worker's rank checks and keeps."""
-        L, b = map(np.array, self.quadratic(worker))
+        where = f"{type(self).__name__}.quadratic, worker {worker}"
+        L, b = (np.array(unmasked(part, where)) for part in self.quadratic(worker))
         L, b = L if L.dtype == np.float32 else L.astype(np.float64), b.astype(np.float64)
         if L.shape != (self.d, self.d) or b.shape != (self.d,):
-            where = f"{type(self).__name__}.quadratic, worker {worker}"
             expected = f"L ({self.d}, {self.d}) and b ({self.d},)"
             raise InputError(Fault(where, f"shapes {L.shape} and {b.shape}", expected))
         return MemoryShare(L, b, worker)

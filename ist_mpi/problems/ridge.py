@@ -9,54 +9,30 @@ or A_i, whichever is cheaper; with precision = "float32" what they keep is round
 follows from that.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ist_mpi.config import Problem, Rule
-from ist_mpi.config.types import (
-    Count,
-    Field,
-    Flag,
-    NotNegative,
-    Precision,
-    Seed,
-    Text,
-    model_validator,
-)
-from ist_mpi.errors import Fault, InputError
-from ist_mpi.partition import spans
+from ist_mpi.config.types import Field, Flag, NotNegative, Precision, Seed
 from ist_mpi.problems import digest
 from ist_mpi.problems import samples as kept
-from ist_mpi.problems.bundled import bundled
-from ist_mpi.problems.libsvm import read_libsvm
+from ist_mpi.problems.data.reading import read, row_of
+from ist_mpi.problems.data.settings import DataSettings
+from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
 from ist_mpi.problems.samples import Samples
-from ist_mpi.randomness import Purpose, data_stream
 
 Float64 = NDArray[np.float64]
 
 
-class RidgeSettings(Problem):
+class RidgeSettings(DataSettings):
     """Ridge regression on a data set split over n workers."""
 
     kind: Literal["ridge"]
-    path: Text | None = None
-    dataset: (
-        Annotated[
-            Literal["digits", "diabetes", "breast_cancer"],
-            Field(description='"digits", "diabetes" or "breast_cancer"'),
-        ]
-        | None
-    ) = None
-    n: Count
-    d: Count | None = None
     l2: NotNegative = 1e-3
     split: Annotated[
         Literal["contiguous", "shuffled"], Field(description='"contiguous" or "shuffled"')
@@ -68,19 +44,6 @@ class RidgeSettings(Problem):
     ] = "auto"
     precision: Precision = "float64"
     seed: Seed = 0
-
-    @classmethod
-    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
-        """See `Section.broken_rules`."""
-        given = [key for key in ("path", "dataset") if values.get(key) is not None]
-        if len(given) != 1:
-            got = "both path and dataset" if given else "neither path nor dataset"
-            yield "path", got, "exactly one of path and dataset"
-
-    @model_validator(mode="after")
-    def _rules(self) -> Self:
-        self.keep_rules()
-        return self
 
 
 class RidgeShare(NamedTuple):
@@ -154,7 +117,8 @@ class RidgeSource:
         """Of the samples, and of one worker's copy of them."""
         stored = self.A.data.nbytes + (self.A.indices.nbytes if sparse.issparse(self.A) else 0)
         dense = self.standardize and sparse.issparse(self.A)
-        copies = -(-self.A.shape[0] // self.n) * self.d * 8 if dense else stored // self.n
+        most = int(np.diff(self.edges).max())
+        copies = most * self.d * 8 if dense else stored * most // self.A.shape[0]
         return int(stored + copies)
 
     def share(self, worker: int) -> RidgeShare:
@@ -170,13 +134,13 @@ class RidgeSource:
     def moments(self) -> tuple[Float64, Float64]:
         """Mean and standard deviation of the columns, each (d,); a constant column's is 1."""
         A = self.A
-        mean, least, most = (_row(of(axis=0)) for of in (A.mean, A.min, A.max))
+        mean, least, most = (row_of(of(axis=0)) for of in (A.mean, A.min, A.max))
         if sparse.issparse(A):
             # Entries that are not stored are 0: each contributes mean².
             stored = A.copy()
             stored.data = (stored.data - mean[stored.indices]) ** 2
             absent = A.shape[0] - np.bincount(A.indices, minlength=self.d)
-            variance = (_row(stored.sum(axis=0)) + absent * mean**2) / A.shape[0]
+            variance = (row_of(stored.sum(axis=0)) + absent * mean**2) / A.shape[0]
         else:
             variance = np.var(A, axis=0)
         constant = least == most
@@ -187,11 +151,6 @@ class RidgeSource:
         return np.zeros(self.d)
 
 
-def _row(values: Any) -> Float64:
-    """A reduction over the rows as (d,), whatever kind of array it came as."""
-    return np.ravel(values.toarray() if sparse.issparse(values) else values)
-
-
 def load(problem: RidgeSettings) -> RidgeSource:
     """Read the data set, check it, and decide who gets which samples.
 
@@ -200,47 +159,10 @@ def load(problem: RidgeSettings) -> RidgeSource:
     InputError
         If the data cannot be read, are not finite, or are too few for n workers.
     """
-    if problem.dataset is not None:
-        A, y = bundled(problem.dataset)
-        name: str = problem.dataset
-    else:
-        A, y = read_libsvm(Path(str(problem.path)), problem.d)
-        name = str(problem.path)
-    samples, features = A.shape
-    if problem.d not in (None, features):
-        raise InputError(
-            Fault("problem.d", str(problem.d), f"{features}, the features of {name}", "or no d")
-        )
-    if problem.n > samples:
-        raise InputError(
-            Fault("problem.n", f"{problem.n} workers", f"at most {samples}, the samples of {name}")
-        )
-    _check_scale(name, A, problem.standardize)
-    if problem.split == "contiguous":
-        order = np.argsort(y, kind="stable")
-    else:
-        order = data_stream(problem.seed, Purpose.SHUFFLE).permutation(samples)
-    edges = spans(samples, problem.n)
+    A, y, worker, name = read(problem, rescaled=problem.standardize)
+    order, edges = dealt(y, worker, problem.n, problem.split, problem.seed, name)
     stored = _stored(problem, A, order, edges)
     return RidgeSource(A, y, order, edges, problem.l2, problem.standardize, stored)
-
-
-SQUARES = (1e-140, 1e140)
-"""Between these are numbers whose squares can be added up."""
-
-
-def _check_scale(name: str, A: Any, each_column: bool) -> None:
-    """Refuse samples whose squares vanish or overflow; of each column, where it is rescaled."""
-    largest = np.maximum(_row(A.max(axis=0)), -_row(A.min(axis=0)))
-    sizes = largest[largest > 0.0] if each_column else largest.max(initial=0.0, keepdims=True)
-    least, most = SQUARES
-    wrong = sizes[(sizes > most) | ((sizes < least) & (sizes > 0.0))]
-    if wrong.size:
-        got = f"samples up to {wrong[0]:.3g}, whose squares leave the range of float64"
-        if each_column:
-            got = f"a column of {got}"
-        remedy = "choose units in which they are nearer to 1"
-        raise InputError(Fault(name, got, f"numbers between {least:g} and {most:g}", remedy))
 
 
 def _stored(

@@ -13,6 +13,7 @@ from ist_mpi.exact_theory.constants import Constants
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.functions import FunctionProblem, LocalFunctions, read_only
+from ist_mpi.problems.given import unmasked
 
 Float64 = NDArray[np.float64]
 
@@ -92,9 +93,9 @@ def local_functions(
             got = f"n, d = {made.n}, {made.d} on rank {team.rank}"
             raise InputError(Fault(where, got, f"{team.n}, {team.d}, as on rank 0"))
         for worker in range(team.first, team.last):
-            found = np.shape(made.gradient(worker, x0))
+            where = f"{type(made).__name__}.gradient, worker {worker}"
+            found = np.shape(unmasked(made.gradient(worker, x0), where))
             if found != x0.shape:
-                where = f"{type(made).__name__}.gradient, worker {worker}"
                 raise InputError(Fault(where, f"shape {found}", str(x0.shape)))
     return LocalFunctions(made, team.first, team.last)
 

@@ -28,6 +28,7 @@ from ist_mpi.parallel.serverless import Serverless
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
 from ist_mpi.problems.functions import FunctionProblem
+from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.registry import speaks_for
 from ist_mpi.sketches import drawing_of, has_kernel, sketch_of
@@ -194,7 +195,9 @@ def _start(source: Source, d: int) -> Float64:
     """x⁰ (d,); raises InputError if the problem's is none."""
     where, expected = f"{type(source).__name__}.start", f"finite numbers, shape ({d},)"
     try:
-        x0 = np.array(source.start(), dtype=np.float64)
+        x0 = np.array(unmasked(source.start(), where), dtype=np.float64)
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(Fault(where, str(error), expected)) from error
     if x0.shape != (d,) or not np.isfinite(x0).all():

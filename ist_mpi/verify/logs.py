@@ -242,7 +242,7 @@ def _problem(log: Log) -> config.Problem:
 
 def from_configuration(log: Log) -> Instance | str:
     """The problem that the configuration describes, or why it cannot be rebuilt."""
-    if log.problem.get("kind") == "arrays" and "path" not in log.problem:
+    if "digest" in log.problem:
         return "the arrays were in memory, and the log holds no /problem"
     try:
         source = problems.load(_problem(log))

@@ -158,6 +158,21 @@ def test_numpy_numbers_and_paths_are_taken_as_plain_values(tmp_path: Path) -> No
     assert ridge.problem.path == str(tmp_path / "a.svm")
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte-order mark"])
+def test_a_byte_order_mark_before_toml(mark: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, minimal())
+    path.write_bytes(mark + path.read_bytes())
+    assert load(path).to_dict() == DEFAULTS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_toml_in_another_encoding_is_named(encoding: str, tmp_path: Path) -> None:
+    path = written(tmp_path, minimal())
+    path.write_bytes(path.read_text().encode(encoding))
+    with pytest.raises(InputError, match=r"text in UTF-.*iconv"):
+        load(path)
+
+
 # --- paths ---------------------------------------------------------------------------------------
 
 
@@ -621,7 +636,7 @@ def test_an_override_with_a_wrong_value(override: str, where: str) -> None:
         (b"[run]\nrounds = \x00\n", "line 2"),
         (b'[problem]\nkind = "synthetic\n', "line 2"),
         (b'[problem]\nkind = "\xff\xfe"\n', "0xff"),
-        (b"\x89HDF\r\n\x1a\n", "0x89"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"x = " + b"[" * 20000, "not TOML"),
         (b"[run]\nrounds = " + b"9" * 5000 + b"\n", "job.toml"),
         (b"#" * (2 << 20), "1 MiB"),

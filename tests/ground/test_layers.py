@@ -37,6 +37,8 @@ DOORS = {
     "h5py": {"store"},
     "mpi4py": {"parallel"},
     "sklearn": {"problems"},
+    "pandas": {"problems"},
+    "pyarrow": {"store"},
     "pydantic": {"config"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -86,3 +86,41 @@ def test_float32_data_run_and_say_so(stored: str, tmp_path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             ist_mpi.run(config, MPI.COMM_SELF)
+
+
+@pytest.mark.parametrize("condition", [1e6, 1e8, 1e10, 1e12])
+def test_an_inverse_is_as_unsymmetric_as_its_rounding(condition: float) -> None:
+    Q, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((40, 40)))
+    K = (Q * np.geomspace(1, condition, 40)) @ Q.T
+    L = np.linalg.inv((K + K.T) / 2)
+    assert not np.array_equal(L, L.T)
+    found = checked(L, np.zeros(40), "float64", where)
+    if isinstance(found, Accepted):
+        assert np.array_equal(found.L, found.L.T)
+        assert "the rounding of an inverse of condition 1e" in found.note
+    assert isinstance(found, Accepted) == (condition >= 1e8)
+    far = L + np.eye(40, k=3) * np.abs(L).max() * 10 * np.finfo(float).eps * condition
+    if condition < 1e12:
+        with pytest.raises(InputError, match="symmetric"):
+            checked(far, np.zeros(40), "float64", where)
+
+
+def test_the_rounding_of_float32_is_of_the_whole_matrix() -> None:
+    """Of positive samples it is far larger than its entries, and so are the errors of eigenvalues.
+
+    As sums of many terms have them: some units of the last digit in every entry.
+    """
+    d, eps = 300, np.finfo(np.float32).eps
+    noise = np.random.default_rng(0).standard_normal((d, d)) * 6 * eps
+    L = (1.0 + (noise + noise.T) / 2).astype(np.float32)
+    assert np.linalg.eigvalsh(L.astype(np.float64))[0] < -1e-5
+    assert isinstance(checked(L, np.zeros(d), "float64", where), Accepted)
+    L[3, 3] -= np.float32(1e-3)
+    with pytest.raises(InputError, match="an eigenvalue of -"):
+        checked(L, np.zeros(d), "float64", where)
+
+
+def test_sums_of_float32_that_were_stored_as_float64_are_told_what_to_say() -> None:
+    L = gram(np.float32).astype(np.float64)
+    with pytest.raises(InputError, match='of sums in float32: precision = "float32"'):
+        checked(L, np.zeros(30), "float64", where)

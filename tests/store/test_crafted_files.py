@@ -291,7 +291,6 @@ CRAFTED_ARRAYS: dict[str, tuple[Callable[[h5py.File, Path], None], str]] = {
     "deflate bomb in a chunk": (_bomb_in_a_chunk, ""),
     "chunks without end": (_chunks_without_end, ""),
     "unknown filter": (_filter(41234), "filter 41234"),
-    "lzf": (_with(compression="lzf", chunks=(N, D, D)), "filter 32000 (lzf)"),
     "scale-offset": (_with(dtype="i4", scaleoffset=0, chunks=(N, D, D)), "filter 6"),
 }
 
@@ -319,6 +318,8 @@ STORED: dict[str, dict[str, Any]] = {
     "chunks that do not fit": {"chunks": (1, 2, 2)},
     "larger chunks": {"chunks": (4, 4, 4), "maxshape": (None, None, None)},
     "all filters": {"chunks": True, "shuffle": True, "compression": 9, "fletcher32": True},
+    "lzf": {"chunks": (1, D, D), "compression": "lzf"},
+    "lzf and shuffle": {"chunks": True, "shuffle": True, "compression": "lzf"},
     "other bytes": {"dtype": ">f4"},
     "integers": {"dtype": "u1"},
 }

@@ -2,9 +2,9 @@
 
 Only the names that the caller wants are looked at. They are reached by hard links; an array is a
 dataset of plain numbers of the wanted kind and rank, stored in the file itself, whole, in chunks of
-bounded size, under no filters but shuffle, deflate and Fletcher's checksum; an attribute is one
-number or one text. So nothing leads out of the file, no code is loaded, and what is read has the
-size that the file can hold.
+bounded size, under no filters but shuffle, deflate, lzf and Fletcher's checksum; an attribute is
+one number or one text. So nothing leads out of the file, no code is loaded, and what is read has
+the size that the file can hold.
 """
 
 import math
@@ -32,7 +32,7 @@ SMALL = 64 << 20
 """Bytes of an array that are read however few of them are in the file."""
 
 PLAIN = {h5z.FILTER_SHUFFLE: "shuffle", h5z.FILTER_FLETCHER32: "fletcher32"}
-PACKING = {h5z.FILTER_DEFLATE: "deflate"}
+PACKING = {h5z.FILTER_DEFLATE: "deflate", h5z.FILTER_LZF: "lzf"}
 
 _ATTRIBUTES = {
     "text": (h5t.STRING,),
@@ -263,7 +263,8 @@ class Reader:
         if number and stored.get_size() > 8:
             self.refuse(name, f"numbers of {stored.get_size()} bytes", "at most 8 bytes a number")
         fits = number and stored.dtype.kind in array.kinds
-        if not fits or shape is None or len(shape) != array.ndim:
+        thin = shape is not None and array.vector and len(shape) == 2 and min(shape) == 1
+        if not fits or shape is None or (len(shape) != array.ndim and not thin):
             of = "an empty dataspace" if shape is None else f"shape {shape}"
             self.refuse(name, f"{type_name(stored)} of {of}", expected_of(array))
 

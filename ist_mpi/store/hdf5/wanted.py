@@ -12,6 +12,8 @@ class Array(NamedTuple):
     kinds: str = "f"
     """``f``: floating point, ``i``: signed, ``u``: unsigned integers; several: any of them."""
     required: bool = True
+    vector: bool = False
+    """Whether, of one dimension, it may be stored as a row or a column of two, as MATLAB does."""
 
 
 @dataclass(frozen=True)

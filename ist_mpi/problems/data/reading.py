@@ -1,0 +1,227 @@
+"""Data sets from wherever they are: the same samples in every form give the same bits.
+
+Whatever is not bundled with scikit-learn becomes a CSR array of float64 without entries that are 0.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.data import numpy_files
+from ist_mpi.problems.data.bundled import bundled
+from ist_mpi.problems.data.columns import roles
+from ist_mpi.problems.data.libsvm import read_libsvm
+from ist_mpi.problems.data.settings import OF_TABLES, DataSettings
+from ist_mpi.problems.data.table import read_table, split
+from ist_mpi.problems.given import canonical
+from ist_mpi.store import files, forms
+
+Float64 = NDArray[np.float64]
+
+EXPECTED = "a data set: LIBSVM or CSV text (packed or not), .npz, or .npy"
+TABLES, LIBSVM = {".csv", ".tsv"}, {".svm", ".libsvm", ".svmlight"}
+"""What says which text it is; without, a table is one of which the target is named."""
+ROWS = 1 << 20
+"""Numbers of a mapped array that are in memory at once."""
+
+
+class Data(NamedTuple):
+    """Samples, checked."""
+
+    A: Any
+    """Shape (m, d): CSR array of float64, or ndarray of what is bundled."""
+    y: Float64
+    """Shape (m,)."""
+    worker: NDArray[Any] | None
+    """Whose each sample is, (m,), where that is said."""
+    name: str
+    """For messages."""
+
+
+def read(problem: DataSettings, rescaled: bool = False) -> Data:
+    """The configured samples; `rescaled`: their columns will be, each to a size of its own.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, are not finite, or all 0.
+    """
+    if problem.dataset is not None:
+        data = Data(*bundled(problem.dataset), None, problem.dataset)
+    elif problem.X is not None:
+        whose = problem.worker if isinstance(problem.worker, np.ndarray) else None
+        data = Data(problem.X, np.asarray(problem.y), whose, "problem.X")
+    else:
+        data = _of_file(Path(str(problem.path)), problem)
+    if sparse.issparse(data.A):
+        data = data._replace(A=canonical(data.A))
+    _check(data, problem, rescaled)
+    return data
+
+
+def _of_file(path: Path, problem: DataSettings) -> Data:
+    with files.opened(path, files.LIBSVM_BYTES, EXPECTED) as file:
+        form = forms.form_of_file(file)
+        if form == "hdf5":
+            raise forms.refusal(path, form, EXPECTED)
+        if form in ("zip", "npy"):
+            _refuse(problem, ("header",), f"{path}, which is no text", "a table as text (CSV)")
+        if form == "zip":
+            with numpy_files.archive(file, path, files.LIBSVM_BYTES, EXPECTED) as archive:
+                return _of_archive(archive, path, problem)
+        if form == "npy":
+            return _of_array(numpy_files.mapped(file, path), path, problem)
+
+        def text() -> Any:
+            return forms.text_of(file, path, files.LIBSVM_BYTES, EXPECTED)
+
+        suffixes = {suffix.lower() for suffix in path.suffixes}
+        if suffixes & TABLES or (problem.target is not None and not suffixes & LIBSVM):
+            columns = _column(problem.target), _column(problem.worker)
+            return Data(*read_table(text, path, problem.header, *columns), str(path))
+        _refuse(problem, OF_TABLES, f"{path}, which is LIBSVM text", "a table of columns (CSV)")
+        return Data(*read_libsvm(text(), path, problem.d), None, str(path))
+
+
+def _column(wanted: Any) -> str | int | None:
+    return wanted if isinstance(wanted, str | int) else None
+
+
+def _refuse(problem: DataSettings, settings: Iterable[str], data: str, expected: str) -> None:
+    """Refuse settings that mean nothing for these data."""
+    for name in settings:
+        value = getattr(problem, name)
+        if value is not None:
+            where = f"problem.{name}"
+            raise InputError(Fault(where, f"{value!r} for {data}", f"{expected}, or no {name}"))
+
+
+def _of_archive(archive: Any, path: Path, problem: DataSettings) -> Data:
+    """X (m, d), y (m,) and, where it is there or named, worker (m,)."""
+    names = {"target": "y", "worker": "worker"}
+    for key in names:
+        wanted = getattr(problem, key)
+        if isinstance(wanted, int):
+            got = f"{wanted} for {path}, an archive of arrays"
+            raise InputError(Fault(f"problem.{key}", got, "the name of an array"))
+        names[key] = wanted if isinstance(wanted, str) else names[key]
+    expected = f"an .npz with X (m, d) and {names['target']} (m,)"
+    X, y = archive.array("X", 2, expected), archive.array(names["target"], 1, expected)
+    whose = None
+    if problem.worker is not None or "worker" in archive:
+        whose = archive.array(names["worker"], 1, f"{expected} and {names['worker']} (m,)")
+    return _fitting(X, y, whose, path)
+
+
+def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
+    """A table (m, columns); or an array of records, with fields X and y or a field a column."""
+    names = array.dtype.names
+    target, worker = _column(problem.target), _column(problem.worker)
+    expected = "an .npy with a real array (m, columns), or of records with X and y"
+    if names is not None and {"X", "y"} <= set(names):
+        whose = array[worker] if isinstance(worker, str) and worker in names else None
+        if whose is None and "worker" in names:
+            whose = array["worker"]
+        return _fitting(array["X"], array["y"], whose, path)
+    if names is not None:
+        plain = all(
+            array.dtype[name].kind in "fiu" and not array.dtype[name].shape for name in names
+        )
+        if array.ndim != 1 or not plain:
+            raise InputError(Fault(str(path), f"{array.dtype}", expected))
+        array = np.stack([array[name].astype(np.float64) for name in names], axis=1)
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        got = f"{array.dtype} of shape {array.shape}"
+        raise InputError(Fault(str(path), got, expected))
+    of = roles(names, array.shape[1], target, worker, str(path))
+    parts = [split(rows, of) for rows in _some_rows(array)]
+    if not parts:
+        raise InputError(Fault(str(path), "0 samples", expected))
+    A = sparse.vstack([part[0] for part in parts], format="csr")
+    y, whose = (
+        None if parts[0][i] is None else np.concatenate([part[i] for part in parts]) for i in (1, 2)
+    )
+    return Data(A, np.asarray(y), whose, str(path))
+
+
+def _fitting(X: NDArray[Any], y: NDArray[Any], worker: NDArray[Any] | None, path: Path) -> Data:
+    """Samples of arrays of their own, whose shapes must fit."""
+    faults = []
+    if X.ndim != 2 or X.dtype.kind not in "fiu":
+        got = f"{X.dtype} of shape {X.shape}"
+        raise InputError(Fault(f"{path}: X", got, "a real array (m, d)"))
+    for name, array in (("y", y), ("worker", worker)):
+        if array is not None and (array.shape != (len(X),) or array.dtype.kind not in "fiu"):
+            got = f"{array.dtype} of shape {array.shape}"
+            faults.append(Fault(f"{path}: {name}", got, f"a real array ({len(X)},), as X has"))
+    if faults:
+        raise InputError(faults)
+    rows = [sparse.csr_array(np.asarray(part, dtype=np.float64)) for part in _some_rows(X)]
+    A = sparse.vstack(rows, format="csr") if rows else sparse.csr_array(X.shape)
+    return Data(A, np.array(y, dtype=np.float64), worker, str(path))
+
+
+def _some_rows(array: NDArray[Any]) -> Any:
+    """The rows of an array, some at a time."""
+    step = max(1, ROWS // max(1, array.shape[1]))
+    return (array[at : at + step] for at in range(0, len(array), step))
+
+
+SQUARES = (1e-140, 1e140)
+"""Between these are numbers whose squares can be added up."""
+
+
+def _check(data: Data, problem: DataSettings, rescaled: bool) -> None:
+    """Refuse what no problem can be made of."""
+    A, y, name = data.A, data.y, data.name
+    samples, features = A.shape
+    entries = A.data if sparse.issparse(A) else A
+    if samples == 0:
+        raise InputError(Fault(name, "0 samples", "at least one"))
+    if problem.d not in (None, features):
+        raise InputError(
+            Fault("problem.d", str(problem.d), f"{features}, the features of {name}", "or no d")
+        )
+    bad = np.flatnonzero(~np.isfinite(y))
+    if bad.size:
+        got = f"{y[bad[0]]} as label of sample {bad[0]} (the first is 0)"
+        raise InputError(Fault(name, got, "finite numbers"))
+    if not np.isfinite(entries).all():
+        got = "a number that is not finite"
+        if sparse.issparse(A):
+            entry = int(np.flatnonzero(~np.isfinite(entries))[0])
+            row = int(np.searchsorted(A.indptr, entry, side="right")) - 1
+            got = f"{entries[entry]} at ({row}, {A.indices[entry]}), sample and feature from 0"
+        raise InputError(Fault(name, got, "finite numbers"))
+    if not entries.any():
+        got = f"{samples} samples without any feature that is not 0"
+        raise InputError(Fault(name, got, "features"))
+    if not y.any():
+        got = "labels that are all 0, for which x = 0, where a run starts, is the solution"
+        raise InputError(Fault(name, got, "labels that differ from 0"))
+    _check_scale(name, "labels", np.abs(y).max(keepdims=True), False)
+    largest = np.maximum(row_of(A.max(axis=0)), -row_of(A.min(axis=0)))
+    sizes = largest[largest > 0.0] if rescaled else largest.max(initial=0.0, keepdims=True)
+    _check_scale(name, "samples", sizes, rescaled)
+
+
+def _check_scale(name: str, what: str, sizes: Float64, each_column: bool) -> None:
+    """Refuse numbers whose squares vanish or overflow; of each column, where it is rescaled."""
+    least, most = SQUARES
+    wrong = sizes[(sizes > most) | ((sizes < least) & (sizes > 0.0))]
+    if wrong.size:
+        got = f"{what} up to {wrong[0]:.3g}, whose squares leave the range of float64"
+        if each_column:
+            got = f"a column of {got}"
+        remedy = "choose units in which they are nearer to 1"
+        raise InputError(Fault(name, got, f"numbers between {least:g} and {most:g}", remedy))
+
+
+def row_of(values: Any) -> Float64:
+    """A reduction over the rows as (d,), whatever kind of array it came as."""
+    return np.ravel(values.toarray() if sparse.issparse(values) else values)

@@ -1,0 +1,228 @@
+"""Tables as text: pandas reads them; where it cannot, the line and the column that are to blame."""
+
+import csv
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.data.columns import Column, Roles, label, roles
+
+Float64 = NDArray[np.float64]
+
+EXPECTED = "a table of numbers in columns (CSV), none of them missing"
+SHOWN = 40
+"""Letters of a value in a message."""
+ENTRIES = 1 << 20
+"""Numbers that are read at once."""
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "#n/a", "<na>", "nat"}
+"""What stands for a value that is missing."""
+EXACT = (3, 1)
+"""From this version of pandas on decimals become the nearest numbers unless asked otherwise."""
+
+
+class Layout(NamedTuple):
+    """How a table is laid out, as its first row tells."""
+
+    names: list[str] | None
+    """None: the first row is a sample."""
+    columns: int
+    separator: str
+
+
+Samples = tuple[sparse.csr_array, Float64, Float64 | None]
+"""A (m, d), y (m,) and, where a column says it, whose each sample is (m,)."""
+
+
+def read_table(
+    reopened: Callable[[], BinaryIO],
+    path: Path,
+    header: bool | None,
+    target: Column | None,
+    worker: Column | None,
+) -> Samples:
+    """The samples of a table as text.
+
+    Parameters
+    ----------
+    reopened : callable
+        Gives the text from its start.
+    path : Path
+        For messages; a tab separates where it says ``.tsv``.
+    header : bool, optional
+        Whether the first row is names; None: unless it is numbers.
+    target, worker : str or int, optional
+        See `columns.roles`.
+
+    Raises
+    ------
+    InputError
+        Naming the line and the column of what is no number.
+    """
+    pandas = _pandas()
+    separator = "\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ","
+    layout = _layout(reopened(), path, separator, header)
+    of = roles(layout.names, layout.columns, target, worker, str(path))
+    try:
+        chunks = [split(chunk, of) for chunk in _chunks(pandas, reopened(), layout)]
+    except InputError:
+        raise
+    except (ValueError, TypeError, MemoryError, Warning) as error:
+        raise _culprit(reopened(), path, layout, str(error)) from error
+    if not chunks:
+        raise InputError(Fault(str(path), "0 samples", EXPECTED))
+    A = sparse.csr_array(sparse.vstack([part[0] for part in chunks], format="csr"))
+    y = np.concatenate([part[1] for part in chunks])
+    whose = None if of.worker is None else np.concatenate([part[2] for part in chunks])
+    return A, y, whose
+
+
+def split(values: NDArray[Any], of: Roles) -> tuple[sparse.csr_array, Any, Any]:
+    """Features, target and worker of some rows of a table (rows, columns)."""
+    features = np.asarray(values[:, of.features], dtype=np.float64)
+    rest = (
+        None if at is None else np.array(values[:, at], dtype=np.float64)
+        for at in (of.target, of.worker)
+    )
+    return sparse.csr_array(features), *rest
+
+
+def _pandas() -> Any:
+    """pandas; InputError where there is none."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise InputError(
+            Fault(
+                "problem.path",
+                "a table (CSV) without pandas",
+                "an installed pandas, which reads tables",
+                'python -m pip install "ist_mpi[data]"',
+            )
+        ) from error
+    return pandas
+
+
+def _chunks(pandas: Any, text: BinaryIO, layout: Layout) -> Iterator[Float64]:
+    """The rows, some at a time; raises whatever pandas does where one is not all numbers."""
+    options: dict[str, Any] = {}
+    if tuple(int(part) for part in pandas.__version__.split(".")[:2]) < EXACT:
+        options["float_precision"] = "round_trip"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of columns that would be dropped
+        reader = pandas.read_csv(
+            text,
+            sep=layout.separator,
+            header=None if layout.names is None else 0,
+            index_col=False,
+            na_filter=False,
+            skipinitialspace=True,
+            chunksize=max(1, ENTRIES // layout.columns),
+            **options,
+        )
+        with reader:
+            for chunk in reader:
+                values = np.stack([_numbers(chunk.iloc[:, i]) for i in range(chunk.shape[1])], 1)
+                if not np.isfinite(values).all():
+                    raise ValueError("not all are finite")
+                if len(values):
+                    yield values
+
+
+def _numbers(column: Any) -> Float64:
+    """A column as numbers; raises ValueError if one is none."""
+    if column.dtype.kind in "fiu":
+        return np.asarray(column, dtype=np.float64)
+    words = [str(cell).strip() for cell in column]  # where integers are too long, text
+    if column.dtype.kind == "b" or not all(map(_NUMBER.fullmatch, words)):
+        raise ValueError("not all are numbers")
+    return np.array([float(word) for word in words])
+
+
+def _rows(text: BinaryIO, path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, with the lines that they begin on."""
+    lines = io.TextIOWrapper(text, encoding="utf-8", errors="surrogateescape", newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    before = 0
+    try:
+        for row in reader:
+            line, before = before + 1, reader.line_num
+            if any(cell.strip() for cell in row) or len(row) > 1:
+                yield line, [cell.strip() for cell in row]
+    except csv.Error as error:
+        got = f"after line {reader.line_num}: {error}"
+        raise InputError(Fault(str(path), got, EXPECTED)) from error
+
+
+def _layout(text: BinaryIO, path: Path, separator: str, header: bool | None) -> Layout:
+    """What the first row tells: it is names, or numbers and what stands for missing ones."""
+    line, first = next(_rows(text, path, separator), (0, []))
+    if not first:
+        raise InputError(Fault(str(path), "0 samples", EXPECTED))
+    numbers = all(_NUMBER.fullmatch(cell) or cell.lower() in MISSING for cell in first)
+    if header is None and first == [str(i) for i in range(len(first))]:
+        got = f"line {line}: {', '.join(first[:3])}, …: the first sample, or numbers as names"
+        raise InputError(Fault(str(path), got, "to be told which: problem.header = true or false"))
+    if header is False or (header is None and numbers):
+        return Layout(None, len(first), separator)
+    for at, cell in enumerate(first):
+        here = f"line {line}, {label(None, at)}"
+        if not cell:
+            remedy = "of an index, as pandas writes it: to_csv(…, index=False)" if at == 0 else ""
+            expected = "a name for each column"
+            raise InputError(Fault(str(path), f"{here}: no name", expected, remedy))
+        if header is None and _NUMBER.fullmatch(cell) and not _WHOLE.fullmatch(cell):
+            other = next(word for word in first if not _NUMBER.fullmatch(word))
+            got = f'{here}: "{cell}" in a row with "{_shown(other)}"'
+            raise InputError(Fault(str(path), got, "a row of names, or of numbers"))
+        if _shown(cell) != cell[:SHOWN]:
+            got = f'{here}: "{_shown(cell)}", which is not UTF-8'
+            raise InputError(Fault(str(path), got, "a name in UTF-8"))
+        if cell in first[:at]:
+            got = f'{here}: "{cell}" for the second time'
+            raise InputError(Fault(str(path), got, "a name of its own for each column"))
+    if len(first) == 1 and ";" in first[0]:
+        got = f'line {line}: one column, "{first[0][:60]}"'
+        raise InputError(Fault(str(path), got, "columns with commas between them"))
+    return Layout(first, len(first), separator)
+
+
+def _culprit(text: BinaryIO, path: Path, layout: Layout, why: str) -> InputError:
+    """What is wrong with the first row that is not all numbers."""
+    rows = _rows(text, path, layout.separator)
+    if layout.names is not None:
+        next(rows, None)
+    for line, row in rows:
+        if len(row) != layout.columns:
+            got = f"line {line}: {len(row)} values"
+            return InputError(Fault(str(path), got, f"{layout.columns}, as in the first row"))
+        for at, cell in enumerate(row):
+            trouble = _trouble(cell)
+            if trouble:
+                got = f"line {line}, {label(layout.names, at)}: {trouble}"
+                return InputError(Fault(str(path), got, EXPECTED))
+    return InputError(Fault(str(path), f"a table that pandas cannot read ({why})", EXPECTED))
+
+
+def _shown(cell: str) -> str:
+    """A value for a message; what is not UTF-8 as signs that stand for it."""
+    return cell[:SHOWN].encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _trouble(cell: str) -> str:
+    """What is wrong with a value; empty if nothing is."""
+    if cell.lower() in MISSING:
+        return f'a missing value ("{cell}")' if cell else "a missing value"
+    if _NUMBER.fullmatch(cell):
+        return "" if math.isfinite(float(cell)) else f'"{_shown(cell)}" is beyond float64'
+    return f'"{_shown(cell)}" is no finite number'
