@@ -27,7 +27,8 @@ from ist_mpi.plots.curves import (
     problem_name,
     require_rows,
 )
-from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel, rounded
+from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel
+from ist_mpi.plots.words import rounded
 
 
 def last_models(curve: Curve) -> Float64:

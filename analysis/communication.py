@@ -26,7 +26,8 @@ from ist_mpi.plots.curves import (
     stacked,
     with_remarks,
 )
-from ist_mpi.plots.drawing import Figure, Panel, listed, rounded
+from ist_mpi.plots.drawing import Figure, Panel
+from ist_mpi.plots.words import listed, rounded
 
 
 def draw_problem(panels: Sequence[Panel], curves: Sequence[Curve]) -> str:

@@ -19,7 +19,8 @@ from command import main_of
 
 import ist_mpi
 from ist_mpi.plots.curves import settings_of, workers_of
-from ist_mpi.plots.drawing import EXACT, Figure, Panel, listed, look, rounded
+from ist_mpi.plots.drawing import EXACT, Figure, Panel, look
+from ist_mpi.plots.words import listed, rounded
 
 ENSEMBLES = ("gaussian", "correlated", "scaled", "remark1")
 REMARK_SPREAD = 2.0

@@ -36,7 +36,8 @@ from ist_mpi.plots.curves import (
     stacked,
     tail,
 )
-from ist_mpi.plots.drawing import COLOURS, SMALLEST, Figure, Panel, listed, look, rounded, shown
+from ist_mpi.plots.drawing import COLOURS, SMALLEST, Figure, Panel, look
+from ist_mpi.plots.words import listed, rounded, shown
 
 SETTLED = 1.01
 """A curve has settled where the mean iterate's gap is below this times the fixed point's."""

@@ -15,7 +15,8 @@ import numpy as np
 from command import finish, parser_of
 
 from ist_mpi.plots.curves import Curve, column, names_of, open_curves, require_rows, stacked
-from ist_mpi.plots.drawing import EXACT, Figure, listed, look, rounded, shown
+from ist_mpi.plots.drawing import EXACT, Figure, look
+from ist_mpi.plots.words import listed, rounded, shown
 
 ROUNDING = 1e-13
 """Distances below this, relative to the start, are rounding errors."""

@@ -23,7 +23,8 @@ from ist_mpi.plots.curves import (
     require_rows,
     stacked,
 )
-from ist_mpi.plots.drawing import COLOURS, MARKERS, Figure, Panel, look, rounded, shown
+from ist_mpi.plots.drawing import COLOURS, MARKERS, Figure, Panel, look
+from ist_mpi.plots.words import rounded, shown
 
 FLOOR = 1e-32
 """Where the vertical axis ends."""

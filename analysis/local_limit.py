@@ -31,7 +31,8 @@ from ist_mpi.plots.curves import (
     require_rows,
     tail,
 )
-from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel, listed, rounded
+from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel
+from ist_mpi.plots.words import listed, rounded
 
 
 class Limit(NamedTuple):

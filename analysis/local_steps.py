@@ -24,7 +24,8 @@ from ist_mpi.plots.curves import (
     stacked,
     with_remarks,
 )
-from ist_mpi.plots.drawing import SMALLEST, Figure, Panel, listed, rounded
+from ist_mpi.plots.drawing import SMALLEST, Figure, Panel
+from ist_mpi.plots.words import listed, rounded
 
 NEAR = 1.1
 """A curve has arrived where it is below this times the level at which it ends."""

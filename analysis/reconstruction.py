@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 import ist_mpi
 from ist_mpi.plots.curves import Float64, settings_of, workers_of
-from ist_mpi.plots.drawing import COLOURS, Figure, listed, rounded
+from ist_mpi.plots.drawing import COLOURS, Figure
+from ist_mpi.plots.words import listed, rounded
 from ist_mpi.store.log import Run
 
 

@@ -18,7 +18,8 @@ from bench.prediction import predict
 from benchmarks import Row, median, open_benchmarks, place
 from command import finish, parser_of
 
-from ist_mpi.plots.drawing import COLOURS, HATCHES, Figure, Panel, look, rounded
+from ist_mpi.plots.drawing import COLOURS, HATCHES, Figure, Panel, look
+from ist_mpi.plots.words import rounded
 
 EXCHANGES = ("server", "replicated", "serverless")
 PARTS = ("kernel", "raw", "rest")

@@ -17,7 +17,8 @@ from bias_removed import short_name
 from command import main_of
 
 from ist_mpi.plots.curves import Curve, open_curves
-from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel, listed
+from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel
+from ist_mpi.plots.words import listed
 from ist_mpi.store.log import Run
 
 SEEN = (0.0, 1.6)

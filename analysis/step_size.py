@@ -29,7 +29,8 @@ from ist_mpi.plots.curves import (
     stacked,
     tail,
 )
-from ist_mpi.plots.drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel, rounded
+from ist_mpi.plots.drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel
+from ist_mpi.plots.words import rounded
 
 FACTOR = 2.0
 """The neighbourhood ends at this times its limit."""

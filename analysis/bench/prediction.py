@@ -15,7 +15,8 @@ from benchmarks import Row, crowded, median, open_benchmarks, place
 from numpy.typing import NDArray
 
 from bench.cost import Model, Network, fit, link_terms, modelled
-from ist_mpi.plots.drawing import Figure, Panel, listed, look, rounded
+from ist_mpi.plots.drawing import Figure, Panel, look
+from ist_mpi.plots.words import listed, rounded
 
 PREDICTED = (
     "server",

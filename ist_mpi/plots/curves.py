@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import OPERATION
-from ist_mpi.plots.drawing import plain_text, rounded, shown
+from ist_mpi.plots.words import plain_text, rounded, shown
 from ist_mpi.store.log import Run, open_run
 
 Float64 = NDArray[np.float64]

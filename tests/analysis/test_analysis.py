@@ -15,6 +15,7 @@ import pytest
 from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
+from ist_mpi.plots.words import LABELS
 
 # Pictures.
 pytestmark = pytest.mark.slow
@@ -139,7 +140,7 @@ def test_every_script_draws(
     rows = table_of(figure)
     assert rows
     assert tuple(rows[0]) == scripts["drawing"].Row._fields
-    labels = scripts["drawing"].LABELS
+    labels = LABELS
     assert all(row["x_name"] in labels and row["y_name"] in labels for row in rows)
     assert {row["kind"] for row in rows} <= {"measured", "exact", "predicted", "bound"}
     if name != "convergence":
