@@ -174,18 +174,17 @@ def run(
     raise typer.Exit(_run_all(sweep, folder, jobs, ranks, missing))
 
 
-def _of_grid(config: Path, grid: Sequence[str], folder: Path) -> Path:
+def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
     """The file of a sweep that is given by its base and its axes."""
-    from ist_mpi.batch import grid as axes
-    from ist_mpi.batch import points
+    from ist_mpi.batch import grid, points
     from ist_mpi.config import load
     from ist_mpi.training import outputs
 
-    found = axes.parsed(grid)
+    found = grid.parsed(axes)
     base = load(config)
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
-    path = axes.written(base, found, folder)
+    path = grid.written(base, found, folder)
     points.check(points.plan(path, folder))
     say(f"the sweep is {path}: status, table and run take it")
     return path
