@@ -14,11 +14,13 @@ from scipy import sparse
 
 import ist_mpi
 from ist_mpi.config import load as load_config
-from ist_mpi.config import sameness
+from ist_mpi.config import sameness, schema
 from ist_mpi.errors import InputError, MismatchError
 from ist_mpi.problems.data import table
 from ist_mpi.problems.ridge import RidgeSettings, RidgeSource, load
-from ist_mpi.training import resume
+from ist_mpi.training import api, resume
+from ist_mpi.training.job import open_job
+from ist_mpi.verify import verify
 
 GOOD = "a,b,y\n1,2,3\n4,5,6\n"
 
@@ -223,3 +225,33 @@ def test_ranks_that_are_given_other_data_are_told(form: Any) -> None:
     first, same, other = (sameness.as_given(config(X=form(A), y=Y)) for A in (X, X.copy(), X + 1))
     assert first == same
     assert first["problem.X"] != other["problem.X"]
+
+
+def test_a_run_on_a_table_goes_on_and_is_replayed(tmp_path: Path) -> None:
+    data, log = tmp_path / "data.csv", tmp_path / "run.h5"
+    FRAME.assign(y=Y, w=[1, 0, 0, 1]).to_csv(data, index=False)
+    tables = config(path=str(data), target="y", worker="w")
+    tables["run"]["max_seconds"] = 1e-9
+    assert ist_mpi.run(tables, MPI.COMM_SELF, out=log).status == "stopped"
+    del tables["run"]["max_seconds"]
+    job, source = open_job(MPI.COMM_SELF, tables, out=log, going_on="resume")
+    runs = api.results(MPI.COMM_SELF, job, source, going_on="resume", tell=lambda _: None)
+    assert next(runs).status == "finished"
+    report = verify([log], seconds=5)
+    verdicts = {finding.check: finding.verdict for finding in report.rows}
+    assert verdicts["problem"] == verdicts["replay"] == "ok"
+    FRAME.assign(y=Y, w=[0, 0, 1, 1]).to_csv(data, index=False)
+    assert "failed" in {finding.verdict for finding in verify([log], seconds=5).rows}
+
+
+def test_a_bundled_set_replaces_a_table_with_all_that_is_said_of_it() -> None:
+    tables = config(path="data.csv", target="y", worker="w", header=True)
+    problem = load_config(tables, ["problem.dataset=digits"]).to_dict()["problem"]
+    assert not {"path", "target", "worker", "header"} & set(problem)
+
+
+def test_the_schema_has_what_a_file_can_say() -> None:
+    tables = schema.schema()["properties"]["problem"]["anyOf"]
+    ridge = next(one for one in tables if one["properties"]["kind"].get("const") == "ridge")
+    assert {"header", "target", "worker"} <= set(ridge["properties"])
+    assert not {"X", "y", "digest"} & set(ridge["properties"])
