@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), ["an HDF5 file"]),
     "HDF5 after a block": (bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(99), ["an HDF5 file"]),
     "MATLAB": (b"MATLAB 5.0 MAT-file, Platform" + bytes(99), ["MATLAB", "-v7.3"]),
-    "Parquet": (b"PAR1" + bytes(99), ["a Parquet file", "pandas.read_parquet"]),
+    "Parquet": (b"PAR1\x15\x04" + bytes(99), ["a Parquet file", "pandas.read_parquet"]),
     "PDF": (b"%PDF-1.7\n", ["a PDF"]),
     "packed twice": (gzip.compress(bz2.compress(TEXT.encode())), ["bzip2 inside", "gzip"]),
     "zip in gzip": (gzip.compress(zipped("a")), ["a zip archive inside", "gzip"]),

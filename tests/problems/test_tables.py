@@ -116,6 +116,47 @@ def test_whether_the_first_row_is_names_can_be_said(tmp_path: Path) -> None:
         opened(tmp_path, GOOD, target=0, header=False)
 
 
+@pytest.mark.parametrize("name", ["PAR1", "BZh", "BZh91AY", "ARROW1", "7z", "MATLAB 5.0"])
+def test_names_that_begin_like_other_files(name: str, tmp_path: Path) -> None:
+    assert opened(tmp_path, f"{name},b,y\n1,2,3\n4,5,6\n").d == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "is_table"),
+    [("a.csv", True), ("a.csv.gz", True), ("a.svm.csv", True), ("a.csv.svm", False), ("a", None)],
+)
+def test_the_last_suffix_that_says_it_counts(
+    name: str, is_table: bool | None, tmp_path: Path
+) -> None:
+    """Without one, a target makes it a table."""
+    (tmp_path / name).write_text("1,2,3\n4,5,6\n")
+    for target in (None, 2):
+        settings = RidgeSettings(kind="ridge", n=1, path=str(tmp_path / name), target=target)
+        as_table = is_table if is_table is not None else target is not None
+        if as_table and target is not None:
+            assert load(settings).d == 2
+            continue
+        with pytest.raises(InputError, match="which of them is y" if as_table else "LIBSVM"):
+            load(settings)
+
+
+def test_records_with_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "data.npy"
+    made = np.zeros(4, [("X", "f8", (2,)), ("price", "f8"), ("client", "i4")])
+    made["X"], made["price"], made["client"] = 1.0, Y, [1, 0, 0, 1]
+    np.save(path, made)
+    settings = {"kind": "ridge", "path": str(path), "n": 2}
+    source = load(RidgeSettings(**settings, target="price", worker="client"))
+    assert_array_equal(source.share(0).y, Y[1:3])
+    for wrong, words in (
+        ({}, "no y among X, price, client"),
+        ({"target": "price", "worker": "w"}, "no w among"),
+        ({"target": 1}, "problem.target: got 1 for"),
+    ):
+        with pytest.raises(InputError, match=words):
+            load(RidgeSettings(**settings, **wrong))
+
+
 def test_without_pandas_it_is_said_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
