@@ -194,4 +194,16 @@ def _zstd(file: BinaryIO) -> Any:
         raise InputError(
             Fault(str(getattr(file, "name", "data")), got, expected, remedy)
         ) from error
-    return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(_Kept(file), mode="r"), "zstd")
+
+
+class _Kept:
+    """A file to be read, which stays open when pyarrow, done with it, closes it."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def close(self) -> None:
+        """Whoever opened the file does."""
