@@ -70,6 +70,12 @@ class Constants:
     """The factor of the second moments over a cycle, in the long run: E f falls where it is < 1."""
     rate: float | None = None
     """The factor of E f − f* a round, in the long run: the same, to the power 1/`cycle_rounds`."""
+    gap_at_zero: float | None = None
+    """f(0) − f*: what knowing nothing costs, wherever x⁰ is."""
+    fixed_point_gap_over_zero: float | None = None
+    """(f(x∞) − f*) / (f(0) − f*)."""
+    limit_gap_over_zero: float | None = None
+    """(lim E f(x^k) − f*) / (f(0) − f*)."""
     not_computed: Mapping[str, str] = field(default_factory=dict)
     """What was left out, though defined, and why (`SLOW`: more effort helps)."""
     estimated: tuple[str, ...] = field(default=())
@@ -100,9 +106,8 @@ def moments_of(
     team: Team, local: LocalQuadratics, known: Known, mean: Means
 ) -> tuple[RoundMoments, Units]:
     """The moments of one round, on every rank, and the units that they are in."""
-    units = Units.of(known, mean.L.diagonal, mean.b)
-    workers = OverRanks(team, local, units)
-    return round_moments(known.step, known.law, team.n, team.d, workers), units
+    workers = OverRanks(team, local, known, mean)
+    return round_moments(known.step, known.law, team.n, team.d, workers), workers.units
 
 
 def theory_step_size(team: Team, local: LocalQuadratics, known: Known, mean: Means) -> float:
@@ -157,6 +162,7 @@ def compute(
     if objective.prediction.unknown:
         left_out = {**dict.fromkeys(OF_FIXED_POINT, INDEFINITE), **found.not_computed}
         found = replace(found, not_computed=left_out)
+    found = _beside_zero(found, objective.gap(np.zeros(team.d)))
     if first_gap > 0:
         return found
     left_out = {name: why for name, why in found.not_computed.items() if name not in RELATIVE}
@@ -174,8 +180,10 @@ def _compute(
 ) -> Constants:
     values = _of_fixed_point(objective, first_gap)
     if known.own is not None:
-        workers = OverRanks(team, local)
-        computed = own.constants(known, workers, team.n, team.d, gamma, effort)
+        computed: dict[str, float | None] = {}
+        if effort != "none":
+            workers = OverRanks(team, local, known, objective.mean)
+            computed = own.constants(known, workers, team.n, team.d, gamma, effort)
         return Constants.of(values | computed, _left_out(own.NAMES, computed, SLOW))
     if known.both is None:
         return Constants.of(values, dict.fromkeys(Constants().values(), known.why_not))
@@ -214,6 +222,23 @@ def _compute(
         values["limit_gap"] = gap
         values["limit_relative_gap"] = gap / first_gap if first_gap > 0 else None
     return Constants.of(values, left_out)
+
+
+def _beside_zero(found: Constants, zero: float) -> Constants:
+    """With what gaps are beside that of x = 0, which a far x⁰ does not flatter."""
+    gaps = {
+        "fixed_point_gap_over_zero": None
+        if found.bias_norm_squared is None
+        else 0.5 * found.bias_norm_squared,
+        "limit_gap_over_zero": found.limit_gap,
+    }
+    left_out = {k: why for k, why in found.not_computed.items() if k != "gap_at_zero"}
+    found = replace(found, gap_at_zero=zero, not_computed=left_out)
+    if zero <= 0.0:
+        reasons = {name: "f(0) = f*" for name in gaps}
+        return replace(found, not_computed={**reasons, **left_out})
+    over: dict[str, Any] = {k: None if gap is None else gap / zero for k, gap in gaps.items()}
+    return replace(found, **over)
 
 
 def _resolution(objective: Objective) -> float:

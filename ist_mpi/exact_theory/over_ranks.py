@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.exact_theory.objective import Means
+from ist_mpi.exact_theory.step import Known
 from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.workers import Quadratic
 from ist_mpi.parallel.team import Team
@@ -12,15 +14,15 @@ from ist_mpi.parallel.watchdog import beat
 from ist_mpi.problems.quadratic import LocalQuadratics
 
 Float64 = NDArray[np.float64]
-ORDINARY = Units()
-"""Those of the problem itself."""
 
 
 class OverRanks:
-    """Workers spread over the ranks of a team, in these units."""
+    """Workers spread over the ranks of a team, in units for a round on their problem."""
 
-    def __init__(self, team: Team, local: LocalQuadratics, units: Units = ORDINARY) -> None:
+    def __init__(self, team: Team, local: LocalQuadratics, known: Known, mean: Means) -> None:
         self._team, self._local = team, local
+        self.units = units = Units.of(known, mean.L.diagonal, mean.b)
+        self.curvature = units.curvature
         self._mine = [units.quadratic(local.matrix(u), local.b[u]) for u in range(len(local.b))]
 
     def sum(self, term: Callable[[Quadratic], Float64]) -> Float64:

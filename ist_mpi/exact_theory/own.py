@@ -4,8 +4,8 @@ import numpy as np
 
 from ist_mpi.exact_theory import chain
 from ist_mpi.exact_theory.cost import Effort
+from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known
-from ist_mpi.exact_theory.workers import Workers
 
 NAMES = (
     "spectral_radius",
@@ -20,24 +20,26 @@ NAMES = (
 
 
 def constants(
-    known: Known, workers: Workers, n: int, d: int, gamma: float, effort: Effort
+    known: Known, workers: OverRanks, n: int, d: int, gamma: float, effort: Effort
 ) -> dict[str, float | None]:
     """The constants that the effort allows, by name; collective."""
     found: dict[str, float | None] = {}
-    if known.own is not None and effort != "none":
-        chain_at = known.own.build(known.law, workers, n, d)
-        here: chain.Chain = chain_at(gamma)
-        found["cycle_rounds"] = float(here.period)
-        with np.errstate(over="ignore", invalid="ignore"):
-            found["spectral_radius"] = here.mean_contraction() ** (1.0 / here.period)
-            if effort != "cheap":
-                found |= _of_second_moments(here)
-            if effort == "full":
-                limit = known.own.limit
-                exact = None if limit is None else limit(known.law, workers, n, d)
-                largest = chain.limit(chain_at, gamma) if exact is None else exact
-                found["stable_step_size_limit"] = None if np.isnan(largest) else largest
-    return found
+    if known.own is None:
+        return found
+    units, chain_at = workers.units, known.own.build(known.law, workers, n, d)
+    gamma = units.step_size(gamma)
+    here: chain.Chain = chain_at(gamma)
+    found["cycle_rounds"] = float(here.period)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found["spectral_radius"] = here.mean_contraction() ** (1.0 / here.period)
+        if effort != "cheap":
+            found |= _of_second_moments(here)
+        if effort == "full":
+            limit = known.own.limit
+            exact = None if limit is None else limit(known.law, workers, n, d)
+            largest = chain.limit(chain_at, gamma) if exact is None else exact
+            found["stable_step_size_limit"] = None if np.isnan(largest) else largest
+    return units.constants(found)
 
 
 def _of_second_moments(here: chain.Chain) -> dict[str, float | None]:

@@ -30,7 +30,7 @@ from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import Known, OwnTheory, Step
 from ist_mpi.exact_theory.theorems import theorem_one
-from ist_mpi.exact_theory.units import Units
+from ist_mpi.exact_theory.units import Units, exponent
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches.law import Exchangeable
@@ -108,19 +108,21 @@ class Quantities(OfSketch):
     @cached_property
     def rms(self) -> float:
         """√λ_max(mean L_i²)."""
-        return float(np.sqrt(self._lanczos(self._mean_square, "mean L_i²")))
+        square = self._lanczos(self._mean_square, "mean L_i²")
+        return float(np.ldexp(np.sqrt(square), self._exponent))
 
     @cached_property
     def spread(self) -> float:
         """v = √λ_max(mean L_i² − L̄²)."""
         if self.n == 1 or self._local.homogeneous:
             return 0.0
-        of_mean = self._mean.L.product_everywhere
+        of_mean, scaled = self._mean.L.product_everywhere, self._scaled
 
         def apply(v: Float64) -> Float64:
-            return self._mean_square(v) - of_mean(of_mean(v))
+            return self._mean_square(v) - scaled(of_mean(scaled(of_mean(v))))
 
-        return float(np.sqrt(max(0.0, self._lanczos(apply, "mean L_i² − L̄²"))))
+        square = max(0.0, self._lanczos(apply, "mean L_i² − L̄²"))
+        return float(np.ldexp(np.sqrt(square), self._exponent))
 
     @cached_property
     def largest(self) -> float:
@@ -159,10 +161,10 @@ class Quantities(OfSketch):
         """γ, halved until second moments fall in the long run; None where that is not to be had."""
         if own is None or chain_seconds(own) > WORD_SECONDS or self.d > DENSE:
             return None
-        workers = OverRanks(self._team, self._local)
+        workers = OverRanks(self._team, self._local, self._known, self._mean)
         chain_at = own.build(self._law, workers, self.n, self.d)
         for _ in range(HALVINGS):
-            chain: Chain = chain_at(gamma)
+            chain: Chain = chain_at(workers.units.step_size(gamma))
             if chain.contraction() < 1.0:
                 return gamma
             gamma /= 2.0
@@ -227,15 +229,24 @@ class Quantities(OfSketch):
         return found
 
     def _mean_square(self, v: Float64) -> Float64:
-        """mean L_i² v."""
-        team, local = self._team, self._local
+        """mean L_i² v, for the L_i of `_scaled`."""
+        team, local, scaled = self._team, self._local, self._scaled
 
         def image(worker: int) -> Float64:
             u = int(local.index[worker - team.first])
-            return local.product(u, local.product(u, v))
+            return scaled(local.product(u, scaled(local.product(u, v))))
 
         slab = team.mean_rows(image, (self.d,))
         return np.asarray(team.whole(slab, everywhere=True))
+
+    @cached_property
+    def _exponent(self) -> int:
+        """Of two, of numbers of L̄ whose squares may leave the range of float64; mostly 0."""
+        return exponent(self._mean.L.diagonal)
+
+    def _scaled(self, image: Float64) -> Float64:
+        """An image under L̄ or L_i, by this exponent less."""
+        return np.asarray(np.ldexp(image, -self._exponent)) if self._exponent else image
 
     def _lanczos(self, apply: krylov.Product, what: str) -> float:
         found = krylov.extreme_eigenvalue(apply, self.d, True, TOLERANCE, MAX_RESTARTS)

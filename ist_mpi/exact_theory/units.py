@@ -56,9 +56,20 @@ class Units(NamedTuple):
             return Quadratic(L, b)
         return Quadratic(np.ldexp(L, -self.s), np.ldexp(b, -self.s - self.t))
 
+    def curvature(self, value: float) -> float:
+        """Of a number like an eigenvalue of L̄: that of L'."""
+        return float(self.own(value, -1, 0))
+
     def step_size(self, gamma: float) -> float:
         """γ'."""
         return float(np.ldexp(gamma, self.s))
+
+    def of_errors(self, e: Float64) -> "Units":
+        """The same, but such that errors of the size of e (d,) are about 1.
+
+        For methods that are linear in x − x*: b is no matter.
+        """
+        return Units(self.s, exponent(e, ORDINARY_B))
 
     def constants(self, found: Mapping[str, float | None]) -> dict[str, float | None]:
         """Constants in the problem's own numbers, from those in these units."""

@@ -16,6 +16,8 @@ class Reached(NamedTuple):
     """Up and down, a worker's, in units of d."""
 
 
+BIASED = 0.5
+"""The share of a limit from which on it is the bias that makes it."""
 SOLVED = 1e-14
 """Relative gap below which a limit is the solution itself, to rounding."""
 
@@ -68,7 +70,7 @@ def _destination(gamma: float, constants: Constants) -> str:
             return "Converges to the solution."
         if relative is None:
             return f"Goes from the solution to a neighbourhood of gap {limit:.3g}."
-        return f"Converges to a neighbourhood of relative gap {relative:.3g}."
+        return f"Converges to a neighbourhood of relative gap {relative:.3g}{_why(constants)}."
     computed = "limit_gap" not in constants.not_computed
     if computed and radius is not None:
         return "Diverges: the second moment grows."
@@ -82,6 +84,25 @@ def _destination(gamma: float, constants: Constants) -> str:
     else:
         where = f"a point of relative gap {place:.3g}"
     return f"The mean iterate converges to {where}; the noise around it was not computed."
+
+
+def _why(constants: Constants) -> str:
+    """What a neighbourhood is due to, and beside what it is large."""
+    relative, place = constants.limit_relative_gap, constants.fixed_point_relative_gap
+    over = constants.limit_gap_over_zero
+    words = ""
+    if over is not None and relative is not None and over > 2.0 * relative:
+        words += f" ({over:.3g} times that of x = 0)"
+    if relative is not None and relative > 1.0:
+        words += ", which is worse than the start"
+    if place is None or relative is None:
+        return words
+    if place >= BIASED * relative:
+        return (
+            f"{words}, because of the bias of the method, not of the step size: a smaller γ will "
+            "not help (docs/bias.md)"
+        )
+    return f"{words}, because of the step size: a smaller γ goes further down"
 
 
 def _theorem(known: Known, gamma: float, constants: Constants) -> str:

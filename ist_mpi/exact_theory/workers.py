@@ -28,6 +28,9 @@ class Workers(Protocol):
     def sum_each(self, term: Callable[[int, Quadratic], Float64]) -> Float64:
         """Σ_i term(i, f_i), for a term that depends on who the worker is."""
 
+    def curvature(self, value: float) -> float:
+        """A number like an eigenvalue of L̄, in the units that the quadratics are in."""
+
     def beat(self) -> None:
         """Called with every application of T: Arnoldi's method asks for hundreds of these."""
 
@@ -46,6 +49,10 @@ class Here:
         """Σ_i term(i, f_i)."""
         each = [f for f in self._quadratics for _ in range(f.copies)]
         return np.asarray(sum(term(i, f) for i, f in enumerate(each)))
+
+    def curvature(self, value: float) -> float:
+        """The units are the problem's own."""
+        return value
 
     def beat(self) -> None:
         """Nobody waits."""

@@ -8,6 +8,7 @@ from typing import Any
 from numba import njit
 from numba.extending import overload
 
+from ist_mpi.kernels.ahead import ask_start
 from ist_mpi.kernels.matrices import (
     Matrices,
     gather_half,
@@ -22,8 +23,10 @@ from ist_mpi.kernels.samples import (
     SparseSamples,
     dense_groups,
     dense_normal,
+    dense_normal_of_whole,
     sparse_groups,
     sparse_normal,
+    sparse_normal_of_whole,
 )
 
 
@@ -56,6 +59,11 @@ def whole_product_in_groups(storage: Any, u: int, g: int, x: Any, out: Any, room
 
 NORMAL: dict[Any, Any] = {DenseSamples: dense_normal, SparseSamples: sparse_normal}
 """A_uᵀA_u/m between blocks, by the kind of samples."""
+OF_WHOLE: dict[Any, Any] = {
+    DenseSamples: dense_normal_of_whole,
+    SparseSamples: sparse_normal_of_whole,
+}
+"""A block of A_uᵀA_u x/m for whole models, likewise."""
 
 GROUPS: dict[Any, Any] = {DenseSamples: dense_groups, SparseSamples: sparse_groups}
 """A_uᵀA_u/m inside groups of coordinates, likewise."""
@@ -88,17 +96,20 @@ def _block_product(storage, i, block, w, out, room, ready):  # type: ignore[no-u
 
 @overload(gradient_on_block)
 def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
-    normal: Any = NORMAL.get(storage.instance_class)
+    normal: Any = OF_WHOLE.get(storage.instance_class)
 
     def of_matrix(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
-        u = storage.which[i]
+        u, last = storage.which[i], block.size - 1
         for a in range(block.size):
             j = block[a]
+            after = block[min(a + 1, last)]
+            if after != j + 1:  # else the stream goes on by itself
+                ask_start(storage.L[u, after])
             out[a] = row_product(storage.L[u, j], x) - storage.b[u, j]
 
     def of_samples(storage, i, block, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
         u = storage.which[i]
-        normal(storage, u, storage.every, x, block, out, room)
+        normal(storage, u, x, block, out, room)
         for a in range(block.size):
             j = block[a]
             out[a] += storage.l2 * x[j] - storage.b[u, j]
@@ -108,10 +119,10 @@ def _gradient_on_block(storage, i, block, x, out, room):  # type: ignore[no-unty
 
 @overload(whole_product)
 def _whole_product(storage, u, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
-    normal: Any = NORMAL.get(storage.instance_class)
+    normal: Any = OF_WHOLE.get(storage.instance_class)
 
     def of_samples(storage, u, x, out, room):  # type: ignore[no-untyped-def]  # numba infers
-        normal(storage, u, storage.every, x, storage.every, out, room)
+        normal(storage, u, x, storage.every, out, room)
         for j in range(x.size):
             out[j] += storage.l2 * x[j]
 

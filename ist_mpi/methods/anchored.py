@@ -11,7 +11,7 @@ from ist_mpi.config.types import Count, Field, Positive, Probability, Section
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory, Step
 from ist_mpi.methods.coins import Coins
-from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Method, Room, Tools, Vector
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities
@@ -52,6 +52,7 @@ class Anchored(Method):
     sketches = ("permutation",)
     resolves = ("alpha", "refresh")
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
+    room: ClassVar[Room] = Room(rank=4, worker=1)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

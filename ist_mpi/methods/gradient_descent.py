@@ -52,8 +52,8 @@ class GradientDescent(WithMomentum):
             return None
 
         def build(law: Any, workers: Any, n: int, d: int) -> Any:
-            L = workers.sum(lambda f: f.L) / n
-            return lambda gamma: momentum_chain(law, n, L, settings.mu, gamma, 1.0)
+            L, mu = workers.sum(lambda f: f.L) / n, workers.curvature(settings.mu)
+            return lambda gamma: momentum_chain(law, n, L, mu, gamma, 1.0)
 
         return OwnTheory(2 * sketch.d, build)
 

@@ -10,7 +10,7 @@ from ist_mpi.config.types import Probability, Section
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory
 from ist_mpi.methods.coins import Coins
-from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Method, Room, Tools, Vector
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities
@@ -33,6 +33,7 @@ class Marina(Method):
     replay = "ist_mpi.verify.unbiased:Marina"
     resolves = ("refresh_probability",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
+    room: ClassVar[Room] = Room(rank=2, worker=1)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

@@ -1,14 +1,14 @@
 """Stale submodels moved by compressed differences of the model, now and then whole."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.methods.coins import Coins
 from ist_mpi.methods.marina import MarinaSettings, probability_of, with_probability
-from ist_mpi.methods.method import Float64, Floats, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Room, Tools, Vector
 from ist_mpi.methods.shifts import Shifted
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class MarinaP(Shifted):
     replay = "ist_mpi.verify.unbiased:MarinaP"
     sketches = ("permutation",)
     resolves = ("refresh_probability",)
+    room: ClassVar[Room] = Room(rank=4, worker=3)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

@@ -36,6 +36,18 @@ class Vector(NamedTuple):
     rank's m workers. The array itself, not a copy: who fills it restores the method."""
 
 
+class Room(NamedTuple):
+    """Vectors of d numbers that a method has at once, besides the model and what its blocks hold.
+
+    Those that it carries, and those that a round makes.
+    """
+
+    rank: int = 0
+    """On every rank."""
+    worker: int = 0
+    """For each of the rank's workers, besides."""
+
+
 class Floats(NamedTuple):
     """Numbers sent so far, mean over the workers, indices not counted."""
 
@@ -70,8 +82,8 @@ class Method:
     mean nothing to it; `replay`, where its second implementation for verify is,
     "module:class"; `resolves`, settings of its own that become numbers once the problem is
     known; `rescales`, whether biased scalings of a sketch are for it; `steps`, whether it takes
-    local steps; `submodels`, whether a worker sees nothing of the model but its block; `effort`,
-    how much theory (`cost.Effort`) the words for a step size need.
+    local steps; `submodels`, whether a worker sees nothing of the model but its block; `room`, the
+    memory it needs; `effort`, how much theory (`cost.Effort`) the words for a step size need.
     """
 
     Settings: ClassVar[type[Section]] = Section
@@ -83,6 +95,7 @@ class Method:
     ignores: ClassVar[tuple[str, ...]] = ()
     rescales: ClassVar[bool] = False
     steps: ClassVar[bool] = False
+    room: ClassVar[Room] = Room()
     submodels: ClassVar[bool] = False
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:

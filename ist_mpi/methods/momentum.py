@@ -1,14 +1,14 @@
 """Nesterov's momentum with a constant a = √(μγ)/N, N = 1 for whole models."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config.types import Field, Positive, Section, model_validator
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.methods.method import Float64, Method, Tools, Vector
+from ist_mpi.methods.method import Float64, Method, Room, Tools, Vector
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.chain import Linear
@@ -61,6 +61,7 @@ class WithMomentum(Method):
 
     Settings = MomentumSettings
     resolves = ("mu",)
+    room: ClassVar[Room] = Room(rank=1, worker=0)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

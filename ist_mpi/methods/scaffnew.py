@@ -10,7 +10,7 @@ from ist_mpi.config.types import Probability, Section
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.methods.coins import Coins
-from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Method, Room, Tools, Vector
 
 if TYPE_CHECKING:
     from ist_mpi.exact_theory.quantities import Quantities
@@ -35,6 +35,7 @@ class Scaffnew(Method):
     ignores = ("sketch", "scaling", "form", "q", "group_size")
     resolves = ("probability",)
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
+    room: ClassVar[Room] = Room(rank=0, worker=4)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

@@ -66,7 +66,8 @@ class SharedBlock(WithMomentum):
         def build(law: Any, workers: Any, n: int, d: int) -> Any:
             L, eye = workers.sum(lambda f: f.L) / n, np.eye(d)
             if settings.momentum is not None:
-                return lambda gamma: momentum_chain(law, n, L, settings.mu, gamma, blocks)
+                mu = workers.curvature(settings.mu)
+                return lambda gamma: momentum_chain(law, n, L, mu, gamma, blocks)
             return lambda gamma: Linear(eye, eye, *blockwise(law, n, [L], [-gamma * eye], None))
 
         def limit(law: Any, workers: Any, n: int, d: int) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import OwnTheory
-from ist_mpi.methods.method import Float64, Floats, Method, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Method, Room, Tools, Vector
 from ist_mpi.sketches.blocks import Blocks
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Shifted(Method):
     """
 
     effort: ClassVar[Mapping[str, str]] = {"theory": "none", "default": "none"}
+    room: ClassVar[Room] = Room(rank=3, worker=1)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

@@ -1,14 +1,14 @@
 """Stale submodels: every worker keeps a whole model, of which a block is brought up to date."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ist_mpi.config import Method as MethodTable
 from ist_mpi.config.types import Positive, Section
 from ist_mpi.exact_theory.step import OwnTheory
-from ist_mpi.methods.method import Float64, Floats, Tools, Vector
+from ist_mpi.methods.method import Float64, Floats, Room, Tools, Vector
 from ist_mpi.methods.shifts import Shifted
 
 
@@ -28,6 +28,7 @@ class Stale(Shifted):
     Settings = StaleSettings
     replay = "ist_mpi.verify.unbiased:Stale"
     sketches = ("permutation",)
+    room: ClassVar[Room] = Room(rank=3, worker=2)
 
     def __init__(self, settings: MethodTable, tools: Tools, x0: Float64) -> None:
         super().__init__(settings, tools, x0)

@@ -70,6 +70,8 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     buffers = 6 * t + (10 + (BASIS + 10 if free else 0)) * d
     if method.scaling == "preconditioned":
         buffers += 2 * distinct * d
+    room = type(method).method_class.room
+    buffers += (room.rank + most * room.worker) * d
     memory = data + making + FLOAT * (slabs + buffers)
     bulk = rows * len(COLUMNS) * FLOAT
     bulk += rows * d * FLOAT if log.iterates else 0

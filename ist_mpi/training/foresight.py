@@ -30,6 +30,7 @@ from ist_mpi.exact_theory.cost import (
 from ist_mpi.exact_theory.objective import Objective
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known, known_of
+from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.methods.ledger import sent
@@ -221,26 +222,31 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     return table
 
 
-def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64]:
-    """The chain of a method with exact theory of its own, L̄, and x⁰ − x*; collective."""
+def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64, Units]:
+    """The chain of a method with exact theory of its own, L̄, and x⁰ − x*, in units; collective."""
     known, team = experiment.known, experiment.team
-    workers = OverRanks(team, experiment.problem)
+    objective = cast(Objective, experiment.objective)
+    e = experiment.x0 - objective.prediction.x_star
+    workers = OverRanks(team, experiment.problem, known, objective.mean)
+    units = workers.units.of_errors(e)
     L = workers.sum(lambda f: f.L) / team.n
     own: Any = known.own
-    chain: Chain = own.build(known.law, workers, team.n, team.d)(experiment.method.gamma)
-    x_star = cast(Objective, experiment.objective).prediction.x_star
-    return chain, L, experiment.x0 - x_star
+    chain_at = own.build(known.law, workers, team.n, team.d)
+    chain: Chain = chain_at(units.step_size(experiment.method.gamma))
+    return chain, L, units.model(e), units
 
 
 def _own_trajectory(experiment: Experiment, rounds: int) -> Float64:
     """`trajectory` of a method with exact theory of its own."""
-    chain, L, e = _chain(experiment)
+    chain, L, e, units = _chain(experiment)
     table = np.full((rounds + 1, len(COLUMNS)), np.nan)
     table[:, 0] = np.arange(rounds + 1)
     for row, now in zip(table, chain.errors(e), strict=False):
         row[1] = 0.5 * np.sum(L * now.second)
         row[3] = row[4] = np.trace(now.second)
         row[5] = 0.5 * now.mean @ L @ now.mean
+    table[:, [1, 5]] = units.own(table[:, [1, 5]], 1, 2)
+    table[:, [3, 4]] = units.own(table[:, [3, 4]], 0, 2)
     if table[0, 5] > 0:
         table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
     return table
@@ -253,7 +259,7 @@ def _reached(experiment: Experiment, goals: Sequence[float]) -> dict[float, Reac
     if known.own is None or contraction is None or contraction >= 1.0:
         return {}
     most = min(MAX_ROUNDS, int(PATIENCE / chain_seconds(known.own, 1)))
-    chain, L, e = _chain(experiment)
+    chain, L, e, _ = _chain(experiment)
     found = {}
     for goal, k in rounds_to(chain, L, e, goals, most).items():
         up, down = sent(method, experiment.sketch, k)

@@ -79,6 +79,23 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
         ),
         *made["communication"][2:3],
     ]
+    without = [
+        *make(folder / "shared.h5", 2, method={"name": "shared_block"}),
+        *make(folder / "marina.h5", 2, method={"name": "marina"}),
+    ]
+    made["bias_removed"] = made["where_ist_wins"] = [*steps, *without]
+    made["stability"] = [
+        path
+        for step in (0.1, 0.4)
+        for name in ("shared_block", "diana")
+        for path in make(
+            folder / f"{name}-{step}.h5",
+            2,
+            problem=synthetic(3, 2),
+            method={"name": name, "step_size": step},
+            run={"theory": True},
+        )
+    ]
     made["local_limit"] = [
         path
         for steps in (1, 4)
@@ -127,7 +144,7 @@ def test_every_script_draws(
     assert {row["kind"] for row in rows} <= {"measured", "exact", "predicted", "bound"}
     if name != "convergence":
         finding = figure.with_suffix(".txt").read_text(encoding="utf-8")
-        assert finding.strip().endswith(".")
+        assert finding.strip().endswith((".", "|"))
         assert "nan" not in finding.lower()
 
 

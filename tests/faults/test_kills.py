@@ -12,6 +12,7 @@ import pytest
 from launched import Start
 from same import same_run
 from thinned import FULL
+from unbiased import VARIANTS
 
 import ist_mpi
 from ist_mpi.config import load
@@ -31,6 +32,9 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "dcgd, rand": ({"name": "dcgd", "sketch": "rand", "q": 4}, {"exchange": "server"}, LOG),
     "3 local steps, everything logged": ({"local_steps": 3}, {"exchange": "server"}, EVERYTHING),
 }
+UNBIASED = VARIANTS if FULL else {"marina_p": VARIANTS["marina_p"]}
+"""Without the bias; that one has vectors of workers and of the server, and coins."""
+CASES |= {name: (settings, {"exchange": "server"}, LOG) for name, settings in UNBIASED.items()}
 KILLS = 40 if FULL else 4
 """Of each case."""
 SEED = 20

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mpi4py import MPI
 from same import same_run
+from thinned import in_turn
 from unbiased import VARIANTS
 
 import ist_mpi
@@ -25,11 +26,16 @@ pytestmark = [
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 
 
-@pytest.mark.parametrize(
-    ("n", "d", "exchange"), [(5, 13, "server"), (3, 4, "replicated"), (7, 5, "server")]
-)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_same_bits(variant: str, n: int, d: int, exchange: str) -> None:
+SHAPES = {
+    "n ∤ d": (5, 13, "server"),
+    "d = n + 1, theory": (3, 4, "replicated"),
+    "n > d": (7, 5, "server"),
+}
+
+
+@pytest.mark.parametrize(("variant", "shape"), in_turn(list(VARIANTS), list(SHAPES), 2))
+def test_the_same_bits(variant: str, shape: str) -> None:
+    n, d, exchange = SHAPES[shape]
     config: dict[str, Any] = {
         "problem": {"kind": "synthetic", "n": n, "d": d},
         "method": {"step_size": "default", **VARIANTS[variant]},
@@ -44,8 +50,7 @@ def test_the_same_bits(variant: str, n: int, d: int, exchange: str) -> None:
         same_run(found, expected, groups=("iterates", "permutations"))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("begins", ["together", "alone"])
+@pytest.mark.parametrize(("variant", "begins"), in_turn(list(VARIANTS), ["together", "alone"], 1))
 def test_what_stopped_goes_on_with_other_ranks(
     variant: str, begins: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

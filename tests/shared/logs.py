@@ -11,6 +11,7 @@ import ist_mpi
 ROOT = Path(__file__).parents[2]
 SCRIPTS = (
     "bias",
+    "bias_removed",
     "communication",
     "condition",
     "convergence",
@@ -20,7 +21,9 @@ SCRIPTS = (
     "local_limit",
     "local_steps",
     "reconstruction",
+    "stability",
     "step_size",
+    "where_ist_wins",
 )
 
 

@@ -29,3 +29,14 @@ def thinned(*axes: Sequence[Any], strength: int = 2) -> list[tuple[Any, ...]]:
         wanted -= meetings(best)
         chosen.append(best)
     return sorted(chosen, key=rows.index)
+
+
+def in_turn(first: Sequence[Any], others: Sequence[Any], each: int) -> list[tuple[Any, Any]]:
+    """Rows in which every one of `first` meets so many of `others`, neighbours different ones."""
+    if FULL:
+        return list(product(first, others))
+    return [
+        (one, others[(place + step) % len(others)])
+        for place, one in enumerate(first)
+        for step in range(each)
+    ]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from mpi4py import MPI
-from thinned import thinned
+from thinned import FULL, thinned
+from unbiased import VARIANTS
 
 import ist_mpi
 from ist_mpi.errors import InputError
@@ -30,6 +31,24 @@ METHODS: dict[str, dict[str, Any]] = {
     "local steps": {"name": "ist", "local_steps": 2},
     "dcgd": {"name": "dcgd"},
 }
+SOME = EXPONENTS if FULL else (-997, -498, 332, 997)
+UNBIASED: dict[str, dict[str, Any]] = {
+    "shared block": {"name": "shared_block"},
+    "shared block, nesterov": {"name": "shared_block", "momentum": "nesterov"},
+    "gradient descent, nesterov": {"name": "gradient_descent", "momentum": "nesterov"},
+    "anchored": {"name": "anchored", "alpha": 1.5, "refresh": 3},
+    "anchored, by chance": {"name": "anchored", "refresh_probability": 0.3},
+    "stale": {"name": "stale"},
+    "marina_p": {"name": "marina_p"},
+    "diana": {"name": "diana"},
+    "ef21, rand": {"name": "ef21", "sketch": "rand", "q": 2},
+    "marina": {"name": "marina"},
+    "scaffnew": {"name": "scaffnew", "probability": 0.5},
+}
+"""Methods with exact theory of their own, or with none."""
+
+
+INEXACT = ("marina_p", "scaffnew")
 
 
 class Part(NamedTuple):
@@ -56,6 +75,7 @@ class Part(NamedTuple):
             "w_min_eigenvalue": 2 * L,
             "limit_gap": L + 2 * x,
             "bias_norm_squared": L + 2 * x,
+            "gap_at_zero": L + 2 * x,
             "sigma_squared": L + 2 * x,
             "E gap": L + 2 * x,
             "E ‖x − x*‖²": 2 * x,
@@ -91,25 +111,32 @@ def write(folder: Path, part: str, exponent: int) -> dict[str, Any]:
     return {"kind": "arrays", "L": L, "b": b, "x0": x0 if part == "x0" else 0.0 * x0}
 
 
-def said(folder: Path, part: str, exponent: int, method: str) -> dict[str, Any]:
-    """Everything that run, theory and verify say, by name."""
+def scaled(number: float, exponent: int) -> float:
+    """By a power of two; 1 of a problem that is out of reach."""
     with np.errstate(all="ignore"):
-        step = float(np.ldexp(0.02, -exponent * PARTS[part].L))
-    step = step if 0.0 < step < np.inf else 1.0  # of a problem that is out of reach
+        found = float(np.ldexp(number, exponent))
+    return found if 0.0 < found < np.inf else 1.0
+
+
+def said(folder: Path, part: str, exponent: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Everything that run, theory and verify say, by name."""
+    power = exponent * PARTS[part].L
+    own = {"mu": scaled(0.3, power)} if "momentum" in settings else {}
     config = {
         "problem": write(folder, part, exponent),
-        "method": {"step_size": step, **METHODS[method]},
+        "method": {"step_size": scaled(0.02, -power), **settings, **own},
         "run": {"rounds": ROUNDS, "theory": True, "watchdog_seconds": 0},
         "log": {"iterates": True, "problem": True, "permutations": True},
     }
     run = ist_mpi.run(config, MPI.COMM_SELF, out=folder / "r.h5", force=True)
     report = verify([folder / "r.h5"])
     assert not report.failed, [row for row in report.rows if row.verdict == "failed"]
-    rounds = 3 if METHODS[method].get("local_steps") is None else None
-    theory = foresee(MPI.COMM_SELF, config, rounds=rounds)
+    exact = settings.get("local_steps") is None and settings["name"] not in INEXACT
+    theory = foresee(MPI.COMM_SELF, config, rounds=3 if exact else None)
     found = {name: run.rounds[name] for name in run.rounds if name != "seconds"}
     found |= {"x": run.iterates["x"], "status": run.status}
     found |= theory.constants.values()
+    found["reached"] = {goal: tuple(one) for goal, one in theory.reached.items()}
     if theory.trajectory is not None:
         found |= {"E gap": theory.trajectory[:, 1], "E ‖x − x*‖²": theory.trajectory[:, 3]}
     return found
@@ -120,17 +147,30 @@ def said(folder: Path, part: str, exponent: int, method: str) -> dict[str, Any]:
 def test_scales(part: str, method: str, tmp_path: Path) -> None:
     if METHODS[method].get("scaling") and PARTS[part].L:
         pytest.skip("x∞ of a preconditioned sketch scales otherwise than x*")
-    ordinary, powers = said(tmp_path, part, 0, method), PARTS[part].powers
+    right_or_refused(part, METHODS[method], EXPONENTS, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "method"), thinned(list(PARTS), list(UNBIASED), strength=1))
+def test_scales_without_bias(part: str, method: str, tmp_path: Path) -> None:
+    right_or_refused(part, UNBIASED[method], SOME, tmp_path)
+
+
+def right_or_refused(
+    part: str, settings: dict[str, Any], exponents: tuple[int, ...], folder: Path
+) -> None:
+    """Either what the problem in ordinary numbers says, or its scale."""
+    ordinary, powers = said(folder, part, 0, settings), PARTS[part].powers
     refused = []
-    for exponent in EXPONENTS:
+    for exponent in exponents:
         try:
-            found = said(tmp_path, part, exponent, method)
+            found = said(folder, part, exponent, settings)
         except InputError as error:
             refused.append((exponent, str(error)))
             continue
         assert found.keys() == ordinary.keys()
         for name, expected in ordinary.items():
-            if expected is None or isinstance(expected, str):
+            if expected is None or isinstance(expected, (str, dict)):
                 assert found[name] == expected, name
                 continue
             with np.errstate(over="ignore", under="ignore"):
@@ -144,6 +184,24 @@ def test_scales(part: str, method: str, tmp_path: Path) -> None:
     for exponent, words in refused:
         assert abs(exponent) > REACHED, words
         assert "up to" in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "variant"), thinned(["L", "samples"], list(VARIANTS), strength=1))
+def test_default_step_sizes_scale(part: str, variant: str, tmp_path: Path) -> None:
+    """And so do those of their settings that are numbers of the problem."""
+    settings = {**VARIANTS[variant], "step_size": "default"}
+    found = {}
+    for exponent in (0, -332, 332):
+        problem = write(tmp_path, part, exponent)
+        config = {"problem": problem, "method": settings, "run": {"rounds": 1}}
+        found[exponent] = foresee(MPI.COMM_SELF, config, constants=False).method
+    for exponent, method in found.items():
+        power = exponent * PARTS[part].L
+        for name, unit in {"step_size": -power, "mu": power, "alpha": 0, "probability": 0}.items():
+            expected = getattr(found[0], name, None)
+            if expected is not None:
+                assert getattr(method, name) == pytest.approx(np.ldexp(expected, unit), rel=1e-9)
 
 
 @pytest.mark.parametrize("exponent", [-332, -60, 332])
