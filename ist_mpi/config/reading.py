@@ -163,8 +163,8 @@ def _anchor(tables: dict[str, Any], folder: Path) -> None:
     replaced_names(tables, named)
 
 
-_ALTERNATIVES = {"path": "dataset", "dataset": "path"}
-"""Settings that take each other's place when one of them is overridden."""
+_ALTERNATIVES = {"path": ("dataset",), "dataset": ("path", "header", "target", "worker")}
+"""Settings that one takes the place of when it is overridden."""
 
 
 def _apply(tables: dict[str, Any], overrides: Sequence[str]) -> Iterator[Fault]:
@@ -184,4 +184,5 @@ def _apply(tables: dict[str, Any], overrides: Sequence[str]) -> Iterator[Fault]:
         if isinstance(table, dict):
             table[key] = value
             if section == "problem" and key in _ALTERNATIVES:
-                table.pop(_ALTERNATIVES[key], None)
+                for other in _ALTERNATIVES[key]:
+                    table.pop(other, None)

@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema as OfPython
 
 from ist_mpi.randomness import MAX_SEED
 
@@ -21,6 +22,7 @@ __all__ = [
     "Field",
     "Flag",
     "NotNegative",
+    "OfPython",
     "Positive",
     "Precision",
     "Probability",

@@ -135,7 +135,8 @@ class _Noting(io.FileIO):
         try:
             return operation(*arguments)
         except OSError as error:
-            self.failure = error
+            if error.errno != errno.EINVAL:  # of a place that there cannot be, in damaged files
+                self.failure = error
             raise
 
 

@@ -20,16 +20,17 @@ HEAD = 4096
 """Bytes that are looked at; HDF5 may begin at 512, 1024 or 2048."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_BZIP2 = {b"1AY&SY", b"\x17rE8P\x90"}
+"""After ``BZh`` and a digit: a block, or the end of what is empty."""
 _FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
     (b"\x93NUMPY", "npy"),
-    (b"PAR1", "parquet"),
-    (b"ARROW1", "arrow"),
+    (b"PAR1\x15", "parquet"),
+    (b"ARROW1\x00", "arrow"),
     (b"MATLAB 5.0 MAT-file", "matlab"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"%PDF-", "pdf"),
@@ -72,6 +73,8 @@ def form_of(head: bytes) -> str:
     """The form of what begins with these bytes: a key of `WORDS`, or "text"."""
     if any(head[at : at + len(_HDF5)] == _HDF5 for at in (0, 512, 1024, 2048)):
         return "hdf5"
+    if head.startswith(b"BZh") and head[4:10] in _BZIP2:
+        return "bzip2"
     for first, form in _FIRST_BYTES:
         if head.startswith(first):
             return form
@@ -161,7 +164,7 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             piece = self._unpacked.read(len(buffer))
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        except (OSError, EOFError, ValueError, MemoryError, zlib.error, lzma.LZMAError) as error:
             got = f"a file that cannot be read ({error})"
             raise InputError(Fault(str(self._path), got, "a whole file")) from error
         self._total += len(piece)
@@ -191,4 +194,16 @@ def _zstd(file: BinaryIO) -> Any:
         raise InputError(
             Fault(str(getattr(file, "name", "data")), got, expected, remedy)
         ) from error
-    return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(_Kept(file), mode="r"), "zstd")
+
+
+class _Kept:
+    """A file to be read, which stays open when pyarrow, done with it, closes it."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def close(self) -> None:
+        """Whoever opened the file does."""

@@ -44,3 +44,9 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         assert gap < 1e-12
         assert chain < 1e-12
         assert 0 <= huber < 9.0  # f(0) = ½ · 9 · (1 + 2 + 3) / 3
+    if page.stem == "data":
+        table, memory, frame, clients, arrays = map(float, done.stdout.split())
+        assert memory == frame == 0.0
+        assert 0 < table < 1
+        assert 0 < clients < 1
+        assert 0 < arrays < 1

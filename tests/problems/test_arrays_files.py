@@ -91,6 +91,8 @@ def test_a_damaged_npz(tmp_path: Path) -> None:
     at = whole.index(arrays()["L"].tobytes()[:16])
     path.write_bytes(whole[:at] + bytes(16) + whole[at + 16 :])
     assert "CRC" in refusal(path=str(path))
+    path.write_bytes(whole[:4] + whole[30:])  # its parts are before its beginning
+    assert "cannot be read" in refusal(path=str(path))
     lying = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         lying, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 10**6)}

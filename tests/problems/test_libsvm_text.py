@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), ["an HDF5 file"]),
     "HDF5 after a block": (bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(99), ["an HDF5 file"]),
     "MATLAB": (b"MATLAB 5.0 MAT-file, Platform" + bytes(99), ["MATLAB", "-v7.3"]),
-    "Parquet": (b"PAR1" + bytes(99), ["a Parquet file", "pandas.read_parquet"]),
+    "Parquet": (b"PAR1\x15\x04" + bytes(99), ["a Parquet file", "pandas.read_parquet"]),
     "PDF": (b"%PDF-1.7\n", ["a PDF"]),
     "packed twice": (gzip.compress(bz2.compress(TEXT.encode())), ["bzip2 inside", "gzip"]),
     "zip in gzip": (gzip.compress(zipped("a")), ["a zip archive inside", "gzip"]),
@@ -138,8 +138,18 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "1e-200 as labels": ("1e-200 1:1\n0 1:2\n", ["labels up to 1e-200"]),
     "1e999": (TEXT.replace("0.5", "1e999"), ["line 1", '"1:1e999"']),
     "features that are 0": ("1 1:0\n-1 1:0\n", ["2 samples without any feature"]),
+    "npy, header": (array(X).replace(b"(4, 3)", b"(4, 3-"), ["whose header cannot be read"]),
+    "npy, cut": (array(X)[:-8], ["bytes of data where shape (4, 3) has 96"]),
+    "npy of objects": (array(np.array([[1.0, {}]], object)), ["Python objects"]),
     "labels that are 0": ("0 1:1\n-0.0 1:2\n", ["labels that are all 0"]),
 }
+
+
+def test_zstd_is_read_from_the_start_as_often_as_it_takes(tmp_path: Path) -> None:
+    """Pyarrow closes what it has read."""
+    table = b"a,b,y\n1,2,3\n4,5,6\n"
+    for name, target in (("data", "y"), ("data.csv.zst", 2)):
+        assert_array_equal(opened(tmp_path, zstd(table), name, target=target).y, [3, 6])
 
 
 @pytest.mark.parametrize("name", WRONG)

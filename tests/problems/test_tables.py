@@ -14,11 +14,13 @@ from scipy import sparse
 
 import ist_mpi
 from ist_mpi.config import load as load_config
-from ist_mpi.config import sameness
+from ist_mpi.config import sameness, schema
 from ist_mpi.errors import InputError, MismatchError
 from ist_mpi.problems.data import table
 from ist_mpi.problems.ridge import RidgeSettings, RidgeSource, load
-from ist_mpi.training import resume
+from ist_mpi.training import api, resume
+from ist_mpi.training.job import open_job
+from ist_mpi.verify import verify
 
 GOOD = "a,b,y\n1,2,3\n4,5,6\n"
 
@@ -112,6 +114,47 @@ def test_whether_the_first_row_is_names_can_be_said(tmp_path: Path) -> None:
     assert_array_equal(opened(tmp_path, numbers, target=2, header=False).y, [2, 7])
     with pytest.raises(InputError, match=r'line 1, column 0 .*"a" is no finite number'):
         opened(tmp_path, GOOD, target=0, header=False)
+
+
+@pytest.mark.parametrize("name", ["PAR1", "BZh", "BZh91AY", "ARROW1", "7z", "MATLAB 5.0"])
+def test_names_that_begin_like_other_files(name: str, tmp_path: Path) -> None:
+    assert opened(tmp_path, f"{name},b,y\n1,2,3\n4,5,6\n").d == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "is_table"),
+    [("a.csv", True), ("a.csv.gz", True), ("a.svm.csv", True), ("a.csv.svm", False), ("a", None)],
+)
+def test_the_last_suffix_that_says_it_counts(
+    name: str, is_table: bool | None, tmp_path: Path
+) -> None:
+    """Without one, a target makes it a table."""
+    (tmp_path / name).write_text("1,2,3\n4,5,6\n")
+    for target in (None, 2):
+        settings = RidgeSettings(kind="ridge", n=1, path=str(tmp_path / name), target=target)
+        as_table = is_table if is_table is not None else target is not None
+        if as_table and target is not None:
+            assert load(settings).d == 2
+            continue
+        with pytest.raises(InputError, match="which of them is y" if as_table else "LIBSVM"):
+            load(settings)
+
+
+def test_records_with_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "data.npy"
+    made = np.zeros(4, [("X", "f8", (2,)), ("price", "f8"), ("client", "i4")])
+    made["X"], made["price"], made["client"] = 1.0, Y, [1, 0, 0, 1]
+    np.save(path, made)
+    settings = {"kind": "ridge", "path": str(path), "n": 2}
+    source = load(RidgeSettings(**settings, target="price", worker="client"))
+    assert_array_equal(source.share(0).y, Y[1:3])
+    for wrong, words in (
+        ({}, "no y among X, price, client"),
+        ({"target": "price", "worker": "w"}, "no w among"),
+        ({"target": 1}, "problem.target: got 1 for"),
+    ):
+        with pytest.raises(InputError, match=words):
+            load(RidgeSettings(**settings, **wrong))
 
 
 def test_without_pandas_it_is_said_what_to_install(
@@ -223,3 +266,33 @@ def test_ranks_that_are_given_other_data_are_told(form: Any) -> None:
     first, same, other = (sameness.as_given(config(X=form(A), y=Y)) for A in (X, X.copy(), X + 1))
     assert first == same
     assert first["problem.X"] != other["problem.X"]
+
+
+def test_a_run_on_a_table_goes_on_and_is_replayed(tmp_path: Path) -> None:
+    data, log = tmp_path / "data.csv", tmp_path / "run.h5"
+    FRAME.assign(y=Y, w=[1, 0, 0, 1]).to_csv(data, index=False)
+    tables = config(path=str(data), target="y", worker="w")
+    tables["run"]["max_seconds"] = 1e-9
+    assert ist_mpi.run(tables, MPI.COMM_SELF, out=log).status == "stopped"
+    del tables["run"]["max_seconds"]
+    job, source = open_job(MPI.COMM_SELF, tables, out=log, going_on="resume")
+    runs = api.results(MPI.COMM_SELF, job, source, going_on="resume", tell=lambda _: None)
+    assert next(runs).status == "finished"
+    report = verify([log], seconds=5)
+    verdicts = {finding.check: finding.verdict for finding in report.rows}
+    assert verdicts["problem"] == verdicts["replay"] == "ok"
+    FRAME.assign(y=Y, w=[0, 0, 1, 1]).to_csv(data, index=False)
+    assert "failed" in {finding.verdict for finding in verify([log], seconds=5).rows}
+
+
+def test_a_bundled_set_replaces_a_table_with_all_that_is_said_of_it() -> None:
+    tables = config(path="data.csv", target="y", worker="w", header=True)
+    problem = load_config(tables, ["problem.dataset=digits"]).to_dict()["problem"]
+    assert not {"path", "target", "worker", "header"} & set(problem)
+
+
+def test_the_schema_has_what_a_file_can_say() -> None:
+    tables = schema.schema()["properties"]["problem"]["anyOf"]
+    ridge = next(one for one in tables if one["properties"]["kind"].get("const") == "ridge")
+    assert {"header", "target", "worker"} <= set(ridge["properties"])
+    assert not {"X", "y", "digest"} & set(ridge["properties"])

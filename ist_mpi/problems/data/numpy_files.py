@@ -54,8 +54,8 @@ def _header(stream: Any, size: int, where: str) -> Header:
         version = npy.read_magic(stream)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         header = Header(*read(stream))
-    except _BROKEN as error:
-        got = f"an .npy that cannot be read ({error})"
+    except Exception as error:  # numpy parses the header as Python
+        got = f"an .npy whose header cannot be read ({type(error).__name__}: {error})"
         raise InputError(Fault(where, got, whole)) from error
     if header.dtype.hasobject:
         got = f"{header.dtype} of shape {header.shape}: Python objects, which are pickled"

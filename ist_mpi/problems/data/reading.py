@@ -80,8 +80,8 @@ def _of_file(path: Path, problem: DataSettings) -> Data:
         def text() -> Any:
             return forms.text_of(file, path, files.LIBSVM_BYTES, EXPECTED)
 
-        suffixes = {suffix.lower() for suffix in path.suffixes}
-        if suffixes & TABLES or (problem.target is not None and not suffixes & LIBSVM):
+        said = [one for one in map(str.lower, path.suffixes) if one in TABLES | LIBSVM]
+        if said[-1] in TABLES if said else problem.target is not None:
             columns = _column(problem.target), _column(problem.worker)
             return Data(*read_table(text, path, problem.header, *columns), str(path))
         _refuse(problem, OF_TABLES, f"{path}, which is LIBSVM text", "a table of columns (CSV)")
@@ -101,15 +101,21 @@ def _refuse(problem: DataSettings, settings: Iterable[str], data: str, expected:
             raise InputError(Fault(where, f"{value!r} for {data}", f"{expected}, or no {name}"))
 
 
-def _of_archive(archive: Any, path: Path, problem: DataSettings) -> Data:
-    """X (m, d), y (m,) and, where it is there or named, worker (m,)."""
+def _names(problem: DataSettings, data: str) -> dict[str, str]:
+    """What y and worker are called among arrays that have names."""
     names = {"target": "y", "worker": "worker"}
-    for key in names:
+    for key, usual in names.items():
         wanted = getattr(problem, key)
         if isinstance(wanted, int):
-            got = f"{wanted} for {path}, an archive of arrays"
+            got = f"{wanted} for {data}"
             raise InputError(Fault(f"problem.{key}", got, "the name of an array"))
-        names[key] = wanted if isinstance(wanted, str) else names[key]
+        names[key] = usual if wanted is None else str(wanted)
+    return names
+
+
+def _of_archive(archive: Any, path: Path, problem: DataSettings) -> Data:
+    """X (m, d), y (m,) and, where it is there or named, worker (m,)."""
+    names = _names(problem, f"{path}, an archive of arrays")
     expected = f"an .npz with X (m, d) and {names['target']} (m,)"
     X, y = archive.array("X", 2, expected), archive.array(names["target"], 1, expected)
     whose = None
@@ -123,11 +129,16 @@ def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
     names = array.dtype.names
     target, worker = _column(problem.target), _column(problem.worker)
     expected = "an .npy with a real array (m, columns), or of records with X and y"
-    if names is not None and {"X", "y"} <= set(names):
-        whose = array[worker] if isinstance(worker, str) and worker in names else None
-        if whose is None and "worker" in names:
-            whose = array["worker"]
-        return _fitting(array["X"], array["y"], whose, path)
+    if names is not None and "X" in names:
+        fields = _names(problem, f"{path}, an array of records")
+        if problem.worker is None and "worker" not in names:
+            del fields["worker"]
+        for field in fields.values():
+            if field not in names:
+                got = f"no {field} among {', '.join(names)}"
+                raise InputError(Fault(str(path), got, expected))
+        whose = array[fields["worker"]] if "worker" in fields else None
+        return _fitting(array["X"], array[fields["target"]], whose, path)
     if names is not None:
         plain = all(
             array.dtype[name].kind in "fiu" and not array.dtype[name].shape for name in names

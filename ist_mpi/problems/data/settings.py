@@ -12,6 +12,7 @@ from ist_mpi.config.types import (
     Count,
     Field,
     Flag,
+    OfPython,
     Text,
     field_validator,
     model_validator,
@@ -44,12 +45,12 @@ class DataSettings(Problem):
     ) = None
     header: Flag | None = None
     target: ColumnName | None = None
-    worker: ColumnName | np.ndarray | None = Field(
+    worker: ColumnName | OfPython[np.ndarray] | None = Field(
         default=None,
         description="a column that says which worker has a sample, 0 to n − 1",
         exclude_if=lambda value: isinstance(value, np.ndarray),
     )
-    X: Any = Field(default=None, exclude=True, repr=False)
+    X: OfPython[Any] = Field(default=None, exclude=True, repr=False)
     y: np.ndarray | None = Field(default=None, exclude=True, repr=False)
     digest: str | None = Field(default=None, description="set by the program")
     n: Count
