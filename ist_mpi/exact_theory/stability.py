@@ -3,6 +3,7 @@
 What takes a `RoundMoments` sums over workers: all ranks call it together.
 """
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,10 +149,11 @@ def radius(apply: Map, d: int, self_adjoint: bool, tolerance: float) -> float:
         return 0.0
     if self_adjoint:
         return _arnoldi(eigsh, apply, d, start, tolerance, which="LA", ncv=12)
-    try:
-        return _arnoldi(eigs, apply, d, start, tolerance, which="LM", ncv=12, maxiter=RESTARTS)
-    except ArpackNoConvergence:  # others as large turn around it; none has as large a real part
-        return _arnoldi(eigs, apply, d, start, tolerance, which="LR", ncv=40)
+    for vectors in (12, 40):  # where others are nearly as large, few do not tell them apart
+        with suppress(ArpackNoConvergence):
+            how = {"which": "LM", "ncv": vectors, "maxiter": RESTARTS}
+            return _arnoldi(eigs, apply, d, start, tolerance, **how)
+    return _arnoldi(eigs, apply, d, start, tolerance, which="LM", ncv=12)
 
 
 def _arnoldi(
