@@ -103,6 +103,9 @@ class Linear(Chain):
         Z (m, m) ↦ E[y yᵀ], shape (r, r).
     anew : (float, ndarray), optional
         The probability of z⁺ = R z in place of all that, and R (m, m).
+    certain : bool
+        Whether chance has no part in it: then the eigenvalues are products of those of the mean,
+        so many of one size that Arnoldi's method does not tell them apart.
     """
 
     def __init__(
@@ -113,11 +116,18 @@ class Linear(Chain):
         mean: Float64,
         outer: Map,
         anew: tuple[float, Float64] | None = None,
+        certain: bool = False,
     ) -> None:
         self.size, self._d = start.shape
         self._start, self._A, self._E, self._outer = start, _thin(A), _thin(E), outer
         self._EY = np.asarray(self._E @ mean)
-        self._anew = anew
+        self._anew, self._certain = anew, certain
+
+    def contraction(self, tolerance: float = 1e-9) -> float:
+        """See `Chain`."""
+        if self._certain:
+            return float(self.mean_contraction() ** 2)
+        return super().contraction(tolerance)
 
     def begin(self, e: Float64) -> Moments:
         """See `Chain`."""

@@ -3,12 +3,13 @@
 What takes a `RoundMoments` sums over workers: all ranks call it together.
 """
 
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.sparse.linalg import LinearOperator, eigs, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 
 from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.exact_theory.updates import Map, Update, update
@@ -17,6 +18,8 @@ Float64 = NDArray[np.float64]
 
 DENSE = 12
 """Up to this d the matrix of a map is formed, (d(d+1)/2)² numbers; beyond, Arnoldi's method."""
+RESTARTS = 150
+"""Of Arnoldi's method with few vectors, before it takes more of them."""
 
 
 def step_size_limit(moments: RoundMoments, tolerance: float = 1e-7) -> float | None:
@@ -144,16 +147,26 @@ def radius(apply: Map, d: int, self_adjoint: bool, tolerance: float) -> float:
     start = apply(np.eye(d)).ravel()
     if not start.any():
         return 0.0
-    solver, which = (eigsh, "LA") if self_adjoint else (eigs, "LM")
+    if self_adjoint:
+        return _arnoldi(eigsh, apply, d, start, tolerance, which="LA", ncv=12)
+    for vectors in (12, 40):  # where others are nearly as large, few do not tell them apart
+        with suppress(ArpackNoConvergence):
+            how = {"which": "LM", "ncv": vectors, "maxiter": RESTARTS}
+            return _arnoldi(eigs, apply, d, start, tolerance, **how)
+    return _arnoldi(eigs, apply, d, start, tolerance, which="LM", ncv=12)
+
+
+def _arnoldi(
+    solver: Any, apply: Map, d: int, start: Float64, tolerance: float, **how: Any
+) -> float:
     values = solver(
         operator(apply, d),
         k=1,
-        which=which,
         v0=start,
-        ncv=12,
         tol=tolerance,
         return_eigenvectors=False,
         rng=np.random.default_rng(0),  # the same on every run and rank
+        **how,
     )
     return float(np.abs(values).max())
 

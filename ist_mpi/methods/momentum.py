@@ -90,7 +90,8 @@ def momentum_chain(
     Y = np.hstack([eye, a * eye]) / (1.0 + a)
     A = np.vstack([Y, np.hstack([0.0 * eye, (1.0 - a) * eye]) + a * Y])
     step = np.vstack([-gamma * eye, -gamma / (blocks * a) * eye])
-    return Linear(np.vstack([eye, eye]), A, *blockwise(law, n, [L @ Y], [step], None))
+    parts = blockwise(law, n, [L @ Y], [step], None)
+    return Linear(np.vstack([eye, eye]), A, *parts, certain=blocks == 1.0)
 
 
 def with_mu(settings: MethodTable, quantities: "Quantities") -> MethodTable:

@@ -32,7 +32,7 @@ THEORY_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 11, "dense": 15, "full
 1000, the most of any method: 11 with the workspace of eigenvectors, 15 for θ, 39 for γ_max and the
 limits, where each vector of Arnoldi's method is a matrix."""
 
-OWN_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 12, "dense": 40, "full": 40}
+OWN_MATRICES: dict[Effort, int] = {"none": 0, "cheap": 12, "dense": 50, "full": 50}
 """Of m × m numbers likewise, of a method whose own theory has a state of m numbers."""
 
 

@@ -19,10 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from ist_mpi.exact_theory.units import exponent
+
 Float64 = NDArray[np.float64]
 
 FEWEST = 20
 """Seeds that a group must have."""
+ORDINARY = (-400, 400)
+"""Exponents of two of numbers whose squares, and those of their deviations, are in range."""
 TILTS = np.geomspace(0.02, 50.0, 48)
 """Values of s, in units of 1/deviation of X."""
 
@@ -51,6 +55,10 @@ def p_value(
     upwards : bool
         Whether only a mean above `expected` counts (else twice the smaller side).
     """
+    power = exponent(np.append(sample, expected), ORDINARY)
+    if power:
+        sample, simulated = np.ldexp(sample, -power), np.ldexp(simulated, -power)
+        expected, error, slack = (float(np.ldexp(v, -power)) for v in (expected, error, slack))
     mean = float(sample.mean())
     if not (np.isfinite(mean) and np.isfinite(expected)):
         return 1.0

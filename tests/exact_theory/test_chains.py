@@ -11,6 +11,7 @@ import reference
 
 from ist_mpi.config import method_table
 from ist_mpi.exact_theory.chain import Chain, limit
+from ist_mpi.exact_theory.stability import radius
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.exact_theory.workers import Here, Quadratic
 from ist_mpi.sketches import sketch_of
@@ -148,3 +149,24 @@ def test_second_moments_grow_beyond_the_limit_and_fall_below(method: str) -> Non
         *_, last = (next(errors).second for _ in range(400))
         sizes.append(float(np.trace(last) / np.trace(middle)))
     assert sizes[0] < 1.0 < sizes[1]
+
+
+def test_a_radius_that_others_nearly_have_is_found_in_time() -> None:
+    """Eigenvalues that turn around it, as those of shifts do, kept Arnoldi's method for hours."""
+    d, largest = 31, 0.999
+    rng = np.random.default_rng(1)
+    H = np.zeros((d, d))
+    H[0, 0] = largest
+    for i in range(1, d - 1, 2):
+        angle, length = rng.uniform(0.05, 3.1), largest - 1e-4 * (1 + 0.3 * i)
+        c, s = length * np.cos(angle), length * np.sin(angle)
+        H[i : i + 2, i : i + 2] = [[c, -s], [s, c]]
+    applied = 0
+
+    def cycle(P: np.ndarray) -> np.ndarray:
+        nonlocal applied
+        applied += 1
+        return H @ P @ H.T
+
+    assert radius(cycle, d, False, 1e-9) == pytest.approx(largest**2, rel=1e-9)
+    assert applied < 3000

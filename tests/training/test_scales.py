@@ -186,6 +186,22 @@ def right_or_refused(
         assert "up to" in words
 
 
+@pytest.mark.parametrize("exponent", [-565, 565])
+@pytest.mark.parametrize("name", ["stale", "marina"])
+def test_squares_of_matrices_need_not_be_representable(name: str, exponent: int) -> None:
+    """L of 1e±170, b of 1e±60: no measurement is out of reach, but L_i² is."""
+    steps = []
+    for power in (0, exponent):
+        rng = np.random.default_rng(5)
+        B, b = rng.standard_normal((N, D + 1, D)), rng.standard_normal((N, D))
+        L = np.ldexp(np.einsum("nki,nkj->nij", B, B), power)
+        problem = {"kind": "arrays", "L": L, "b": np.ldexp(b, int(0.35 * power)), "x0": np.zeros(D)}
+        config = {"problem": problem, "method": {"name": name, "step_size": "default"}}
+        config["run"] = {"rounds": 1}
+        steps.append(foresee(MPI.COMM_SELF, config, constants=False).method.step_size)
+    assert steps[1] == pytest.approx(np.ldexp(steps[0], -exponent), rel=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("part", "variant"), thinned(["L", "samples"], list(VARIANTS), strength=1))
 def test_default_step_sizes_scale(part: str, variant: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 from unbiased import VARIANTS
 
@@ -49,3 +50,22 @@ def test_the_means_of_many_are_as_expected(variant: str, tmp_path: Path) -> None
     report = verify(logs)
     assert not report.failed, [row for row in report.rows if row.verdict == "failed"]
     assert {row.verdict for row in report.rows if row.check == "expectations"} == {"ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exponent", [-332, 332])
+def test_means_are_judged_at_any_scale(exponent: int, tmp_path: Path) -> None:
+    """The squares of ‖x − x*‖², of which a standard error is made, may be out of range."""
+    rng = np.random.default_rng(5)
+    L = np.ldexp([B @ B.T for B in rng.standard_normal((3, 4, 5))], exponent)
+    b = rng.standard_normal((3, 4))
+    config = {
+        "problem": {"kind": "arrays", "L": L, "b": b, "x0": np.zeros(4)},
+        "method": {"name": "diana", "step_size": float(np.ldexp(0.02, -exponent))},
+        "run": {"rounds": 12, "theory": False},
+        "log": {"every": 6},
+    }
+    job, problem = jobs.open_job(ranks.world(), config, out=tmp_path / "r.h5", seeds="0:20")
+    logs = [Path(str(run.path)) for run in api.results(ranks.world(), job, problem)]
+    report = verify(logs)
+    assert not report.failed, [row for row in report.rows if row.verdict == "failed"]
