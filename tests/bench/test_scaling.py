@@ -137,6 +137,7 @@ def test_the_server_is_overtaken(scripts: dict[str, ModuleType], truth: Any) -> 
     assert truth.round("server", 1, 10, d) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--predict"]])
 def test_figures_and_tables(
     scripts: dict[str, ModuleType],
@@ -172,6 +173,7 @@ def test_figures_and_tables(
         assert found == pytest.approx({1: 1.0, **expected})
 
 
+@pytest.mark.slow
 def test_shares_of_a_round_add_up(
     scripts: dict[str, ModuleType], truth: Any, tmp_path: Path
 ) -> None:
@@ -222,6 +224,7 @@ def test_lines_of_half_a_block(scripts: dict[str, ModuleType], d: int, q: int) -
     assert scripts["floors"].lines_of_half(block, d) == len(expected)
 
 
+@pytest.mark.slow
 def test_floors_are_a_table(
     scripts: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:

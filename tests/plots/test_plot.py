@@ -25,6 +25,7 @@ def made(folder: Path, values: list[float]) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", ["rounds", "floats"])
 def test_the_picture_has_the_columns(tmp_path: Path, x: str) -> None:
     made(tmp_path, [1e-3])
@@ -41,6 +42,7 @@ def test_the_picture_has_the_columns(tmp_path: Path, x: str) -> None:
     np.testing.assert_allclose([float(r["x"]) for r in rows], across)
 
 
+@pytest.mark.slow
 def test_a_folder_is_its_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made(tmp_path, [1e-3, 2e-3])
@@ -71,6 +73,7 @@ def test_wrong_input_is_one_line(tmp_path: Path, words: list[str], said: str) ->
     assert done.stderr.count("\n") <= 2
 
 
+@pytest.mark.slow
 def test_many_values_of_one_setting_are_a_scale(tmp_path: Path) -> None:
     values = [1e-5 * 1.5**k for k in range(9)]
     curves = open_curves(made(tmp_path, values))

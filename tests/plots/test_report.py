@@ -52,6 +52,7 @@ class Seen(html.parser.HTMLParser):
         self.texts.append(data)
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_logs_hold_and_needs_nothing_else(folder: Path) -> None:
     target = folder / "out" / "report.html"
     done = call("report", str(folder), "-o", str(target))
@@ -77,6 +78,7 @@ def test_names_are_shown_and_not_obeyed(folder: Path) -> None:
     assert "<h1>&lt;b&gt;&amp;</h1>" in text
 
 
+@pytest.mark.slow
 def test_words_about_runs(folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "run.h5"
     ist_mpi.run(CONFIG, method={"step_size": 1e-5}, rounds=40, out=log)

@@ -88,6 +88,7 @@ def test_it_is_what_is_run_today(folder: Path) -> None:
     same(folder / "run-v1.h5", ist_mpi.run(folder / "fixture.toml"))
 
 
+@pytest.mark.slow
 def test_drawn(folder: Path) -> None:
     figure = folder / "figure.pdf"
     logs = [str(folder / name) for name in LOGS]

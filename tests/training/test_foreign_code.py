@@ -88,6 +88,7 @@ def test_rounds_of_a_foreign_sketch_are_algorithm_1() -> None:
         np.testing.assert_allclose(x[k + 1], expected, rtol=0, atol=1e-12 * np.abs(x[k]).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [{"name": DIANA}, {"sketch": ROTATED}], ids=["method", "sketch"])
 def test_stopped_and_resumed_is_uninterrupted(method: dict[str, Any], tmp_path: Path) -> None:
     log, file = tmp_path / "run.h5", Path(next(iter(method.values())).rpartition(":")[0])
@@ -114,6 +115,7 @@ def test_stopped_and_resumed_is_uninterrupted(method: dict[str, Any], tmp_path: 
         np.testing.assert_array_equal(found.rounds[name], expected.rounds[name])
 
 
+@pytest.mark.slow
 def test_a_log_is_no_program(tmp_path: Path) -> None:
     """What reads a log never runs the code that it names."""
     code, log, seen = tmp_path / "mine.py", tmp_path / "run.h5", tmp_path / "seen"

@@ -142,6 +142,7 @@ def said(folder: Path, part: str, exponent: int, settings: dict[str, Any]) -> di
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:form = ")
 @pytest.mark.parametrize(("part", "method"), thinned(list(PARTS), list(METHODS), strength=1))
 def test_scales(part: str, method: str, tmp_path: Path) -> None:
