@@ -1,6 +1,7 @@
 """The main loop: rounds, until rank 0 says stop."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def execute(
                 record.interrupted("interrupted")
                 raise
             except Exception as error:  # of a method, a sketch or a problem of one's own
-                record.interrupted(f"{type(error).__name__}: {error}")
+                with suppress(Exception):  # that error is the one to tell
+                    record.interrupted(f"{type(error).__name__}: {error}")
                 raise
             return _shared_result(comm, log)
 
