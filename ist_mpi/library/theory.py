@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.library.asking import configuration
 from ist_mpi.library.words import python_words
@@ -57,7 +56,7 @@ class Theory:
         By constant, why it is None.
     """
 
-    _config: Config
+    _source: Any
     _full: bool
     _comm: Any
     _found: Foresight = field(repr=False)
@@ -124,7 +123,7 @@ class Theory:
             raise InputError(Fault("rounds", repr(rounds), "an integer of at least 0"))
         with python_words():
             found = foresee(
-                self._comm, self._config, rounds=rounds, full=self._full, constants=False
+                self._comm, self._source, rounds=rounds, full=self._full, constants=False
             )
         table = found.trajectory
         if table is None:
@@ -175,8 +174,10 @@ def theory(
 ) -> Theory:
     """See `ist_mpi.theory`."""
     comm = ranks.communicator(comm) if comm is not None else ranks.world_if_any()
-    source = configuration(config, settings, rounds=1000, L=L, b=b, X=X, y=y)
+    arrays = {"L": L, "b": b, "X": X, "y": y}
+    source = None  # of ranks other than 0, for what rank 0 gives
+    if config is not None or settings or any(array is not None for array in arrays.values()):
+        source = configuration(config, settings, rounds=1000, **arrays)
     with python_words():
-        asked = load(source)
-        found = foresee(comm, asked, full=full)
-    return Theory(asked, full, comm, found)
+        found = foresee(comm, source, full=full)
+    return Theory(source, full, comm, found)
