@@ -55,10 +55,8 @@ if [ "${IST_TEST_BROWSER:-}" = install ] && ! command -v chromium >/dev/null; th
 fi
 step serial tests
 serial --ignore=tests/faults --ignore=tests/bench
-step "faults: kills, signals, disks"
-timeout -k 10 7200 python -m pytest -q -n 2 --dist loadfile tests/faults
-step "speeds, one at a time"
-timeout -k 10 7200 python -m pytest -q tests/bench
+step "faults and speeds, one at a time"
+timeout -k 10 7200 python -m pytest -q tests/faults tests/bench
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
     timeout -k 10 1800 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi
