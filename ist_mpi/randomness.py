@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     SHUFFLE = 2
     SKETCH = 3
     """Of a round: its number takes the place of the worker."""
+    HELD_OUT = 4
+    """Which samples models are tested on."""
 
 
 def data_stream(seed: int, purpose: Purpose, worker: int = 0) -> np.random.Generator:

@@ -31,7 +31,7 @@ import tomli_w
 
 from ist_mpi.batch.axes import FORMS, MORE_POINTS, POINTS, Value, is_value, shown, values_of
 from ist_mpi.config.model import Config
-from ist_mpi.config.reading import load, read_toml
+from ist_mpi.config.reading import OF_DATA, load, read_toml
 from ist_mpi.errors import Fault, InputError
 
 _TABLES = ("base", "set", "grid", "zip")
@@ -236,7 +236,8 @@ class _Reading:
 
 
 def _anchor(settings: Settings, folder: Path) -> None:
-    """Make problem.path absolute: in a file it is relative to the file."""
-    path = settings.get("problem.path")
-    if isinstance(path, str) and path and not path.startswith("~"):
-        settings["problem.path"] = str((folder / path).absolute())
+    """Make the paths of data absolute: in a file they are relative to the file."""
+    for key in OF_DATA:
+        path = settings.get(f"problem.{key}")
+        if isinstance(path, str) and path and not path.startswith("~"):
+            settings[f"problem.{key}"] = str((folder / path).absolute())

@@ -142,8 +142,12 @@ def _check_classes(config: Config) -> None:
             raise InputError(Fault(where, got, "the same class", "make the configuration anew"))
 
 
+OF_DATA = ("path", "test")
+"""Settings of [problem] that are paths."""
+
+
 def _anchor(tables: dict[str, Any], folder: Path) -> None:
-    """Make problem.path absolute, and the files of code."""
+    """Make the paths of data absolute, and the files of code."""
 
     def absolute(text: str) -> str:
         path = Path(text)
@@ -158,8 +162,10 @@ def _anchor(tables: dict[str, Any], folder: Path) -> None:
         return name if registry.is_given(name) else f"{absolute(path)}:{member}"
 
     problem = tables.get("problem")
-    if isinstance(problem, dict) and isinstance(problem.get("path"), str) and problem["path"]:
-        problem["path"] = absolute(problem["path"])
+    if isinstance(problem, dict):
+        for key in OF_DATA:
+            if isinstance(path := problem.get(key), str) and path:
+                problem[key] = absolute(path)
     replaced_names(tables, named)
 
 

@@ -84,6 +84,10 @@ class Metrics(NamedTuple):
     gradient_norm_squared: float
     gradient_norm_squared_w: float
 
+    def row(self) -> dict[str, float]:
+        """By the names of columns."""
+        return self._asdict()
+
 
 def by_products(stored: Stored, d: int) -> bool:
     """Whether L̄ is known by its products alone, or there is none."""

@@ -1,7 +1,12 @@
-"""A problem of one's own that is no quadratic: every worker's f_i by its values and gradients."""
+"""Problems that are no quadratics: every worker's f_i by its values and gradients.
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+One of one's own is made on every rank, a `FunctionProblem`. Of samples, rank 0 opens a
+`FunctionSource` and deals shares, of which every rank makes the functions of its own workers.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +19,49 @@ from ist_mpi.problems.quadratic import Stored
 from ist_mpi.sketches.blocks import Blocks
 
 Float64 = NDArray[np.float64]
+Columns = Mapping[str, tuple[str, str]]
+"""Of the log: units and long names."""
+NO_COLUMNS: Columns = MappingProxyType({})
+
+
+class HeldOut(Protocol):
+    """What is measured of a model on rank 0 alone, as on samples that no worker has."""
+
+    columns: Columns
+
+    def values(self, x: Float64) -> Sequence[float]:
+        """A number for each column."""
+
+
+class FunctionSource(Protocol):
+    """A problem that is dealt, as rank 0 sees it; found by a class, the kind, with its Settings."""
+
+    dealt: ClassVar[bool]
+    """True."""
+    theory: ClassVar[str]
+    """Where what is known of it is, "module:class"; "": nothing is. See `training.functions`."""
+    n: int
+    d: int
+    homogeneous: bool
+    data_bytes: int
+    """What it takes on rank 0 until it is dealt."""
+    stored: Stored
+    """Of kind "functions", with what the largest worker keeps."""
+    notes: tuple[str, ...]
+    """What the user should know of the data."""
+
+    def share(self, worker: int) -> Any:
+        """What worker `worker` (0-based) is made of; can be sent to another rank."""
+
+    @staticmethod
+    def local(settings: Any, shares: list[Any], first: int) -> "LocalFunctions":
+        """The functions of a rank's workers, from `first` on, of their shares, in order."""
+
+    def held_out(self) -> HeldOut | None:
+        """What is measured on rank 0; it is all that stays there of the data."""
+
+    def start(self) -> Float64:
+        """x⁰, shape (d,)."""
 
 
 class FunctionProblem:
@@ -28,6 +76,8 @@ class FunctionProblem:
         Workers and coordinates; set by `__init__`.
     x_star : ndarray or None
         The minimiser, shape (d,), where it is known: then the log has gaps and distances.
+    columns : mapping
+        Further columns of the log, with their units and long names; see `measurements`.
 
     Its settings are a class attribute, derived from `ist_mpi.config.Problem`.
     """
@@ -36,10 +86,14 @@ class FunctionProblem:
     homogeneous: ClassVar[bool] = False
     data_bytes: ClassVar[int] = 0
     stored: ClassVar[Stored] = Stored("functions")
+    dealt: ClassVar[bool] = False
+    theory: ClassVar[str] = ""
+    notes: tuple[str, ...] = ()
 
     n: int
     d: int
     x_star: Float64 | None = None
+    columns: Columns = NO_COLUMNS
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -62,6 +116,14 @@ class FunctionProblem:
         """∇f_i(x), shape (d,)."""
         raise NotImplementedError
 
+    def measurements(self, worker: int, x: Float64) -> Sequence[float]:
+        """A number for each of `columns`, of which the log has the mean over the workers."""
+        return ()
+
+    def held_out(self) -> HeldOut | None:
+        """What is measured on rank 0 alone; here nothing."""
+        return None
+
     def start(self) -> Float64:
         """x⁰, shape (d,); here 0."""
         return np.zeros(self.d)
@@ -83,27 +145,41 @@ class FunctionSteps(NamedTuple):
     disjoint: bool
 
 
-@dataclass(frozen=True)
 class LocalFunctions:
-    """The functions of one rank's workers, with what methods ask of `LocalQuadratics` too."""
+    """The functions of one rank's workers, with what methods ask of `LocalQuadratics` too.
+
+    A kind of problem says `value`, `gradient` and `measurements`; all else is made of these, and
+    may be made faster.
+    """
 
     compiled = False
     kind = "functions"
 
-    problem: FunctionProblem
-    first: int
-    """The rank's first worker."""
-    last: int
-    """The next rank's."""
+    x_star: Float64 | None = None
+    columns: Columns = NO_COLUMNS
+    digests: tuple[str, ...] = ()
+    """Of the workers' data, where they are dealt."""
+
+    def __init__(self, d: int, first: int, last: int) -> None:
+        self.d, self.first, self.last = d, first, last
+        """`first` is the rank's first worker, `last` the next rank's."""
+
+    def value(self, worker: int, x: Float64) -> float:
+        """f_i(x) of one of the rank's workers, x (d,)."""
+        raise NotImplementedError
+
+    def gradient(self, worker: int, x: Float64) -> Float64:
+        """∇f_i(x), shape (d,)."""
+        raise NotImplementedError
+
+    def measurements(self, worker: int, x: Float64) -> Sequence[float]:
+        """A number for each of `columns`."""
+        return ()
 
     @property
     def index(self) -> NDArray[np.int64]:
         """Shape (m,): which function each of the rank's workers has."""
         return np.arange(self.last - self.first)
-
-    def gradient(self, worker: int, x: Float64) -> Float64:
-        """∇f_i(x), shape (d,)."""
-        return np.asarray(self.problem.gradient(worker, read_only(x)), dtype=np.float64)
 
     def gradients(self, x: Float64, S: Blocks) -> Float64:
         """The coordinates S_i of ∇f_i(x), shape (t,), for each of this rank's workers."""
@@ -153,7 +229,7 @@ class LocalFunctions:
         pieces = np.empty(x.size)
         for worker, piece in self._pieces(S):
             block, C, A = S.pi[piece], S.C[piece], S.A[piece]
-            w = np.zeros(self.problem.d)
+            w = np.zeros(self.d)
             w[block] = C * x[piece]
             for _ in range(steps.local_steps):
                 w[block] -= steps.gamma * C * self.gradient(worker, w)[block]
@@ -169,3 +245,23 @@ class LocalFunctions:
         edges = S.offsets - S.offsets[0]
         workers = range(self.first, self.last)
         return [(worker, slice(edges[i], edges[i + 1])) for i, worker in enumerate(workers)]
+
+
+class OfProblem(LocalFunctions):
+    """Those of a `FunctionProblem`."""
+
+    def __init__(self, problem: FunctionProblem, first: int, last: int) -> None:
+        super().__init__(problem.d, first, last)
+        self.problem, self.x_star, self.columns = problem, problem.x_star, problem.columns
+
+    def value(self, worker: int, x: Float64) -> float:
+        """See `LocalFunctions`."""
+        return float(self.problem.value(worker, read_only(x)))
+
+    def gradient(self, worker: int, x: Float64) -> Float64:
+        """See `LocalFunctions`."""
+        return np.asarray(self.problem.gradient(worker, read_only(x)), dtype=np.float64)
+
+    def measurements(self, worker: int, x: Float64) -> Sequence[float]:
+        """See `LocalFunctions`."""
+        return self.problem.measurements(worker, read_only(x))

@@ -10,7 +10,6 @@ follows from that.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,7 +19,8 @@ from scipy import sparse
 from ist_mpi.config.types import Field, Flag, NotNegative, Precision, Seed
 from ist_mpi.problems import digest
 from ist_mpi.problems import samples as kept
-from ist_mpi.problems.data.reading import read, row_of
+from ist_mpi.problems.data.dealing import DealtSamples
+from ist_mpi.problems.data.reading import read
 from ist_mpi.problems.data.settings import DataSettings
 from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
@@ -83,7 +83,7 @@ class RidgeShare(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RidgeSource:
+class RidgeSource(DealtSamples):
     """The whole data set, in memory on rank 0, with its samples in the order of the split."""
 
     Settings = RidgeSettings
@@ -93,62 +93,13 @@ class RidgeSource:
         """See `load`."""
         return load(settings)
 
-    A: Any
-    y: Float64
-    order: NDArray[np.int64]
-    edges: NDArray[np.int64]
     l2: float
-    standardize: bool
     stored: Stored = AS_MATRICES
     homogeneous: bool = False
 
-    @property
-    def n(self) -> int:
-        """Number of workers."""
-        return self.edges.size - 1
-
-    @property
-    def d(self) -> int:
-        """Number of features."""
-        return int(self.A.shape[1])
-
-    @property
-    def data_bytes(self) -> int:
-        """Of the samples, and of one worker's copy of them."""
-        stored = self.A.data.nbytes + (self.A.indices.nbytes if sparse.issparse(self.A) else 0)
-        dense = self.standardize and sparse.issparse(self.A)
-        most = int(np.diff(self.edges).max())
-        copies = most * self.d * 8 if dense else stored * most // self.A.shape[0]
-        return int(stored + copies)
-
     def share(self, worker: int) -> RidgeShare:
         """A copy of one worker's samples."""
-        rows = self.order[self.edges[worker] : self.edges[worker + 1]]
-        A = self.A[rows]
-        if self.standardize:
-            mean, deviation = self.moments
-            A = ((A.toarray() if sparse.issparse(A) else A) - mean) / deviation
-        return RidgeShare(A, self.y[rows], self.l2, self.stored)
-
-    @cached_property
-    def moments(self) -> tuple[Float64, Float64]:
-        """Mean and standard deviation of the columns, each (d,); a constant column's is 1."""
-        A = self.A
-        mean, least, most = (row_of(of(axis=0)) for of in (A.mean, A.min, A.max))
-        if sparse.issparse(A):
-            # Entries that are not stored are 0: each contributes mean².
-            stored = A.copy()
-            stored.data = (stored.data - mean[stored.indices]) ** 2
-            absent = A.shape[0] - np.bincount(A.indices, minlength=self.d)
-            variance = (row_of(stored.sum(axis=0)) + absent * mean**2) / A.shape[0]
-        else:
-            variance = np.var(A, axis=0)
-        constant = least == most
-        return np.where(constant, least, mean), np.where(constant, 1.0, np.sqrt(variance))
-
-    def start(self) -> Float64:
-        """x⁰ = 0."""
-        return np.zeros(self.d)
+        return RidgeShare(*self.samples(worker), self.l2, self.stored)
 
 
 def load(problem: RidgeSettings) -> RidgeSource:
@@ -162,7 +113,7 @@ def load(problem: RidgeSettings) -> RidgeSource:
     A, y, worker, name = read(problem, rescaled=problem.standardize)
     order, edges = dealt(y, worker, problem.n, problem.split, problem.seed, name)
     stored = _stored(problem, A, order, edges)
-    return RidgeSource(A, y, order, edges, problem.l2, problem.standardize, stored)
+    return RidgeSource(A, y, order, edges, problem.standardize, problem.l2, stored)
 
 
 def _stored(

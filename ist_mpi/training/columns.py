@@ -1,5 +1,7 @@
 """The columns of the log of a run: units and long names."""
 
+from collections.abc import Mapping
+
 COLUMNS: dict[str, tuple[str, str]] = {
     "round": ("1", "communication round"),
     "seconds": ("s", "wall-clock time since round 0, logging included"),
@@ -22,3 +24,13 @@ OF_FUNCTIONS: dict[str, tuple[str, str]] = {
     **{name: COLUMNS[name] for name in ("gradient_norm_squared", "floats_up", "floats_down")},
 }
 """The same, where f is not quadratic."""
+
+
+def of_functions(
+    further: Mapping[str, tuple[str, str]], fixed_point: bool
+) -> dict[str, tuple[str, str]]:
+    """Those of a problem that measures more; `fixed_point`: whether x∞ is known."""
+    found = {name: words for name, words in OF_FUNCTIONS.items() if not name.startswith("floats")}
+    if fixed_point:
+        found["distance_to_fixed_point"] = COLUMNS["distance_to_fixed_point"]
+    return {**found, **further, **OF_FUNCTIONS}

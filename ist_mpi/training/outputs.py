@@ -68,6 +68,7 @@ def input_faults(
     inputs = {"the configuration": source if isinstance(source, str | Path) else None}
     if config is not None:
         inputs["the data"] = getattr(config.problem, "path", None)
+        inputs["the data to test on"] = getattr(config.problem, "test", None)
     return [
         Fault(f"{option} {path}", f"{name} of the run itself", "another file")
         for path in paths

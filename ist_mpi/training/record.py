@@ -135,7 +135,7 @@ class Record:
             "relative_gap": relative,
             "floats_up": floats.up,
             "floats_down": floats.down,
-            **metrics._asdict(),
+            **metrics.row(),
         }
         self._log.append(self._row, self._method.x, self._config.log.iterates)
         if self._callback is not None:
@@ -202,7 +202,10 @@ class Record:
         """Whether there is a round after x^k."""
         looked_at = self._observed == k or k % CHECKED == 0
         if looked_at and not kernels.all_finite(self._method.x):
-            self._status, self._reason = "failed", self._divergence(k)
+            self._status, self._reason = "failed", self._divergence(k, "model")
+            return False
+        if self._observed == k and not math.isfinite(self._row.get("value", 0.0)):
+            self._status, self._reason = "failed", self._divergence(k, "loss")
             return False
         tolerance = self._config.run.tolerance
         if self._observed == k and tolerance > 0 and self._row["gap"] <= tolerance * self._first:
@@ -219,11 +222,11 @@ class Record:
             run = self._config.run
             self._watch(Progress(run.seed, k, run.rounds, now - self._began, self._row))
 
-    def _divergence(self, k: int) -> str:
-        """What to tell the user whose run blew up."""
+    def _divergence(self, k: int, what: str) -> str:
+        """What to tell the user whose run blew up: the model, or the loss."""
         limit = self._objective.prediction.mean_step_size_limit
         gamma = self._config.method.gamma
-        text = f"diverged: the model is not finite after {k} rounds, step size {gamma:g}"
+        text = f"diverged: the {what} is not finite after {k} rounds, step size {gamma:g}"
         if math.isnan(limit):
             return f"{text}; try a smaller one"
         steps = " (for one local step)" if self._config.method.local_steps > 1 else ""

@@ -5,7 +5,7 @@ every rank.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ from ist_mpi.parallel.nodes import SharedArray, lacking
 from ist_mpi.parallel.serverless import Serverless
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
-from ist_mpi.problems.functions import FunctionProblem
 from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.registry import speaks_for
@@ -36,7 +35,7 @@ from ist_mpi.sketches.own import OwnDraws
 from ist_mpi.threads import one_thread
 from ist_mpi.training import functions
 from ist_mpi.training.budget import kept_bytes
-from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
+from ist_mpi.training.columns import COLUMNS
 from ist_mpi.training.functions import FunctionMetrics, FunctionObjective
 
 Float64 = NDArray[np.float64]
@@ -100,7 +99,7 @@ def facts_of(config: Config, source: Source) -> Facts:
             got = f"true with blocks of {type(sketch).__name__}, whose number varies"
             raise InputError(Fault("log.permutations", got, "false"))
     if not source.stored.quadratic:
-        functions.check(config, sketch, cast(FunctionProblem, source))
+        functions.check(config, sketch, source)
     elif config.log.problem and source.stored.kind != "matrix":
         numbers = source.n * source.d**2
         if numbers > LOGGED:
@@ -222,21 +221,27 @@ def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Exper
     """The experiment of a problem that is no quadratic; collective."""
     sketch = sketch_of(config.method, team.n, team.d)
     local = functions.local_functions(team, config, source, x0)
+    held_out = None if source is None else source.held_out()
+    data = functions.data_digest(team, local, held_out, x0)
     known = functions.unknown(known_of(config.method, sketch))
-    objective = functions.FunctionObjective(team, local)
+    theory = functions.theory_of(team, config, local, sketch)
+    quantities = OfSketch(sketch) if theory is None else theory.quantities
+    method = type(config.method).method_class.resolved(config.method, quantities)
+    objective = functions.FunctionObjective(team, local, theory, held_out)
     return Experiment(
         team=team,
-        method=type(config.method).method_class.resolved(config.method, OfSketch(sketch)),
+        method=method,
         sketch=sketch,
         known=known,
         problem=local,
         objective=objective,
-        constants=functions.no_constants(known),
+        constants=functions.constants(theory, known, objective, x0),
         x0=x0,
         n=team.n,
         d=team.d,
-        columns=OF_FUNCTIONS,
-        digest=digest.of_arrays([x0]),
+        columns=objective.columns,
+        digest=data,
+        notes=team.on_root(lambda: tuple(source.notes)),
         first=objective.measure(x0),
     )
 

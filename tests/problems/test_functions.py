@@ -142,3 +142,61 @@ def test_a_function_cannot_change_the_model(code: Path) -> None:
     )
     with pytest.raises(ValueError, match="read-only"):
         ist_mpi.run(config(code, "Logistic"))
+
+
+MEASURED = CODE.replace(
+    "class Quadratic",
+    """
+class Measured(Logistic):
+    columns = {"largest": ("1", "of the coordinates"), "worker": ("1", "its number")}
+
+    def measurements(self, worker, x):
+        return np.abs(x).max(), worker
+
+    def held_out(self):
+        return HeldOut()
+
+class HeldOut:
+    columns = {"first": ("1", "coordinate")}
+
+    def values(self, x):
+        return [x[0]]
+
+class TooFew(Measured):
+    def measurements(self, worker, x):
+        return [1.0]
+
+class Overflows(Logistic):
+    def value(self, worker, x):
+        return np.inf if np.abs(x).max() > 0.01 else 1.0
+
+    columns = {"odd": ("1", "never finite")}
+
+    def measurements(self, worker, x):
+        return [np.nan]
+
+class Quadratic""",
+)
+
+
+def test_further_columns(code: Path, tmp_path: Path) -> None:
+    code.write_text(MEASURED)
+    log = tmp_path / "run.h5"
+    found = ist_mpi.run(config(code, "Measured", n=4), out=log)
+    x = found.iterates["x"]
+    np.testing.assert_array_equal(found.rounds["largest"], np.abs(x).max(axis=1))
+    np.testing.assert_array_equal(found.rounds["worker"], np.full(len(x), 1.5))
+    np.testing.assert_array_equal(found.rounds["first"], x[:, 0])
+    assert list(found.rounds)[-2:] == ["floats_up", "floats_down"]
+    assert not verify([log], code=code).failed
+    with pytest.raises(InputError, match="1 numbers"):
+        ist_mpi.run(config(code, "TooFew"))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(code: Path) -> None:
+    code.write_text(MEASURED)
+    found = ist_mpi.run(config(code, "Overflows"))
+    assert found.status == "failed"
+    assert "the loss is not finite after" in found.stop_reason
+    assert 0 < found.rounds["round"][-1] < 20
+    assert np.isinf(found.rounds["value"][-1])

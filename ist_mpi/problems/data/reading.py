@@ -43,8 +43,10 @@ class Data(NamedTuple):
     """For messages."""
 
 
-def read(problem: DataSettings, rescaled: bool = False) -> Data:
+def read(problem: DataSettings, rescaled: bool = False, classes: bool = False) -> Data:
     """The configured samples; `rescaled`: their columns will be, each to a size of its own.
+
+    `classes`: labels are names of classes, whatever their size.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def read(problem: DataSettings, rescaled: bool = False) -> Data:
         data = _of_file(Path(str(problem.path)), problem)
     if sparse.issparse(data.A):
         data = data._replace(A=canonical(data.A))
-    _check(data, problem, rescaled)
+    _check(data, problem, rescaled, classes)
     return data
 
 
@@ -187,7 +189,7 @@ SQUARES = (1e-140, 1e140)
 """Between these are numbers whose squares can be added up."""
 
 
-def _check(data: Data, problem: DataSettings, rescaled: bool) -> None:
+def _check(data: Data, problem: DataSettings, rescaled: bool, classes: bool) -> None:
     """Refuse what no problem can be made of."""
     A, y, name = data.A, data.y, data.name
     samples, features = A.shape
@@ -212,10 +214,11 @@ def _check(data: Data, problem: DataSettings, rescaled: bool) -> None:
     if not entries.any():
         got = f"{samples} samples without any feature that is not 0"
         raise InputError(Fault(name, got, "features"))
-    if not y.any():
+    if not y.any() and not classes:
         got = "labels that are all 0, for which x = 0, where a run starts, is the solution"
         raise InputError(Fault(name, got, "labels that differ from 0"))
-    _check_scale(name, "labels", np.abs(y).max(keepdims=True), False)
+    if not classes:
+        _check_scale(name, "labels", np.abs(y).max(keepdims=True), False)
     largest = np.maximum(row_of(A.max(axis=0)), -row_of(A.min(axis=0)))
     sizes = largest[largest > 0.0] if rescaled else largest.max(initial=0.0, keepdims=True)
     _check_scale(name, "samples", sizes, rescaled)

@@ -1,0 +1,88 @@
+"""Samples that no worker has, to test models on: a file of their own, or a share of the data."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ist_mpi.config import Rule
+from ist_mpi.config.types import Field, Seed, Text
+from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.data.reading import Data, read
+from ist_mpi.problems.data.settings import DataSettings
+from ist_mpi.randomness import Purpose, data_stream
+
+Share = Annotated[
+    float,
+    Field(gt=0, lt=1, allow_inf_nan=False, description="a number above 0 and below 1"),
+]
+
+
+class HeldOutSettings(DataSettings):
+    """Samples, and which of them, or which others, models are tested on."""
+
+    test: Text | None = None
+    """A file with samples of the same columns."""
+    test_share: Share | None = None
+    """In its place: so many of the samples, drawn from `seed`."""
+    seed: Seed = 0
+
+    @classmethod
+    def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
+        """See `Section.broken_rules`."""
+        if values.get("test") is not None and values.get("test_share") is not None:
+            yield "test", "test and test_share", "either of them"
+        yield from super().broken_rules(values)
+
+
+class Parted(NamedTuple):
+    """The workers' samples, and those to test on, if there are any."""
+
+    data: Data
+    test: Data | None
+
+
+def read_parted(problem: HeldOutSettings, rescaled: bool = False) -> Parted:
+    """The configured samples of a problem whose labels are classes; see `reading.read`.
+
+    Raises
+    ------
+    InputError
+        Also if the samples to test on have other features, or none would be left.
+    """
+    data = read(problem, rescaled, classes=True)
+    if problem.test is not None:
+        d = int(data.A.shape[1])
+        arrays = dict.fromkeys(("X", "y", "dataset"))
+        whose = None if isinstance(problem.worker, np.ndarray) else problem.worker
+        other = problem.model_copy(update={**arrays, "path": problem.test, "d": d, "worker": whose})
+        test = read(other, rescaled, classes=True)
+        return Parted(data, test._replace(worker=None))
+    if problem.test_share is None:
+        return Parted(data, None)
+    kept, held = apart(data.y.size, problem.test_share, problem.seed, data.name)
+    return Parted(_rows(data, kept), _rows(data, held)._replace(worker=None))
+
+
+def apart(
+    samples: int, share: float, seed: int, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which samples are the workers', and which are held out, in their order.
+
+    Raises
+    ------
+    InputError
+        If either would have none.
+    """
+    count = round(share * samples)
+    if not 0 < count < samples:
+        got = f"{share:g} of the {samples} samples of {name}"
+        raise InputError(Fault("problem.test_share", got, "at least one, and one left"))
+    drawn = data_stream(seed, Purpose.HELD_OUT).permutation(samples)
+    return np.sort(drawn[count:]), np.sort(drawn[:count])
+
+
+def _rows(data: Data, rows: NDArray[np.int64]) -> Data:
+    whose = None if data.worker is None else data.worker[rows]
+    return Data(data.A[rows], data.y[rows], whose, data.name)
