@@ -41,6 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "synthetic": "ist_mpi.problems.synthetic:SyntheticSource",
         "ridge": "ist_mpi.problems.ridge:RidgeSource",
         "arrays": "ist_mpi.problems.arrays:ArraysSource",
+        "logistic": "ist_mpi.problems.logistic:LogisticSource",
     },
 }
 """By room and name: ``module:class``."""

@@ -81,6 +81,10 @@ class Constants:
     estimated: tuple[str, ...] = field(default=())
     """What is an estimate, because d is too large for d × d matrices; all else is exact."""
 
+    further: Mapping[str, float | None] = field(default_factory=dict)
+    """What a problem that is no quadratic adds, by name."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What it says of them."""
     from_solution: bool = False
     """Whether x⁰ is the solution, to rounding: what is relative to its gap is then undefined."""
 
@@ -97,9 +101,9 @@ class Constants:
 
     def values(self) -> dict[str, float | None]:
         """The constants by name."""
-        notes = ("not_computed", "estimated", "from_solution")
+        notes = ("not_computed", "estimated", "further", "words", "from_solution")
         names = [item.name for item in fields(self) if item.name not in notes]
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, **self.further}
 
 
 def moments_of(
@@ -340,4 +344,5 @@ def as_attributes(constants: Constants) -> dict[str, Any]:
         "not_computed": " ".join(constants.not_computed),
         "not_computed_because": json.dumps(constants.not_computed),
         "estimated": " ".join(constants.estimated),
+        **constants.words,
     }

@@ -57,6 +57,8 @@ class OfSketch:
         self.independent: bool = sketch.independent
         """Whether the workers' blocks are drawn independently of each other."""
 
+    quadratic = True
+    """Whether the functions are quadratics, or L_i but bounds of their Hessians."""
     mu = 0.0
     """What λ_min(L̄) is not below; 0: nothing is known."""
 

@@ -124,9 +124,13 @@ class Anchored(Method):
         """min(γ_max/(2α), 1/l0), or γ_max/(2α) at α > 1, halved until second moments fall.
 
         γ_max is the limit of rounds with Σ A_i C_i L_i P_i; where it is out of reach 1/(αℓ) takes
-        the place of all that, ℓ = max_i λ_max(L_i).
+        the place of all that, ℓ = max_i λ_max(L_i). Where f is no quadratic it is 1/l0, at α = 1.
         """
         alpha = getattr(settings, "alpha", 1.0)
+        if not quantities.quadratic:
+            if alpha != 1.0:
+                raise no_rule("default", f"none is known of alpha = {alpha:g} here")
+            return StepRule(1.0 / quantities.l0, "1/λ_max(L̄)", proved=False)
         limit = None
         if not quantities.out_of_patience:
             limit = quantities.stability_limit(Step(scaled=False))

@@ -60,7 +60,8 @@ class GradientDescent(WithMomentum):
     @classmethod
     def theory_step(cls, settings: MethodTable, quantities: "Quantities") -> StepRule:
         """1/θ = 1/l0, which Nesterov's method takes too."""
-        if getattr(settings, "momentum", None) is not None:
+        momentum = getattr(settings, "momentum", None) is not None
+        if momentum or not quantities.quadratic:
             return cls.default_step(settings, quantities)
         return super().theory_step(settings, quantities)
 

@@ -54,7 +54,7 @@ class FunctionSource(Protocol):
         """What worker `worker` (0-based) is made of; can be sent to another rank."""
 
     @staticmethod
-    def local(settings: Any, shares: list[Any], first: int) -> "LocalFunctions":
+    def local(settings: Any, shares: list[Any], first: int, d: int) -> "LocalFunctions":
         """The functions of a rank's workers, from `first` on, of their shares, in order."""
 
     def held_out(self) -> HeldOut | None:

@@ -25,6 +25,16 @@ Int32 = NDArray[np.int32]
 Float64 = NDArray[np.float64]
 
 
+class Block(NamedTuple):
+    """What a worker may have in a round: so many random coordinates, or groups of them."""
+
+    weight: float
+    """The chance of it, times n A_i: of the worker's part in a mean step."""
+    size: int
+    C: float
+    """C_i on it, without D_i^{−1/2}."""
+
+
 @dataclass(frozen=True)
 class Exchangeable:
     """A sketch whose coordinates, or groups of g consecutive ones, are exchangeable.
@@ -52,6 +62,8 @@ class Exchangeable:
     """Whether a round is the same in every draw."""
     certain: bool = False
     """Whether Σ A_i C_i L_i C_i is, for any L_i."""
+    blocks: tuple[Block, ...] = ()
+    """Those of any one worker, all workers being alike."""
     listed: ClassVar[int] = 0
     """Draws that it lists."""
 
@@ -82,6 +94,13 @@ def pair_mean(f: Float64, g: Float64) -> float:
     """The mean of f_i g_j over the ordered pairs i ≠ j; 0 if there are none."""
     m = len(f)
     return float((f.sum() * g.sum() - (f * g).sum()) / (m * (m - 1))) if m > 1 else 0.0
+
+
+def merged(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Blocks of one kind as one, with the sum of their weights."""
+    kinds = sorted({(block.size, block.C) for block in blocks})
+    weights = [sum(b.weight for b in blocks if (b.size, b.C) == kind) for kind in kinds]
+    return tuple(Block(w, size, C) for w, (size, C) in zip(weights, kinds, strict=True))
 
 
 class Draw(NamedTuple):

@@ -18,9 +18,11 @@ from ist_mpi.partition import spans
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
 from ist_mpi.sketches.law import (
+    Block,
     Exchangeable,
     holder_moments,
     meeting_probability,
+    merged,
     pair_mean,
     ratio,
 )
@@ -139,6 +141,11 @@ def permutation_law(n: int, d: int, g: int = 1, scaling: str = "unbiased") -> Ex
         right = np.array([ratio(perm(size, v), perm(max(N - u, 0), v)) for size in sizes])
         return float(here[0] * there[0] * pair_mean(left, right))
 
+    base = 1.0 if unscaled else float(np.sqrt(n) if preconditioned else n)
+    blocks = [Block(1.0 / n, size, base) for size in sizes]
+    for h in holders.astype(int).tolist() if n > N else ():
+        factor = base if unscaled else base / float(np.sqrt(h) if preconditioned else h)
+        blocks.append(Block(1.0 / N if unscaled else h / n, 1, factor))
     inverse, root = holder_moments(n, N) if n > N else (1.0, 1.0)
     return Exchangeable(
         alpha=1.0 if unscaled or preconditioned else n * inverse,
@@ -150,4 +157,5 @@ def permutation_law(n: int, d: int, g: int = 1, scaling: str = "unbiased") -> Ex
         preconditioned=preconditioned,
         one_draw=n == 1 or N == 1,
         certain=n == 1 or N == 1 or (preconditioned and g == 1 and n >= d),
+        blocks=merged(blocks),
     )

@@ -13,7 +13,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import draws
 from ist_mpi.sketches.compiled import Float64, Int32, empty_plan, factor_rules, fits
 from ist_mpi.sketches.drawing import CompiledDrawing
-from ist_mpi.sketches.law import Exchangeable, ratio
+from ist_mpi.sketches.law import Block, Exchangeable, ratio
 from ist_mpi.sketches.sketch import Sketch
 
 
@@ -85,4 +85,5 @@ def rand_law(n: int, d: int, q: int) -> Exchangeable:
         two=lambda s, t, u, v, joined: both(s, t) * (met(u) * met(v)),
         one_draw=q == d,
         certain=q == d,
+        blocks=(Block(1.0, q, d / q),),
     )

@@ -289,6 +289,7 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
     constants = foresight.constants
     return {
         **constants.values(),
+        **constants.words,
         "step_size": foresight.method.gamma,
         "mean_step_size_limit": foresight.mean_step_size_limit,
         "f_star": foresight.f_star,

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from ist_mpi import problems, registry
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.exact_theory.bounds import NOT_QUADRATIC
 from ist_mpi.exact_theory.constants import Constants
+from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
@@ -20,9 +22,6 @@ from ist_mpi.problems.given import unmasked
 from ist_mpi.training.columns import of_functions
 
 Float64 = NDArray[np.float64]
-
-NOT_QUADRATIC = "the problem is not quadratic"
-"""Why there is no exact theory."""
 
 
 class Solution(NamedTuple):
@@ -37,7 +36,8 @@ class Solution(NamedTuple):
 class FunctionTheory(Protocol):
     """What is known of a kind of functions without running; its class is `FunctionSource.theory`.
 
-    Made by all ranks together, as (team, local functions, known, sketch, settings of [problem]).
+    Made by all ranks together, as (team, local functions, known, sketch, settings of [problem],
+    effort).
     """
 
     quantities: Any
@@ -173,7 +173,7 @@ def local_functions(team: Team, config: Config, source: Any, x0: Float64) -> Loc
     if kind.dealt:
         shares = list(team.deal(None if source is None else source.share))
         with team.agreeing():
-            local: LocalFunctions = kind.local(config.problem, shares, team.first)
+            local: LocalFunctions = kind.local(config.problem, shares, team.first, team.d)
         return local
     with team.agreeing():
         made = source if source is not None else problems.load(config.problem)
@@ -234,7 +234,7 @@ def unknown(known: Known) -> Known:
 
 
 def theory_of(
-    team: Team, config: Config, local: LocalFunctions, sketch: Any
+    team: Team, config: Config, local: LocalFunctions, sketch: Any, effort: Effort
 ) -> FunctionTheory | None:
     """What is known of such functions without running; collective."""
     place = registry.load("problems", config.problem.kind).theory
@@ -242,7 +242,7 @@ def theory_of(
         return None
     module, _, name = place.partition(":")
     found: FunctionTheory = getattr(importlib.import_module(module), name)(
-        team, local, known_of(config.method, sketch), sketch, config.problem
+        team, local, known_of(config.method, sketch), sketch, config.problem, effort
     )
     return found
 

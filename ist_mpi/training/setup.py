@@ -154,7 +154,7 @@ def _prepare(
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: _start(source, d) if source is not None else None)
     if not facts.stored.quadratic:
-        return _of_functions(team, config, source, x0)
+        return _of_functions(team, config, source, x0, effort)
     local, memory = _local_quadratics(team, facts, source)
     data = _digest(team, local, x0)
     method = config.method
@@ -217,14 +217,16 @@ def _check_reach(team: Team, objective: Objective, x0: Float64) -> None:
     team.on_root(check)
 
 
-def _of_functions(team: Team, config: Config, source: Any, x0: Float64) -> Experiment:
+def _of_functions(
+    team: Team, config: Config, source: Any, x0: Float64, effort: Effort
+) -> Experiment:
     """The experiment of a problem that is no quadratic; collective."""
     sketch = sketch_of(config.method, team.n, team.d)
     local = functions.local_functions(team, config, source, x0)
     held_out = None if source is None else source.held_out()
     data = functions.data_digest(team, local, held_out, x0)
     known = functions.unknown(known_of(config.method, sketch))
-    theory = functions.theory_of(team, config, local, sketch)
+    theory = functions.theory_of(team, config, local, sketch, effort)
     quantities = OfSketch(sketch) if theory is None else theory.quantities
     method = type(config.method).method_class.resolved(config.method, quantities)
     objective = functions.FunctionObjective(team, local, theory, held_out)

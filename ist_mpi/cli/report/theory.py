@@ -26,6 +26,14 @@ SYMBOLS = {
     "cycle_rounds": "rounds of a cycle",
     "cycle_contraction": "contraction of second moments over a cycle",
     "rate": "factor of E f − f* a round, in the long run",
+    "solution_residual": "‖∇f(x*)‖ over that at x = 0",
+    "fixed_point_error": "error of x∞, relative, about",
+    "fixed_point_rule": "x∞ by",
+    "l0": "l0 = λ_max(L̄), L_i above all Hessians of f_i",
+    "l1": "l1 = λ_max(ρL̄ + (1 − ρ)D̄)",
+    "mu": "μ, below all Hessians",
+    "rms": "√λ_max(mean L_i²)",
+    "expected_smoothness": "𝓛, above all Σ A_i C_i ∇²f_i C_i",
 }
 
 
@@ -42,6 +50,8 @@ def show_foresight(foresight: Foresight) -> None:
         if name in constants.not_computed:
             shown = f"not computed ({constants.not_computed[name]})"
         table.row(SYMBOLS[name], shown)
+    for name, text in constants.words.items():
+        table.row(SYMBOLS[name], text)
     table.row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
     needed = rounds_to(foresight.tolerance, constants)
     shown = "undefined" if needed is None else f"{needed:.0f}"
