@@ -21,11 +21,15 @@ def bench(
     ] = False,
     exchange: Annotated[
         list[str] | None,
-        typer.Option(help="server, replicated or serverless; repeatable; default: all."),
+        typer.Option(
+            metavar="EXCHANGE", help="server, replicated or serverless; repeatable; default: all."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing JSON.")] = False,
 ) -> None:
-    """Measure rounds beside plain numpy and the raw collectives: mpiexec -n 2 ist-mpi bench
+    """Measure rounds beside plain numpy and raw collectives.
+
+    As mpiexec -n 2 ist-mpi bench.
 
     Medians over laps that take turns, quartiles in brackets. Ranks that are not needed sleep.
     """

@@ -13,9 +13,10 @@ from ist_mpi.parallel.launcher import launched_size
 def doctor(
     as_json: options.Json = False,
 ) -> None:
-    """Check the installation: MPI, ranks and hosts, threads against cores, libraries.
+    """Check the installation.
 
-    Alone, or under a launcher to see what the ranks see: mpiexec -n 4 ist-mpi doctor
+    MPI, ranks and hosts, threads against cores, libraries. Alone, or under a launcher to see what
+    the ranks see: mpiexec -n 4 ist-mpi doctor
     """
     from ist_mpi.cli.report import text
     from ist_mpi.cli.report.health import health

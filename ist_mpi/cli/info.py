@@ -10,7 +10,7 @@ from ist_mpi.parallel import launcher
 
 
 def info(
-    log: Annotated[Path, typer.Argument(help="A run log.")],
+    log: Annotated[Path, typer.Argument(metavar="RUN.h5", help="A log.")],
     as_json: options.Json = False,
 ) -> None:
     """Show what ran, where, how it ended, and the last metrics."""

@@ -34,14 +34,16 @@ from ist_mpi.cli.watch import watch
 from ist_mpi.errors import Caution, ISTError, failure_of, printable
 from ist_mpi.parallel import launcher
 
+WIDEST_HELP = 120
+"""Columns; a narrower terminal's are what it has."""
+
 app = typer.Typer(
     name="ist-mpi",
     help="Independent Subnetwork Training on MPI: train, look at runs, check the installation.",
     invoke_without_command=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST_HELP},
 )
 COMMANDS = (
     *(new, run, resume, extend, theory, plot, report, info, watch, verify),
@@ -105,7 +107,7 @@ def _outcome() -> tuple[int, str]:
     """The exit code, and what to say about it."""
     try:
         with guarded(), _cautions():
-            code = app(standalone_mode=False)
+            code = app(standalone_mode=False, prog_name="ist-mpi")
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" (try {context.command_path} --help)" if context is not None else ""

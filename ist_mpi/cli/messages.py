@@ -28,11 +28,20 @@ def warn(comm: Any, cautions: list[str]) -> None:
         say(f"caution: {caution}")
 
 
-def progress(comm: Any, label: str, job: Any) -> Any:
-    """The progress shown on rank 0, as a context."""
+def progress(comm: Any, label: str) -> Any:
+    """The progress of a run shown on rank 0, and before that what is waited for; a context."""
     from ist_mpi.cli.report.progress import ProgressReport
 
-    return ProgressReport(label, job.config.run.rounds) if comm.rank == 0 else nullcontext()
+    return ProgressReport(label) if comm.rank == 0 else nullcontext()
+
+
+def waiting(rank: int = 0) -> Any:
+    """What is waited for, shown on rank 0, as a context."""
+    from rich.console import Console
+
+    from ist_mpi.cli.report.progress import Waiting
+
+    return Waiting(Console(stderr=True)) if rank == 0 else nullcontext()
 
 
 def show(comm: Any, job: Any, runs: Iterator[Any]) -> int:

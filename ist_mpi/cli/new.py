@@ -17,7 +17,7 @@ def new(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write an example configuration, commented, into the current folder."""
+    """Write an example configuration, commented, to a file here."""
     from ist_mpi.examples import NAMES, text_of
     from ist_mpi.training import outputs
 
@@ -40,7 +40,7 @@ def new(
 
 
 def schema() -> None:
-    """Print the JSON schema of configurations: editors complete and check TOML with it."""
+    """Print the JSON schema of configurations, for editors."""
     import json
 
     from ist_mpi.config.schema import schema as made

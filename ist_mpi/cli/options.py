@@ -10,7 +10,7 @@ import typer
 
 from ist_mpi.batch.slurm.request import Request
 
-Config = Annotated[Path, typer.Argument(help="The configuration, a TOML file.")]
+Config = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The configuration.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="As for run. Repeatable."),

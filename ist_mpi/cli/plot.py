@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ist_mpi.cli.messages import waiting
 from ist_mpi.errors import Fault, InputError
 
 RUNS = Path("results/runs")
@@ -31,7 +32,12 @@ def plot(
             "gradient_norm_squared_w",
             "value",
         ],
-        typer.Option("--y", help="Up: a column of the logs."),
+        typer.Option(
+            "--y",
+            metavar="COLUMN",
+            help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
+            "gradient_norm_squared or gradient_norm_squared_w.",
+        ),
     ] = "relative_gap",
     output: Annotated[
         Path | None,
@@ -43,7 +49,7 @@ def plot(
             "and a .csv of what is drawn are put beside it.",
         ),
     ] = None,
-    title: Annotated[str, typer.Option(help="Above the picture.")] = "",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the picture.")] = "",
     theory: Annotated[
         bool,
         typer.Option(
@@ -52,7 +58,9 @@ def plot(
             "of each NAME.h5.",
         ),
     ] = False,
-    folder: Annotated[Path, typer.Option(help="Where the logs of sweeps are.")] = RUNS,
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
+    ] = RUNS,
 ) -> None:
     """Draw how runs converge, with what is predicted of them.
 
@@ -65,10 +73,11 @@ def plot(
     logs = _logs(runs, folder)
     if output is None:
         output = Path("plot.png") if len(logs) > 1 else Path(f"{logs[0].stem}.png")
-    with _matplotlib():
-        from ist_mpi.plots import convergence
     try:
-        convergence.draw(logs, {"rounds": "round"}.get(x, x), y, title, theory, output)
+        with waiting():
+            with _matplotlib():
+                from ist_mpi.plots import convergence
+            convergence.draw(logs, {"rounds": "round"}.get(x, x), y, title, theory, output)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
@@ -81,13 +90,16 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")
     ] = Path("report.html"),
-    title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Of the page.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    folder: Annotated[Path, typer.Option(help="Where the logs of sweeps are.")] = RUNS,
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
+    ] = RUNS,
 ) -> None:
-    """Write one page about runs: figures, measured beside predicted, configurations, constants.
+    """Write one page about runs: report.html.
 
-    It needs no other file and no network.
+    Figures, what was measured beside what is predicted, configurations, constants. It needs no
+    other file and no network.
     """
     from ist_mpi.parallel import launcher
     from ist_mpi.training import outputs
@@ -96,9 +108,10 @@ def report(
     logs = _logs(runs, folder)
     if faults := outputs.output_faults([output], force, "--output"):
         raise InputError(faults)
-    with _matplotlib():
-        from ist_mpi.plots.page import page
-    outputs.put_text(output, page(logs, title), "--output")
+    with waiting():
+        with _matplotlib():
+            from ist_mpi.plots.page import page
+        outputs.put_text(output, page(logs, title), "--output")
     print(f"report: {output}")
 
 

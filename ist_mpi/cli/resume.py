@@ -10,10 +10,10 @@ from ist_mpi.cli.messages import code_of, progress, say, say_done, show, warn
 
 
 def resume(
-    log: Annotated[Path, typer.Argument(help="The log of a run that stopped.")],
+    log: Annotated[Path, typer.Argument(metavar="RUN.h5", help="The log of a run that stopped.")],
     code: options.Code = None,
 ) -> None:
-    """Continue a run that was stopped or killed, on any number of ranks.
+    """Continue a run that was stopped or killed, on any ranks.
 
     It starts from the newest whole checkpoint, with the configuration in the log. Exit codes as
     for run.
@@ -22,7 +22,7 @@ def resume(
 
 
 def extend(
-    log: Annotated[Path, typer.Argument(help="The log of a finished run.")],
+    log: Annotated[Path, typer.Argument(metavar="RUN.h5", help="The log of a finished run.")],
     rounds: Annotated[
         int, typer.Option(min=1, metavar="N", help="The new total number of rounds.")
     ],
@@ -37,19 +37,18 @@ def _go_on(log: Path, rounds: int | None, code: options.Code) -> None:
     from ist_mpi.parallel import ranks
 
     comm = ranks.world()
-    with ranks.abort_on_error(comm):
+    with ranks.abort_on_error(comm), progress(comm, log.stem) as watch:
         from ist_mpi.training import api
         from ist_mpi.training import job as jobs
 
         over = jobs.status_if_over(comm, log) if rounds is None else None
         if over is None:
+            going_on: jobs.GoingOn = "resume" if rounds is None else "extend"
             job, problem = jobs.reopen(comm, log, rounds, code)
             warn(comm, [])
-            going_on: jobs.GoingOn = "resume" if rounds is None else "extend"
-            with progress(comm, log.stem, job) as watch:
-                runs = api.results(comm, job, problem, False, watch, going_on, say)
-                del problem
-                ended = show(comm, job, runs)
+            runs = api.results(comm, job, problem, False, watch, going_on, say)
+            del problem
+            ended = show(comm, job, runs)
         else:
             say_done(comm, log, over)
             ended = code_of([over])

@@ -23,7 +23,9 @@ def run(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The log; default: results/<name of the configuration>.h5."),
+        typer.Option(
+            metavar="FILE", help="The log; default: results/<name of the configuration>.h5."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing log.")] = False,
     dry_run: Annotated[
@@ -52,7 +54,7 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Train on all ranks that were started: mpiexec -n 4 ist-mpi run CONFIG.toml
+    """Train on all ranks: mpiexec -n 4 ist-mpi run CONFIG.toml
 
     An existing file is never replaced without --force. SIGTERM, SIGUSR1, SIGHUP and Ctrl-C stop
     the run with a checkpoint. Exit codes: 0 finished, also by tolerance; 1 diverged, or a bug;
@@ -68,26 +70,25 @@ def run(
     from ist_mpi.parallel import ranks
 
     comm = ranks.world()
-    with ranks.abort_on_error(comm):
+    with ranks.abort_on_error(comm), progress(comm, config.stem) as watch:
         from ist_mpi.cli.report.plans import show_plan
         from ist_mpi.training import api
         from ist_mpi.training import job as jobs
 
         path = out if out is not None else Path("results") / f"{config.stem}.h5"
         going_on: jobs.GoingOn = "resume" if resume else "no"
-        job, problem = jobs.open_job(comm, config, override or (), path, seeds, force, going_on)
-        speaks = comm.rank == 0
+        free = force or dry_run  # what replaces nothing may find a log
+        job, problem = jobs.open_job(comm, config, override or (), path, seeds, free, going_on)
         warn(comm, job.config.cautions())
         if dry_run:
             checked = api.rehearse(comm, job, problem)
-            if speaks:
+            if comm.rank == 0:
                 logs = list(job.outs.values())
                 show_plan(job.config, job.facts, job.budget, logs, comm.size, checked)
             return
-        with progress(comm, config.stem, job) as watch:
-            runs = api.results(comm, job, problem, force, watch, going_on, say)
-            del problem  # so that only `results` has it, and can let go of it
-            code = show(comm, job, runs)
+        runs = api.results(comm, job, problem, force, watch, going_on, say)
+        del problem  # so that only `results` has it, and can let go of it
+        code = show(comm, job, runs)
     raise typer.Exit(code)
 
 

@@ -21,14 +21,16 @@ REHEARSED = 10**7
 def submit(
     config: options.Config,
     override: options.Set = None,
-    out: Annotated[Path | None, typer.Option(help="The log, as for run.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The log, as for run.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="A:B", help="As for run.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and print the job; submit nothing.")
     ] = False,
     **asked: Any,
 ) -> None:
-    """Put a run into SLURM's queue: ist-mpi submit CONFIG.toml --nodes 2 --ntasks-per-node 4
+    """Put a run into SLURM's queue.
+
+    As ist-mpi submit CONFIG.toml --nodes 2 --ntasks-per-node 4.
 
     Everything that can be checked here is checked before it queues. The job goes on with a log that
     exists, and queues itself again with a checkpoint before its time is up. Exit code 2: wrong

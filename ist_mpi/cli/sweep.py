@@ -2,10 +2,7 @@
 
 import os
 import re
-import sys
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,19 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from ist_mpi.batch import slurm
-from ist_mpi.cli import options
-from ist_mpi.cli.messages import STOPPED, progress, say, show, warn
+from ist_mpi.cli import one_run, options
+from ist_mpi.cli.messages import STOPPED, say
 from ist_mpi.cli.options import of_slurm
-from ist_mpi.errors import Fault, InputError, LockedError, collecting, failure_of
+from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
 
-app = typer.Typer(
-    help="Many runs of one configuration, each made once: SWEEP.toml has a base and a grid."
-)
+app = typer.Typer(help="Many runs of one configuration, each made once.")
 
 File = Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="The sweep.")]
 Folder = Annotated[
-    Path, typer.Option(help="Where the logs are; sweeps that share it share their runs.")
+    Path,
+    typer.Option(
+        metavar="FOLDER", help="Where the logs are; sweeps that share it share their runs."
+    ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, metavar="J", help="Runs at a time.")]
 Ranks = Annotated[
@@ -44,7 +42,9 @@ def plan(
     ranks: Ranks = 1,
     everything: Everything = False,
 ) -> None:
-    """List the runs, how far they are, and the time, memory and disk to expect.
+    """List the runs, how far they are, and what to expect.
+
+    That is time, memory and disk, of runs that are not over.
 
     Everything is checked as before a run, data included; nothing is run or written.
     """
@@ -67,7 +67,7 @@ def show_status(
     everything: Everything = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show what is finished, running, stopped, failed and missing, and why.
+    """Show what is finished, running, stopped, failed, missing.
 
     A run counts as running while a process holds its lock; one that is gone holds none.
     """
@@ -97,9 +97,10 @@ def show_table(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Show every run with its settings, its last gap, the predicted limit, and what a gap took.
+    """Show a line a run: settings, last gap, limit, floats.
 
-    Floats are up and down, of a worker. Empty: there is none, or it was not reached.
+    With the rounds and floats that a gap took. Floats are up and down, of a worker. Empty: there is
+    none, or it was not reached.
     """
     launcher.stay_alone()
     from ist_mpi.batch import table
@@ -146,12 +147,13 @@ def run(
     only_compile: Annotated[bool, typer.Option("--compile", hidden=True)] = False,
     serve: Annotated[bool, typer.Option("--serve", hidden=True)] = False,
 ) -> None:
-    """Run what is not over yet (missing, stopped, killed or failed), a few at a time.
+    """Run what is not over yet, a few at a time.
 
-    What is finished or has diverged is never made again. A run that fails does not stop the
-    others. SIGTERM, SIGUSR1, SIGHUP and Ctrl-C stop all with checkpoints. Exit codes: 0 all are
-    finished; 1 some failed or diverged; 2 wrong input, nothing was run; 73 others are at work on
-    some; 75 stopped: run again. With --index those of run.
+    That is what is missing, was stopped or killed, or has failed. What is finished or has diverged
+    is never made again. A run that fails does not stop the others. SIGTERM, SIGUSR1, SIGHUP and
+    Ctrl-C stop all with checkpoints. Exit codes: 0 all are finished; 1 some failed or diverged; 2
+    wrong input, nothing was run; 73 others are at work on some; 75 stopped: run again. With --index
+    those of run.
     """
     if grid:
         if index is not None:
@@ -159,15 +161,15 @@ def run(
         launcher.stay_alone()
         sweep = _of_grid(sweep, grid, folder)
     if serve:
-        _serve(sweep, folder, expected)
+        one_run.serve(sweep, folder, expected)
         return
     if index is not None:
         if jobs > 1 or ranks > 1 or missing:
             raise typer.BadParameter("--index does not go with --jobs, --ranks or --missing")
         if only_compile:
-            _compile(sweep, folder, index + offset)
+            one_run.compile_for(sweep, folder, index + offset)
             return
-        raise typer.Exit(_run_one(sweep, folder, index + offset, expected))
+        raise typer.Exit(one_run.make(sweep, folder, index + offset, expected))
     if (launcher.launched_size() or 1) > 1:
         got, remedy = "no --index under a launcher", "or without the launcher, and with --ranks"
         raise InputError(Fault("sweep run", got, "--index I: one run on all ranks", remedy))
@@ -188,61 +190,6 @@ def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
     points.check(points.plan(path, folder))
     say(f"the sweep is {path}: status, table and run take it")
     return path
-
-
-def _run_one(sweep: Path, folder: Path, index: int, expected: str) -> int:
-    """Make one run on all ranks, or go on with it; the exit code; collective."""
-    from ist_mpi.parallel import ranks
-
-    comm = ranks.world()
-    with ranks.abort_on_error(comm):
-        from ist_mpi.batch import attempts, points
-        from ist_mpi.training import api
-        from ist_mpi.training import job as checks
-
-        ranks.check_launcher(comm)
-        point = ranks.on_root(comm, lambda: points.point(sweep, index, folder, expected))
-        with attempts.attempting(comm, point):
-            job, problem = checks.open_job(comm, point.config, out=point.log, going_on="resume")
-            warn(comm, job.config.cautions())
-            with progress(comm, f"{sweep.stem} {index}", job) as watch:
-                runs = api.results(comm, job, problem, False, watch, "resume", say, held=True)
-                del problem
-                return show(comm, job, runs)
-
-
-def _serve(sweep: Path, folder: Path, expected: str) -> None:
-    """Make the runs whose indices come in, a line each, and say when each has ended; collective.
-
-    What a run has to say goes where errors go; whoever asked reads its log.
-    """
-    from ist_mpi.parallel import ranks, signals
-
-    comm = ranks.world()
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    while not signals.requested():
-        line = ranks.on_root(comm, sys.stdin.readline)
-        if not line.strip():
-            return
-        try:
-            _run_one(sweep, folder, int(line), expected)
-        except Exception as error:  # the note of the attempt has the reason
-            failure = failure_of(error)
-            say(failure[1] if failure is not None else traceback.format_exc())
-        if comm.rank == 0:
-            os.write(answers, line.encode())
-
-
-def _compile(sweep: Path, folder: Path, index: int) -> None:
-    """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
-    launcher.stay_alone()
-    from ist_mpi.batch import points
-    from ist_mpi.training import compiling
-
-    compiling.check_folder()
-    with suppress(InputError):
-        compiling.compile_for(points.point(sweep, index, folder).config)
 
 
 def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) -> int:
@@ -294,10 +241,11 @@ def submit(
     ] = False,
     **asked: Any,
 ) -> None:
-    """Put what is missing, stopped, killed or failed into SLURM's queue: an array, a task a run.
+    """Put what is not over yet into SLURM's queue.
 
-    The resources are those of one task. A task's number is its point's; where SLURM's MaxArraySize
-    is too small for that there are several arrays. Everything that can be checked here is checked
+    That is an array, a task a run, of what is missing, was stopped or killed, or has failed. The
+    resources are those of one task. A task's number is its point's; where SLURM's MaxArraySize is
+    too small for that there are several arrays. Everything that can be checked here is checked
     before it queues.
     """
     launcher.stay_alone()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ist_mpi.cli import options
+from ist_mpi.cli.messages import waiting
 from ist_mpi.errors import printable
 
 
@@ -17,14 +18,17 @@ def theory(
         int | None, typer.Option(min=0, metavar="K", help="With --csv: write rounds 0 to K.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Write the exact expected trajectory to this file.")
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write the exact expected trajectory to this file."
+        ),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Leave nothing out, even what takes minutes.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing CSV.")] = False,
 ) -> None:
-    """Show what theory predicts: constants, the limit, step sizes to try, and a verdict.
+    """Show what is predicted: constants, limits, a verdict.
 
     MPI is optional: mpiexec -n 2 ist-mpi theory CONFIG.toml shares the work.
     """
@@ -33,7 +37,7 @@ def theory(
     if (rounds is None) != (table is None):
         raise typer.BadParameter("--rounds and --csv go together")
     comm = ranks.world_if_any()
-    with ranks.abort_on_error(comm):
+    with ranks.abort_on_error(comm), waiting(comm.rank):
         from ist_mpi.cli.report.text import to_json
         from ist_mpi.cli.report.theory import show_foresight
         from ist_mpi.training import foresight

@@ -13,7 +13,9 @@ from ist_mpi.parallel import launcher
 
 
 def watch(
-    log: Annotated[Path, typer.Argument(help="The log of a run, which need not exist yet.")],
+    log: Annotated[
+        Path, typer.Argument(metavar="RUN.h5", help="The log of a run, which need not exist yet.")
+    ],
     interval: Annotated[
         float, typer.Option(min=0.1, max=86400, metavar="SECONDS", help="Time between two looks.")
     ] = 2.0,
@@ -25,10 +27,11 @@ def watch(
         ),
     ] = False,
 ) -> None:
-    """Follow another process's run, here or on a shared file system, until it ends.
+    """Follow a run of another process until it ends.
 
-    It only reads. Exit codes are the run's: 0 finished, 1 failed, 75 stopped or killed; 0 also
-    for a run that goes on, with --once; 65 a damaged log; 74 the disk failed; 130 after Ctrl-C.
+    Here or on a shared file system. It only reads. Exit codes are the run's: 0 finished, 1 failed,
+    75 stopped or killed; 0 also for a run that goes on, with --once; 65 a damaged log; 74 the disk
+    failed; 130 after Ctrl-C.
     """
     launcher.stay_alone()
     # A view leaves a terminal as it found it, also when it is asked to end.

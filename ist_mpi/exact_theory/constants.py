@@ -5,6 +5,7 @@ constants, and the step size that is made from them, are the same on any number 
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -29,6 +30,7 @@ from ist_mpi.sketches.law import Finite
 
 Float64 = NDArray[np.float64]
 
+LOGGER = logging.getLogger(__name__)
 SLOW = "--full"
 """Why a constant was left out: it takes longer than was allowed."""
 NO_MEMORY = "does not fit into free memory"
@@ -203,12 +205,14 @@ def _compute(
     moments, units = moments_of(team, local, known, objective.mean)
     gamma = units.step_size(gamma)
     found: dict[str, float | None] = {"sigma_squared": moments.sigma_squared()}
+    LOGGER.info("theory: eigenvalues of the mean round")
     found["spectral_radius"] = stability.mean_spectral_radius(moments, gamma)
     if known.theorem_one:
         found |= _of_theorem_one(moments, gamma, effort)
     if effort != "full":
         values |= units.constants(found)
         return Constants.of(values, _left_out(_defined(known), values, SLOW))
+    LOGGER.info("theory: γ_max, the largest stable step size")
     largest = stability.step_size_limit(moments)
     found["stable_step_size_limit"] = largest
     values |= units.constants(found)
@@ -216,6 +220,7 @@ def _compute(
     if largest is None and known.theorem_one:
         left_out["stable_step_size_limit"] = NOT_DEFINITE
     stable = gamma < largest if largest else stability.is_stable(moments, gamma)
+    LOGGER.info("theory: where the expected gap levels off")
     limits = recursions.limits(moments, gamma, stable=stable)
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
         return Constants.of(values, left_out | dict.fromkeys(LIMIT, AT_THE_LIMIT))
@@ -285,6 +290,7 @@ def _of_theorem_one(moments: RoundMoments, gamma: float, effort: Effort) -> dict
             return _no_theta(w_min)
         contraction = 1.0 - gamma * float(spectrum.eigenvalues[0])
         return {"w_min_eigenvalue": w_min, "contraction": contraction}
+    LOGGER.info("theory: θ of Theorem 1")
     theorem = theorems.theorem_one(moments)
     if theorem is None or theorem.theta is None:
         return _no_theta(None if theorem is None else theorem.w_min_eigenvalue)
@@ -321,6 +327,7 @@ def _without_matrices(
         restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
         why = SLOW if restarts < MAX_RESTARTS else NOT_FOUND
         first = first_moments(*known.both)
+        LOGGER.info("theory: extreme eigenvalues, by Lanczos' method")
         estimates = estimate(objective.mean.L, objective.X, first, gamma, restarts)
         found |= estimates.found
         if estimates.indefinite:

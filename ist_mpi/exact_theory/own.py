@@ -1,5 +1,7 @@
 """The constants of a method that has exact theory of its own; see `chain`."""
 
+import logging
+
 import numpy as np
 
 from ist_mpi.exact_theory import chain
@@ -7,6 +9,7 @@ from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.step import Known
 
+LOGGER = logging.getLogger(__name__)
 NAMES = (
     "spectral_radius",
     "stable_step_size_limit",
@@ -33,8 +36,10 @@ def constants(
     with np.errstate(over="ignore", invalid="ignore"):
         found["spectral_radius"] = here.mean_contraction() ** (1.0 / here.period)
         if effort != "cheap":
+            LOGGER.info("theory: second moments of the method's rounds")
             found |= _of_second_moments(here)
         if effort == "full":
+            LOGGER.info("theory: γ_max, the largest stable step size")
             limit = known.own.limit
             exact = None if limit is None else limit(known.law, workers, n, d)
             largest = chain.limit(chain_at, gamma) if exact is None else exact

@@ -1,6 +1,7 @@
 """Compiled functions on plain arrays: the only place that knows numba.
 
 folder      where numba keeps what it compiled: where nobody else may write
+compiling   that functions are being compiled
 cache       what was compiled before, as long as it is not out of date
 philox      the counter-based random stream of the sketches
 draws       one round's blocks from that stream
@@ -20,10 +21,11 @@ model       the model taken apart, put together, and looked at
 import warnings
 
 from ist_mpi.errors import Caution
-from ist_mpi.kernels import cache, folder
+from ist_mpi.kernels import cache, compiling, folder
 
 FOLDER = folder.find()
 """Of the compiled functions: decided here, before any is loaded, whoever asks for it."""
 if FOLDER.caution:
     warnings.warn(FOLDER.caution, Caution, stacklevel=2)
 cache.forget_outdated(FOLDER.path)
+compiling.announce()

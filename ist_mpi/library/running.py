@@ -31,7 +31,7 @@ def run(
     comm = ranks.communicator(comm)
     speaks = comm.rank == 0
     shown = sys.stderr.isatty() if progress is None else progress
-    bar = ProgressReport("run", 0) if shown and speaks else nullcontext()
+    bar = ProgressReport("run") if shown and speaks else nullcontext()
     with python_words(), bar as watch:
         found = api.run(source, comm, out=out, force=force, watch=watch, callback=callback)
     if found.status == "failed" and speaks:

@@ -1,5 +1,6 @@
 """Which exchange a run uses: as configured, or whichever is fastest here; and the warm-up."""
 
+import logging
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ from ist_mpi.parallel import ranks
 from ist_mpi.parallel.connect import KINDS
 from ist_mpi.training.setup import Experiment, method_of, serverless
 
+LOGGER = logging.getLogger(__name__)
 SAMPLE_SECONDS = 0.05
 """About how long each exchange is tried."""
 SAMPLE_ROUNDS = 200
@@ -22,6 +24,7 @@ def choose_exchange(config: Config, experiment: Experiment) -> str:
     Everything that the main loop calls is compiled on the way, by rounds whose results are thrown
     away.
     """
+    LOGGER.info("trying a round")
     names: list[str] = [config.run.exchange]
     if names == ["auto"]:
         names = list(KINDS)

@@ -1,6 +1,7 @@
 """A run as it was asked for, checked on rank 0 before it begins; the same on every rank."""
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from ist_mpi.training.outputs import (
 from ist_mpi.training.resume import OVER, standing
 from ist_mpi.training.setup import facts_of
 
+LOGGER = logging.getLogger(__name__)
 GoingOn = Literal["no", "resume", "extend"]
 
 
@@ -164,6 +166,7 @@ def checked(
     facts = None
     if config is not None:
         with collecting(faults):
+            LOGGER.info("opening the problem")
             opened = problems.load(config.problem)
             facts = facts_of(config, opened)
     if config is None or opened is None or facts is None or faults:

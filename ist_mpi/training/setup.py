@@ -4,6 +4,7 @@ Set-up is collective, and whatever is wrong is found here, before the first roun
 every rank.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ from ist_mpi.training.columns import COLUMNS
 from ist_mpi.training.functions import FunctionMetrics, FunctionObjective
 
 Float64 = NDArray[np.float64]
+LOGGER = logging.getLogger(__name__)
 LOGGED = 10**9
 """Numbers of L, at most, that are made of samples for a log."""
 
@@ -151,6 +153,7 @@ def _prepare(
     comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
 ) -> Experiment:
     n, d = facts.n, facts.d
+    LOGGER.info("handing the problem out to its workers")
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: _start(source, d) if source is not None else None)
     if not facts.stored.quadratic:
@@ -161,11 +164,13 @@ def _prepare(
     sketch = sketch_of(method, n, d)
     known = within_reach(known_of(method, sketch), facts.stored, d)
     replaced = stand_ins(team, local, facts.stored, known)
+    LOGGER.info("averaging the problem over its workers")
     mean = means(team, local, facts.stored)
     reach.check_means(mean)
     quantities = Quantities(team, local, mean, known, sketch)
     method = type(method).method_class.resolved(method, quantities)
     known = within_reach(known_of(method, sketch), facts.stored, d)
+    LOGGER.info("solving for x* and x∞")
     prediction = predict(team, known, method.gamma, mean, replaced, x0)
     moments = None
     if known.theorem_one and known.both is not None:

@@ -18,6 +18,7 @@ together    the checks of a group
 No MPI library is needed.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from ist_mpi.verify.groups import Statistic
 from ist_mpi.verify.logs import instance_of, read
 
 __all__ = ["Finding", "Report", "verify"]
+
+LOGGER = logging.getLogger(__name__)
 
 
 def verify(
@@ -70,6 +73,7 @@ def verify(
     for members in groups.values():
         instance, logs = instance_of(read(members[0], code)), []
         for path in members:
+            LOGGER.info("judging %s", path.name)
             log = read(path, code)
             found += alone.check(log, instance, options)
             logs.append(log.lighter())

@@ -197,7 +197,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 
 
 def test_progress_is_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressReport("small", 1000) as watch:
+    with ProgressReport("small") as watch:
         for k in range(0, 1000, 100):
             watch(Progress(seed=3, round=k, rounds=1000, seconds=k / 50, row={"relative_gap": 0.5}))
     lines = capsys.readouterr().err.splitlines()
@@ -241,7 +241,7 @@ def test_names_are_shown_as_they_are_and_steer_no_terminal(config: Path) -> None
 def test_a_bar_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     heard = io.StringIO()
-    with redirect_stderr(heard), ProgressReport("a[/b][red]\x1b[31m", rounds=10) as show:
+    with redirect_stderr(heard), ProgressReport("a[/b][red]\x1b[31m") as show:
         show(Progress(seed=0, round=1, rounds=10, seconds=1.0, row={"relative_gap": 0.5}))
     assert "a[/b][red]\\x1b[31m" in heard.getvalue()
 

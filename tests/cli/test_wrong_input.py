@@ -553,7 +553,7 @@ def test_one_of_many_outputs_exists(main: Callable[..., str], tmp_path: Path) ->
     ("arguments", "fragments"),
     [
         (["rum", "job.toml"], ["rum"]),
-        (["run"], ["config"]),
+        (["run"], ["CONFIG.toml"]),
         (["run", "job.toml", "more.toml"], ["more.toml"]),
         (["run", "job.toml", "--fast"], ["--fast"]),
         (["run", "job.toml", "--out"], ["--out"]),
@@ -563,7 +563,7 @@ def test_one_of_many_outputs_exists(main: Callable[..., str], tmp_path: Path) ->
         (["run", "job.toml", "--dry-run", "--set", "run.rounds=0"], ["run.rounds", "got 0"]),
         (["run", "."], ["directory"]),
         (["--fast"], ["--fast"]),
-        (["info"], ["log"]),
+        (["info"], ["RUN.h5"]),
         (["info", "missing.h5"], ["missing.h5", "no such file"]),
         (["info", "job.toml"], ["job.toml", "HDF5"]),
     ],

@@ -37,13 +37,15 @@ class Request:
     Raises InputError with every fault found, each named by its option of sbatch.
     """
 
-    nodes: int = _option(1, "Nodes of the job.")
-    ntasks_per_node: int = _option(1, "Ranks per node.")
-    cpus_per_task: int = _option(1, "CPUs per rank.")
-    time: str = _option("", "Time limit: 1:00:00, 2-12, or minutes.")
-    account: str = _option("", "The account to charge; default: SBATCH_ACCOUNT, or the site's.")
-    partition: str = _option("", "Default: SBATCH_PARTITION, or the site's.")
-    name: str = _option("", "Default: ist-mpi, or the sweep's name.", name="--job-name")
+    nodes: int = _option(1, "Nodes of the job.", metavar="N")
+    ntasks_per_node: int = _option(1, "Ranks per node.", metavar="P")
+    cpus_per_task: int = _option(1, "CPUs per rank.", metavar="C")
+    time: str = _option("", "Time limit: 1:00:00, 2-12, or minutes.", metavar="TIME")
+    account: str = _option("", "Default: SBATCH_ACCOUNT, or the site's.", metavar="NAME")
+    partition: str = _option("", "Default: SBATCH_PARTITION, or the site's.", metavar="NAME")
+    name: str = _option(
+        "", "Default: ist-mpi, or the sweep's name.", name="--job-name", metavar="NAME"
+    )
     launcher: str = _option("srun", "srun or mpiexec, inside the job.", envvar="IST_LAUNCHER")
     mpi: str = _option("", "srun's MPI type: pmi2 (MPICH, Intel MPI), pmix.", envvar="IST_MPI")
     signal_seconds: int = _option(

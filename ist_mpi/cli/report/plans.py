@@ -1,6 +1,7 @@
 """What a run would be and need, for a dry run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.text import Text
 
@@ -35,7 +36,8 @@ def show_plan(
     total = seconds * config.run.rounds * len(logs)
     table.row("time, roughly", f"{duration(total)} ({1e6 * seconds:.0f} µs a round)")
     for log in logs:
-        table.row("log", f"{log}, {size_text(needs.log)}")
+        exists = ", exists: with --force only" if Path(str(log)).exists() else ""
+        table.row("log", f"{log}, {size_text(needs.log)}{exists}")
     matrices = "checked" if checked else "not checked: large; the run itself will check them"
     table.row("the workers' matrices", matrices)
     screen = console()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import sys
 import time
 import tomllib
@@ -56,6 +57,8 @@ def summary(run: Run) -> Sheet:
         table.row("floats sent per worker", floats)
     if run.path is not None:
         table.row("log", str(run.path))
+        if run.status == "stopped":
+            table.row("to go on", f"ist-mpi resume {shlex.quote(str(run.path))}, on any ranks")
     return table
 
 

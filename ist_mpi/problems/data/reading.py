@@ -3,6 +3,7 @@
 Whatever is not bundled with scikit-learn becomes a CSR array of float64 without entries that are 0.
 """
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from ist_mpi.store import files, forms
 
 Float64 = NDArray[np.float64]
 
+LOGGER = logging.getLogger(__name__)
 EXPECTED = "a data set: LIBSVM or CSV text (packed or not), .npz, or .npy"
 TABLES, LIBSVM = {".csv", ".tsv"}, {".svm", ".libsvm", ".svmlight"}
 """What says which text it is; without, a table is one of which the target is named."""
@@ -53,6 +55,7 @@ def read(problem: DataSettings, rescaled: bool = False, classes: bool = False) -
     InputError
         If they cannot be read, are not finite, or all 0.
     """
+    LOGGER.info("reading %s", problem.dataset or problem.path or "the samples")
     if problem.dataset is not None:
         data = Data(*bundled(problem.dataset), None, problem.dataset)
     elif problem.X is not None:

@@ -1,0 +1,66 @@
+"""One run of a sweep on the ranks that were started, or many, as they are asked for."""
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from ist_mpi.cli.messages import progress, say, show, warn
+from ist_mpi.errors import InputError, failure_of
+from ist_mpi.parallel import launcher
+
+
+def make(sweep: Path, folder: Path, index: int, expected: str) -> int:
+    """Make one run on all ranks, or go on with it; the exit code; collective."""
+    from ist_mpi.parallel import ranks
+
+    comm = ranks.world()
+    with ranks.abort_on_error(comm):
+        from ist_mpi.batch import attempts, points
+        from ist_mpi.training import api
+        from ist_mpi.training import job as checks
+
+        ranks.check_launcher(comm)
+        point = ranks.on_root(comm, lambda: points.point(sweep, index, folder, expected))
+        shown = progress(comm, f"{sweep.stem} {index}")
+        with attempts.attempting(comm, point), shown as watch:
+            job, problem = checks.open_job(comm, point.config, out=point.log, going_on="resume")
+            warn(comm, job.config.cautions())
+            runs = api.results(comm, job, problem, False, watch, "resume", say, held=True)
+            del problem
+            return show(comm, job, runs)
+
+
+def serve(sweep: Path, folder: Path, expected: str) -> None:
+    """Make the runs whose indices come in, a line each, and say when each has ended; collective.
+
+    What a run has to say goes where errors go; whoever asked reads its log.
+    """
+    from ist_mpi.parallel import ranks, signals
+
+    comm = ranks.world()
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    while not signals.requested():
+        line = ranks.on_root(comm, sys.stdin.readline)
+        if not line.strip():
+            return
+        try:
+            make(sweep, folder, int(line), expected)
+        except Exception as error:  # the note of the attempt has the reason
+            failure = failure_of(error)
+            say(failure[1] if failure is not None else traceback.format_exc())
+        if comm.rank == 0:
+            os.write(answers, line.encode())
+
+
+def compile_for(sweep: Path, folder: Path, index: int) -> None:
+    """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
+    launcher.stay_alone()
+    from ist_mpi.batch import points
+    from ist_mpi.training import compiling
+
+    compiling.check_folder()
+    with suppress(InputError):
+        compiling.compile_for(points.point(sweep, index, folder).config)

@@ -1,0 +1,183 @@
+"""What the commands say while they are at work, and how they may be completed."""
+
+import io
+import logging
+import os
+import pty
+import re
+import select
+import sys
+import time
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import pytest
+from commands import call
+from rich.console import Console
+from typer.main import get_command
+
+from ist_mpi.cli.main import COMMANDS, app
+from ist_mpi.cli.report import progress
+from ist_mpi.cli.report.progress import ProgressReport, Waiting
+from ist_mpi.training.progress import Progress
+
+SMALL = """
+[problem]
+kind = "synthetic"
+n = 3
+d = 7
+[method]
+name = "ist"
+step_size = 1e-3
+[run]
+rounds = 200
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    return tmp_path
+
+
+def on_a_terminal(text: io.StringIO) -> Console:
+    return Console(file=text, force_terminal=True, width=80, legacy_windows=False)
+
+
+def test_a_terminal_shows_what_is_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SHOWN_AFTER", 0.0)
+    heard = io.StringIO()
+    with Waiting(on_a_terminal(heard)):
+        logging.getLogger("ist_mpi.any.where").info("weighing %s", "[b]\x1b[31m")
+        time.sleep(0.4)
+        logging.getLogger(progress.COMPILING).info("compiling")
+        time.sleep(0.4)
+        logging.getLogger(progress.COMPILING).info("")
+        time.sleep(0.4)
+    found = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", heard.getvalue())
+    words = re.findall(r"weighing|compiling", found)
+    assert re.search("^(weighing )+(compiling )+(weighing )+$", " ".join(words) + " ")
+    assert "weighing [b]\\x1b[31m … 0 s" in found
+
+
+def test_elsewhere_a_line_for_what_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.5)
+    with Waiting(Console(file=io.StringIO())):
+        logging.getLogger("ist_mpi.quick").info("quick")
+        logging.getLogger("ist_mpi.slow").info("slow")
+        time.sleep(1.5)
+    assert capsys.readouterr().err == "ist-mpi: slow …\n"
+
+
+def test_nothing_is_heard_before_and_after() -> None:
+    logger = logging.getLogger("ist_mpi")
+    before = (list(logger.handlers), logger.level)
+    with redirect_stderr(io.StringIO()), ProgressReport("one") as show:
+        assert len(logger.handlers) == len(before[0]) + 1
+        show(Progress(seed=0, round=1, rounds=2, seconds=1.0, row={}))
+        assert (logger.handlers, logger.level) == before
+    assert (logger.handlers, logger.level) == before
+
+
+@pytest.mark.slow
+def test_the_first_word_on_a_terminal_comes_soon(config: Path) -> None:
+    """With nothing compiled yet: most of the time goes into that."""
+    cache = config / "cache"
+    cache.mkdir(mode=0o700)
+    first, again, words = heard(["-m", "ist_mpi", "run", "small.toml"], str(cache))
+    assert "compiling" in words
+    assert first < 8 * LATE
+    assert again < 8 * LATE
+
+
+LATE = 2.0
+"""Seconds of silence, at most; eight times that on a machine with other things to do."""
+
+
+def heard(arguments: list[str], cache: str) -> tuple[float, float, str]:
+    """Seconds to the first word, the longest silence after it, and all that was said."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ |= {"NUMBA_CACHE_DIR": cache, "TERM": "xterm", "COLUMNS": "100"}
+        os.execv(sys.executable, [sys.executable, *arguments])
+    last = time.monotonic()
+    silences, text = [], b""
+    while True:
+        assert select.select([terminal], [], [], 120)[0], "nothing for two minutes"
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        text += part
+        if re.search(rb"\w\w", re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", part)):
+            now = time.monotonic()
+            silences.append(now - last)
+            last = now
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return silences[0], max(silences[1:]), text.decode()
+
+
+def test_a_dry_run_minds_no_log(config: Path) -> None:
+    (config / "results").mkdir()
+    (config / "results" / "small.h5").write_text("a log")
+    done = call("run", "small.toml", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "small.h5" in done.stdout
+    assert "exists: with --force only" in " ".join(done.stdout.split())
+    assert (config / "results" / "small.h5").read_text() == "a log"
+    refused = call("run", "small.toml")
+    assert refused.returncode == 2
+    assert "a file that exists" in refused.stderr
+
+
+def test_what_has_stopped_says_how_to_go_on(config: Path) -> None:
+    wide = ["--set", "run.rounds=100000000", "--set", "run.max_seconds=0.05"]
+    done = call("run", "small.toml", "--out", "a b.h5", *wide, "--set", "log.every=1000")
+    assert done.returncode == 75, done.stderr
+    assert "ist-mpi resume 'a b.h5'" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["", *(command.__name__ for command in COMMANDS)])
+def test_help_cuts_no_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = call(*filter(None, [name]), "--help").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert not [line for line in lines if re.search(r"[a-z:,]\.\.\.$", line)]
+
+
+def test_help_of_sweeps_cuts_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = call("sweep", "--help").stdout.splitlines()
+    assert (
+        len([line for line in lines if re.match(r"  (plan|status|table|run|submit) ", line)]) == 5
+    )
+    assert not [line for line in lines if re.search(r"[a-z:,]\.\.\.$", line)]
+
+
+def test_arguments_are_named_as_what_they_are() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # a group's
+    named = {
+        name: [p.metavar for p in command.params if p.param_type_name == "argument"]
+        for name, command in commands.items()
+    }
+    assert named["run"] == ["CONFIG.toml"]
+    assert named["resume"] == named["info"] == ["RUN.h5"]
+    assert named["verify"] == named["plot"] == ["RUN.h5…"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"COMP_WORDS": "ist-mpi the", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "ist-mpi the"}
+    words["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    monkeypatch.setenv("_IST_MPI_COMPLETE", f"complete_{shell}")
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+    done = call()
+    assert "theory" in done.stdout
+    assert "report" not in done.stdout
