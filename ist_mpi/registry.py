@@ -42,6 +42,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ridge": "ist_mpi.problems.ridge:RidgeSource",
         "arrays": "ist_mpi.problems.arrays:ArraysSource",
         "logistic": "ist_mpi.problems.logistic:LogisticSource",
+        "network": "ist_mpi.problems.network:NetworkSource",
     },
 }
 """By room and name: ``module:class``."""

@@ -37,6 +37,15 @@ class Problem(Section):
     code: str | None = Field(default=None, description="set by the program")
     """SHA-256 of the file that the kind comes from, where it is in one."""
 
+    @classmethod
+    def method_defaults(cls, method: type["Method"]) -> Mapping[str, Any]:
+        """Settings of [method] that are others by default with this kind of problem."""
+        return {}
+
+    def misfits(self, method: "Method") -> Iterator[Rule]:
+        """What of [method] does not go with this problem; see `Section.broken_rules`."""
+        yield from ()
+
     def without_arrays(self) -> Self:
         """A copy without the arrays that a caller put in, where there are any."""
         return self

@@ -49,6 +49,8 @@ def validated(tables: dict[str, Any], labels: Labels) -> tuple[Config | None, li
         kind = classes[section]
         if kind is None:
             continue
+        if section == "method":
+            values = {**_defaults(classes.get("problem"), kind), **values}
         try:
             made[section] = kind.model_validate(values)
         except ValidationError as error:
@@ -65,7 +67,16 @@ def validated(tables: dict[str, Any], labels: Labels) -> tuple[Config | None, li
                     for key, got, expected in kind.broken_rules(values)
                 ]
         return None, faults
-    return Config(**made), []
+    config = Config(**made)
+    misfits = config.problem.misfits(config.method)
+    faults = [Fault(labels.where(f"method.{key}"), *rule) for key, *rule in misfits]
+    return None if faults else config, faults
+
+
+def _defaults(problem: Any, method: Any) -> Mapping[str, Any]:
+    """What a kind of problem says of the settings of a method, where both are known."""
+    known = problem is not None and method.method_class is not None
+    return problem.method_defaults(method) if known else {}
 
 
 def _class_of(

@@ -10,7 +10,6 @@ from ist_mpi.config import Config
 from ist_mpi.exact_theory.krylov import BASIS
 from ist_mpi.exact_theory.step import OwnTheory, known_of
 from ist_mpi.problems.quadratic import Facts
-from ist_mpi.sketches import sketch_of
 
 Effort = Literal["none", "cheap", "dense", "full"]
 """How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;
@@ -83,7 +82,7 @@ def _effort_of_run(config: Config, facts: Facts) -> Effort:
     asked = config.run.theory
     if asked != "auto":
         return "full" if asked else "none"
-    own = known_of(config.method, sketch_of(config.method, facts.n, facts.d)).own
+    own = known_of(config.method, facts.sketch(config.method)).own
     if own is not None:
         return _effort_of_chain(own, AUTO_SECONDS)
     if facts.d <= AUTO_DENSE:

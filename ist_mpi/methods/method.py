@@ -110,6 +110,7 @@ class Method:
     def rounds(self, first: int, last: int) -> None:
         """Rounds first … last − 1: take x^first to x^last; collective."""
         for k in range(first, last):
+            self.tools.problem.open_round(self.tools.seed, k)
             self.round(k)
 
     def round(self, k: int) -> None:

@@ -16,6 +16,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.own import sized
 from ist_mpi.problems.quadratic import Stored
+from ist_mpi.sketches import Units
 from ist_mpi.sketches.blocks import Blocks
 
 Float64 = NDArray[np.float64]
@@ -49,6 +50,8 @@ class FunctionSource(Protocol):
     """Of kind "functions", with what the largest worker keeps."""
     notes: tuple[str, ...]
     """What the user should know of the data."""
+    units: Units | None
+    """What its coordinates belong to, where sketches are to deal that out; may be left out."""
 
     def share(self, worker: int) -> Any:
         """What worker `worker` (0-based) is made of; can be sent to another rank."""
@@ -175,6 +178,12 @@ class LocalFunctions:
     def measurements(self, worker: int, x: Float64) -> Sequence[float]:
         """A number for each of `columns`."""
         return ()
+
+    def open_round(self, seed: int, k: int) -> None:
+        """What follows is of round k of the run with this seed: what chance decides belongs to it.
+
+        Here nothing; measurements are of no round.
+        """
 
     @property
     def index(self) -> NDArray[np.int64]:

@@ -7,11 +7,13 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.config import Method
 from ist_mpi.kernels import rounds, storage
 from ist_mpi.kernels.matrices import Matrices
 from ist_mpi.kernels.samples import DenseSamples, SparseSamples
 from ist_mpi.problems import digest, samples
 from ist_mpi.problems.samples import Samples
+from ist_mpi.sketches import Units, sketch_of
 from ist_mpi.sketches.blocks import Blocks
 
 Float64 = NDArray[np.float64]
@@ -124,6 +126,12 @@ class Facts(NamedTuple):
     data_bytes: int
     """What the data set takes on rank 0 until it is dealt."""
     stored: Stored = AS_MATRICES
+    units: Units | None = None
+    """What coordinates belong to, where a sketch is to deal that out in their place."""
+
+    def sketch(self, method: Method) -> Any:
+        """The configured sketch on this problem; see `sketch_of`."""
+        return sketch_of(method, self.n, self.d, self.units)
 
 
 @dataclass(frozen=True)
@@ -218,6 +226,9 @@ class LocalQuadratics:
     def _room(self) -> Float64:
         """Scratch for one product."""
         return self.room(0, 1)[0]
+
+    def open_round(self, seed: int, k: int) -> None:
+        """Nothing here is left to chance; see `LocalFunctions.open_round`."""
 
     def gradients(self, x: Float64, S: Blocks) -> Float64:
         """The coordinates S_i of ∇f_i(x), shape (t,), for each of this rank's workers."""

@@ -8,6 +8,7 @@ group, and the h_j holders of a group share it.
 
 from collections.abc import Callable
 from math import perm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from ist_mpi.sketches.law import (
     ratio,
 )
 from ist_mpi.sketches.sketch import Sketch
+from ist_mpi.sketches.units import UnitPermutation
 
 
 class Permutation(Sketch):
@@ -47,6 +49,11 @@ class Permutation(Sketch):
         self.rescales = method.scaling == "preconditioned"
         if self.disjoint and not self.rescales:
             self.weight = 1.0
+
+    @classmethod
+    def over(cls, units: Any, method: Method, n: int, d: int) -> Sketch:
+        """See `Sketch.over`."""
+        return UnitPermutation(method, n, d, units)
 
     @staticmethod
     def sums_to_identity(method: Method) -> bool:

@@ -58,6 +58,11 @@ class Sketch:
     def __init__(self, method: Method, n: int, d: int) -> None:
         self.settings, self.n, self.d = method, n, d
 
+    @classmethod
+    def over(cls, units: Any, method: Method, n: int, d: int) -> "Sketch":
+        """The same of a problem whose coordinates belong to `units.Units`; here it is no other."""
+        return cls(method, n, d)
+
     @staticmethod
     def sums_to_identity(method: Any) -> bool:
         """Whether (1/n) Σ C_i = I in every round, so that merging the pieces gives the whole."""

@@ -18,7 +18,6 @@ from ist_mpi.exact_theory.step import known_of
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.methods.ledger import sent
 from ist_mpi.problems.quadratic import AS_MATRICES, Facts
-from ist_mpi.sketches import sketch_of
 from ist_mpi.training.columns import COLUMNS
 
 FLOAT = 8
@@ -59,7 +58,7 @@ def estimate(config: Config, facts: Facts, size: int) -> Budget:
     method, log, n, d = config.method, config.log, facts.n, facts.d
     rows = config.run.rounds // log.every + 2
     most = min(-(-n // size), n)
-    sketch = sketch_of(method, n, d)
+    sketch = facts.sketch(method)
     t = sketch.total
     together = facts.homogeneous and size > 1
     distinct = 1 if facts.homogeneous else most
@@ -107,7 +106,7 @@ def _share(facts: Facts) -> int:
 def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, size: int) -> Budget:
     """The budget with the constants of this effort, on `size` ranks."""
     n, d = facts.n, facts.d
-    known = known_of(config.method, sketch_of(config.method, n, d))
+    known = known_of(config.method, facts.sketch(config.method))
     quadratic = facts.stored.quadratic
     if known.own is not None and effort != "none" and quadratic and d <= DENSE:
         numbers = OWN_MATRICES[effort] * known.own.size**2 + n * d * d
@@ -173,7 +172,7 @@ def existing_folder(path: Path) -> Path:
 def seconds_per_round(config: Config, facts: Facts, size: int) -> float:
     """A rough time of a round: the kernel, timed here on a made-up block, plus the messages."""
     method, n, d = config.method, facts.n, facts.d
-    q = sketch_of(method, n, d).largest
+    q = facts.sketch(method).largest
     seen = q if type(method).method_class.submodels else d  # of the model, by a worker
     entries = method.local_steps * q * seen
     if facts.stored.kind != "matrix":  # twice the samples' entries on the block, or on all

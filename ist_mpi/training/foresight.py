@@ -36,7 +36,6 @@ from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.methods.ledger import sent
 from ist_mpi.parallel import ranks
 from ist_mpi.problems.quadratic import Facts
-from ist_mpi.sketches import sketch_of
 from ist_mpi.threads import one_thread
 from ist_mpi.training import job as jobs
 from ist_mpi.training import outputs
@@ -163,7 +162,7 @@ def _wishes(constants: bool, trajectory: bool, full: bool) -> Callable[[Config, 
     """How much theory: constants as patience allows, whatever is asked for at any rate."""
 
     def wish_of(config: Config, facts: Facts) -> Wish:
-        known = known_of(config.method, sketch_of(config.method, facts.n, facts.d))
+        known = known_of(config.method, facts.sketch(config.method))
         wanted: Effort = "full" if full else patient_effort(facts, known.own)
         least: list[Effort] = ["full" if full else "none", effort_of_step(config)]
         if trajectory:
@@ -177,7 +176,7 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
     """Whether the expectations of rounds 0 … K can be had."""
     faults = []
     method = job.config.method
-    known = known_of(method, sketch_of(method, job.facts.n, job.facts.d))
+    known = known_of(method, job.facts.sketch(method))
     if known.own is not None:
         pass
     elif known.both is None:

@@ -31,7 +31,7 @@ from ist_mpi.problems import digest
 from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
 from ist_mpi.registry import speaks_for
-from ist_mpi.sketches import drawing_of, has_kernel, sketch_of
+from ist_mpi.sketches import drawing_of, has_kernel
 from ist_mpi.sketches.own import OwnDraws
 from ist_mpi.threads import one_thread
 from ist_mpi.training import functions
@@ -86,7 +86,9 @@ class Experiment(NamedTuple):
 
 def facts_of(config: Config, source: Source) -> Facts:
     """The facts of an opened problem; raises InputError if the sketch does not fit them."""
-    sketch = sketch_of(config.method, source.n, source.d)
+    units = getattr(source, "units", None)
+    facts = Facts(source.n, source.d, source.homogeneous, source.data_bytes, source.stored, units)
+    sketch = facts.sketch(config.method)
     if config.run.exchange == "serverless" and not serverless(config.method, sketch):
         raise InputError(
             Fault(
@@ -114,7 +116,7 @@ def facts_of(config: Config, source: Source) -> Facts:
                     "false: the log's configuration names the data set",
                 )
             )
-    return Facts(source.n, source.d, source.homogeneous, source.data_bytes, source.stored)
+    return facts
 
 
 def serverless(method: Method, sketch: Any) -> bool:
@@ -166,7 +168,7 @@ def _prepare(
     team = Team.of(comm, n, d)
     x0 = team.on_root(lambda: _start(source, d) if source is not None else None)
     if not facts.stored.quadratic:
-        return _of_functions(team, config, source, x0, effort)
+        return _of_functions(team, config, facts, source, x0, effort)
 
     def lay() -> Laid:
         return _local_quadratics(team, facts, source)
@@ -174,7 +176,7 @@ def _prepare(
     local, memory = lay() if kept is None else kept.quadratics(team, facts, source, lay)
     data = _digest(team, local, x0)
     method = config.method
-    sketch = sketch_of(method, n, d)
+    sketch = facts.sketch(method)
     known = within_reach(known_of(method, sketch), facts.stored, d)
     replaced = stand_ins(team, local, facts.stored, known)
     LOGGER.info("averaging the problem over its workers")
@@ -236,10 +238,10 @@ def _check_reach(team: Team, objective: Objective, x0: Float64) -> None:
 
 
 def _of_functions(
-    team: Team, config: Config, source: Any, x0: Float64, effort: Effort
+    team: Team, config: Config, facts: Facts, source: Any, x0: Float64, effort: Effort
 ) -> Experiment:
     """The experiment of a problem that is no quadratic; collective."""
-    sketch = sketch_of(config.method, team.n, team.d)
+    sketch = facts.sketch(config.method)
     local = functions.local_functions(team, config, source, x0)
     held_out = None if source is None else source.held_out()
     data = functions.data_digest(team, local, held_out, x0)

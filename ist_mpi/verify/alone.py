@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.errors import InputError
 from ist_mpi.methods.ledger import Ledger
-from ist_mpi.sketches import sketch_of
 from ist_mpi.verify.blocks import recorded_blocks
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, faults, not_judged
-from ist_mpi.verify.logs import Instance, Log, from_log
+from ist_mpi.verify.logs import Instance, Log, from_log, sketch_of_log
 from ist_mpi.verify.measure import RELATIVE, columns
 from ist_mpi.verify.processes import Seeded, process_of, without_replay
 from ist_mpi.verify.rounds import padded, seconds_per_round, seeded
@@ -108,7 +108,10 @@ def floats(log: Log, n: int | None) -> Finding:
     n = n or log.problem.get("n")
     if n is None:
         return not_judged("floats", log.name, "the number of workers is not known")
-    sketch = sketch_of(log.method, n, log.d)
+    try:
+        sketch = sketch_of_log(log, n)
+    except InputError as error:
+        return not_judged("floats", log.name, f"the data are gone: {error}")
     places, counted = log.run.rounds["round"], Ledger(log.method, sketch, log.seed)
     up, down = np.array([counted.at(int(k)) for k in places]).T
     if np.isnan([up, down]).all():

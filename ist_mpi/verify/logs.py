@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi import config, problems
+from ist_mpi import config, problems, registry
 from ist_mpi.config import Method
 from ist_mpi.config.tables import Code, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError
@@ -238,6 +238,22 @@ def _problem(log: Log) -> config.Problem:
         "run": {"rounds": 1},
     }
     return config.load(tables).problem
+
+
+def sketch_of_log(log: Log, n: int) -> Any:
+    """The sketch of a log with n workers.
+
+    Raises
+    ------
+    InputError
+        If it deals out what the problem's data say, and those are gone.
+    """
+    kind, units = log.problem.get("kind"), None
+    if isinstance(kind, str) and hasattr(registry.load("problems", kind), "units"):
+        if "digest" in log.problem:
+            raise InputError(Fault(log.name, "arrays that were in memory", "data that can be read"))
+        units = problems.load(_problem(log)).units
+    return sketch_of(log.method, n, log.d, units)
 
 
 def from_configuration(log: Log) -> Instance | str:
