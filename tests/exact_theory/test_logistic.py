@@ -32,11 +32,12 @@ def theory_of(problem: dict[str, Any], method: dict[str, Any], **more: Any) -> A
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("method", METHODS)
 def test_fixed_point_by_enumeration(method: str, shape: str) -> None:
     n, d = SHAPES[shape]
-    n = min(n, 3) if method == "rand" else n  # all draws are C(d, q)ⁿ
+    n = min(n, 2) if method == "rand" else n  # all draws are C(d, q)ⁿ
     problem, settings = truth.made(n, d)
     f_D = truth.expected(problem, METHODS[method])
     found = theory_of(settings, METHODS[method], fixed_point="exact")
@@ -166,11 +167,12 @@ def test_what_is_not_known_is_null() -> None:
         np.testing.assert_array_equal(other.fixed_point, other.x_star)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["unbiased", "preconditioned", "rand"])
 def test_samples_and_normal_margins(method: str) -> None:
     """Both are as far from the truth as they say, or not much more."""
     n = 3 if method == "rand" else 4
-    problem, settings = truth.made(n, 8)
+    _, settings = truth.made(n, 8)
     exact = theory_of(settings, METHODS[method], fixed_point="exact")
     size = float(np.linalg.norm(exact.fixed_point))
     for how in ("sampled", "gaussian"):
@@ -199,6 +201,7 @@ def test_gap_of_what_submodels_minimise() -> None:
     np.testing.assert_allclose(run.rounds["distance_to_fixed_point"], far, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_large_d_goes_by_products() -> None:
     """Newton and conjugate gradients, and normal margins with few vectors kept."""
     rng = np.random.default_rng(1)
@@ -231,6 +234,7 @@ def _order(problem: dict[str, Any], m: int) -> Any:
     ).order
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(
