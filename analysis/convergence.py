@@ -22,12 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--theory", action="store_true", help="dot the exact expectation of NAME.csv on top"
     )
+    parser.add_argument("--log-x", action="store_true", help="a logarithmic axis across")
     options = parser.parse_args(arguments)
     return finish(
         "convergence.py",
         options.output,
         lambda: draw(
-            *(options.runs, options.x, options.y, options.title, options.theory, options.output)
+            *(options.runs, options.x, options.y, options.title, options.theory, options.output),
+            log_x=options.log_x,
         ),
     )
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from command import finish, parser_of
 
-from ist_mpi.plots.convergence import draw_expectation, draw_predictions
+from ist_mpi.plots.convergence import draw_expectation, draw_predictions, expected
 from ist_mpi.plots.curves import (
     Curve,
     Float64,
@@ -51,9 +51,10 @@ def draw_means(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) -> N
         band = (mean - 2 * error, mean + 2 * error) if len(curve.runs) > 1 else None
         panel.line(name, rounds, mean, label=name, band=band, **look(place))
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
-        draw_expectation(panel, curve, "round", "relative_gap", name, label=place == 0)
+        colour = expected(curves, place)
+        draw_expectation(panel, curve, "round", "relative_gap", name, place == 0, colour)
     first = True
-    for curve, name in zip(curves, names, strict=True):
+    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
         path = companion(curve.runs[0], "-full.csv")
         if path.is_file():
             table = read_expectation(path)
@@ -61,7 +62,7 @@ def draw_means(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) -> N
                 *(name, table["round"], table["expected_relative_gap"]),
                 kind="exact",
                 label="exact $E f(x^k)$" if first else None,
-                color="black",
+                color=expected(curves, place),
                 marker="+",
                 markersize=5.0,
                 zorder=5,
@@ -81,9 +82,10 @@ def exact_limit(curve: Curve) -> float:
 
 def draw_limits(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) -> str:
     """Where the curves level off, in units of the fixed point's gap; returns it in words."""
-    panel.describe("round", "gap_over_fixed_point", "where they level off", x_scale="log")
+    title = "where they level off (higher is cut)"
+    panel.describe("round", "gap_over_fixed_point", title, x_scale="log")
     unit = curves[0].theory("fixed_point_relative_gap")
-    tops, words = [1.0], []
+    tops, words, named = [1.0], [], False
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
         own = curve.theory("fixed_point_relative_gap")
         mean, _ = mean_and_error(stacked(curve, "relative_gap"))
@@ -91,7 +93,8 @@ def draw_limits(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) -> 
         panel.line(name, rounds, mean / own, **{**look(place), "linewidth": 1.0})
         limit = exact_limit(curve)
         if math.isfinite(limit):
-            first = "exact limit of $E f(x^k)$" if len(tops) == 1 else None
+            first = None if named else "exact limit of $E f(x^k)$"
+            named = True
             style: dict[str, Any] = {
                 "color": COLOURS[place % len(COLOURS)],
                 "marker": "<",
@@ -102,14 +105,16 @@ def draw_limits(panel: Panel, curves: Sequence[Curve], names: Sequence[str]) -> 
             tops.append(limit / own)
         settled = expectation(curve)["mean_iterate_relative_gap"]
         if settled[int(0.8 * (len(settled) - 1))] <= SETTLED * own:
-            level = rounded(float(tail(curve, "relative_gap", 0.2).mean()), 3)
+            end = float(tail(curve, "relative_gap", 0.2).mean())
+            tops.append(end / own)
+            level = rounded(end, 3)
             exact = f" (exact limit {rounded(limit, 3)})" if math.isfinite(limit) else ""
             words.append(f"{level} at γ = {shown(curve.settings['method.step_size'])}{exact}")
     panel.across("fixed point", y=1.0, color="0.15", dashes=(6, 4), linewidth=1.0)
     panel.axes.set_yscale("linear")
     panel.axes.set_ylim(0.97, 1.0 + 1.25 * max(0.2, max(tops) - 1.0))
     panel.axes.set_xlim(left=1.0)
-    if len(tops) > 1:
+    if named:
         panel.legend(loc="upper left")
     return (
         f"The relative gap of the fixed point is {rounded(unit, 3)}. Over the last fifth of the "

@@ -4,8 +4,8 @@
 
 The neighbourhood is reached in the first logged round with at most twice the exact limit of
 E f(x^k) − f*; its size is the mean gap over the last half of the rounds. The exact rounds come
-from NAME.csv beside NAME.h5 (`ist-mpi theory CONFIG --rounds K --csv NAME.csv`), the exact limits
-from the logs.
+from NAME.csv beside NAME.h5 (`ist-mpi theory CONFIG --rounds K --csv NAME.csv`), where it is there;
+the exact limits from the logs.
 """
 
 import math
@@ -21,6 +21,7 @@ from ist_mpi.plots.curves import (
     Curve,
     Float64,
     column,
+    companion,
     diverged,
     expectation,
     open_curves,
@@ -64,13 +65,16 @@ def reach(curve: Curve) -> Reach:
     gaps = stacked(curve, "relative_gap")
     rounds = column(curve.runs[0], "round")[: gaps.shape[1]]
     require_rows([curve], finished=True)
-    table = expectation(curve)
+    exact_rounds = math.nan
+    if companion(curve.runs[0], ".csv").is_file():
+        table = expectation(curve)
+        exact_rounds = first_below(table["round"], table["expected_relative_gap"], FACTOR * limit)
     ends = tail(curve, "relative_gap")
     error = float(ends.std(ddof=1) / math.sqrt(len(ends))) if len(ends) > 1 else 0.0
     return Reach(
         gamma,
         np.array([first_below(rounds, row, FACTOR * limit) for row in gaps]),
-        first_below(table["round"], table["expected_relative_gap"], FACTOR * limit),
+        exact_rounds,
         *(float(ends.mean()), error, limit),
         diverged=False,
     )
@@ -112,7 +116,9 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     label = f"measured, median of {len(converged[0].rounds)} runs"
     left.points("measured", steps, rounds[1], bars=(rounds[0], rounds[2]), label=label, **measured)
     exact_rounds = np.array([one.exact_rounds for one in converged])
-    left.line("exact", steps, exact_rounds, kind="exact", label="exact, for $E f(x^k)$", **exact)
+    if np.isfinite(exact_rounds).any():
+        label = "exact, for $E f(x^k)$"
+        left.line("exact", steps, exact_rounds, kind="exact", label=label, **exact)
     levels = np.array([one.level for one in converged])
     bars = 2 * np.array([one.level_error for one in converged])
     limits = np.array([one.exact_level for one in converged])
@@ -135,8 +141,8 @@ def draw(runs: Sequence[Path], output: Path) -> str:
     best = int(np.nanargmin(rounds[1]))
     words = (
         f"From γ = {rounded(steps[0])} to {rounded(steps[-1])} the rounds to the neighbourhood "
-        f"fall from {rounds[1][0]:.0f} to {rounds[1][best]:.0f} at γ = {rounded(steps[best])} "
-        f"(exact {exact_rounds[0]:.0f} and {exact_rounds[best]:.0f}), and its size grows "
+        f"fall from {rounds[1][0]:.0f} to {rounds[1][best]:.0f} at γ = {rounded(steps[best])}"
+        f"{_in_words(exact_rounds[[0, best]])}, and its size grows "
         f"from {rounded(levels[0], 3)} to {rounded(levels[-1], 3)} (exact {rounded(limits[0], 3)} "
         f"and {rounded(limits[-1], 3)}); the measured sizes differ from the exact ones by at most "
         f"{rounded(100 * float(np.abs(levels / limits - 1).max()))} %."
@@ -147,6 +153,11 @@ def draw(runs: Sequence[Path], output: Path) -> str:
             f" at γ = {rounded(walls[0].step_size, 3)}, the runs diverge."
         )
     return words
+
+
+def _in_words(exact: Float64) -> str:
+    """The exact rounds beside the measured ones, where they are known."""
+    return f" (exact {exact[0]:.0f} and {exact[1]:.0f})" if np.isfinite(exact).all() else ""
 
 
 main = main_of("step_size.py", __doc__, draw)

@@ -20,5 +20,17 @@ echo "  step size 5e-5:"
 mpiexec -n "$ranks" ist-mpi run jobs/figure1a.toml --set method.step_size=5e-5 \
     --out "$logs/step-5e-5.h5" --force
 
-python analysis/convergence.py "$logs"/step-*.h5 --title "Figure 1a: heterogeneous quadratic" \
+python analysis/convergence.py "$logs"/step-*.h5 --log-x --title "Figure 1a: heterogeneous quadratic" \
     -o results/quickstart.png
+cat <<'EOF'
+
+What to see: every step size stops short of the solution, near the dashed line: IST's bias, which no
+step size removes. A small one takes long to get there; a large one is quick, and its variance keeps
+it above the line.
+
+What to do next:
+  . .venv/bin/activate
+  ist-mpi theory jobs/figure1a.toml --set method.step_size=1e-4   what is known without running
+  ist-mpi new ridge && ist-mpi run ridge.toml                     another problem, to be changed
+  ist-mpi report results/quickstart/*.h5                          a page about these runs
+EOF

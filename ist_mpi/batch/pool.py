@@ -20,6 +20,7 @@ from typing import IO, cast
 from ist_mpi.batch import attempts
 from ist_mpi.batch.points import Plan, Point
 from ist_mpi.batch.status import Status, status_of
+from ist_mpi.config import Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.parallel import signals
 from ist_mpi.parallel.launcher import untied
@@ -130,6 +131,16 @@ def run_points(
     waiting, workers, stopping = deque(points), list[_Worker](), False
     found: dict[int, Status] = {}
 
+    of_problem: dict[Problem, int] = {}
+    problem_of = {p.index: of_problem.setdefault(p.config.problem, p.index) for p in points}
+
+    def next_of(last: Point | None) -> Point:
+        """The first with the problem of a worker's last run, which it keeps; else the first."""
+        same = (p for p in waiting if last and problem_of[p.index] == problem_of[last.index])
+        chosen = next(same, waiting[0])
+        waiting.remove(chosen)
+        return chosen
+
     def ended(point: Point, status: Status) -> None:
         found[point.index] = status
         tell(point, status, f"{len(found)}/{len(points)}")
@@ -143,14 +154,14 @@ def run_points(
                     worker.ask_to_stop()
             while waiting and len(workers) < jobs:
                 workers.append(_Worker(words))
-                workers[-1].begin(waiting.popleft())
+                workers[-1].begin(next_of(None))
             for worker in select.select(workers, [], [], PAUSE)[0]:
                 point, alive = worker.point, worker.heard()
                 if alive and point is not None:
                     ended(point, status_of(point))
                     worker.point = None
                     if waiting:
-                        worker.begin(waiting.popleft())
+                        worker.begin(next_of(point))
                         continue
                 workers.remove(worker)
                 code, said = worker.end()

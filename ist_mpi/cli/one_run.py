@@ -5,18 +5,23 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ist_mpi.cli.messages import progress, say, show, warn
 from ist_mpi.errors import InputError, failure_of
 from ist_mpi.parallel import launcher
 
+if TYPE_CHECKING:
+    from ist_mpi.training.kept import Kept
 
-def make(sweep: Path, folder: Path, index: int, expected: str) -> int:
+
+def make(sweep: Path, folder: Path, index: int, expected: str, kept: "Kept | None" = None) -> int:
     """Make one run on all ranks, or go on with it; the exit code; collective."""
     from ist_mpi.parallel import ranks
 
     comm = ranks.world()
     with ranks.abort_on_error(comm):
+        from ist_mpi import problems
         from ist_mpi.batch import attempts, points
         from ist_mpi.training import api
         from ist_mpi.training import job as checks
@@ -25,9 +30,14 @@ def make(sweep: Path, folder: Path, index: int, expected: str) -> int:
         point = ranks.on_root(comm, lambda: points.point(sweep, index, folder, expected))
         shown = progress(comm, f"{sweep.stem} {index}")
         with attempts.attempting(comm, point), shown as watch:
-            job, problem = checks.open_job(comm, point.config, out=point.log, going_on="resume")
+            opener = problems.load if kept is None else kept.load
+            job, problem = checks.open_job(
+                comm, point.config, out=point.log, going_on="resume", opener=opener
+            )
             warn(comm, job.config.cautions())
-            runs = api.results(comm, job, problem, False, watch, "resume", say, held=True)
+            runs = api.results(
+                comm, job, problem, False, watch, "resume", say, held=True, kept=kept
+            )
             del problem
             return show(comm, job, runs)
 
@@ -38,21 +48,23 @@ def serve(sweep: Path, folder: Path, expected: str) -> None:
     What a run has to say goes where errors go; whoever asked reads its log.
     """
     from ist_mpi.parallel import ranks, signals
+    from ist_mpi.training.kept import Kept
 
-    comm = ranks.world()
+    comm, kept = ranks.world(), Kept()
     answers = os.dup(1)
     os.dup2(2, 1)
     while not signals.requested():
         line = ranks.on_root(comm, sys.stdin.readline)
         if not line.strip():
-            return
+            break
         try:
-            make(sweep, folder, int(line), expected)
+            make(sweep, folder, int(line), expected, kept)
         except Exception as error:  # the note of the attempt has the reason
             failure = failure_of(error)
             say(failure[1] if failure is not None else traceback.format_exc())
         if comm.rank == 0:
             os.write(answers, line.encode())
+    kept.forget()
 
 
 def compile_for(sweep: Path, folder: Path, index: int) -> None:

@@ -58,6 +58,7 @@ def plot(
             "of each NAME.h5.",
         ),
     ] = False,
+    log_x: Annotated[bool, typer.Option("--log-x", help="A logarithmic axis across.")] = False,
     folder: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
     ] = RUNS,
@@ -77,12 +78,13 @@ def plot(
         with waiting():
             with _matplotlib():
                 from ist_mpi.plots import convergence
-            convergence.draw(logs, {"rounds": "round"}.get(x, x), y, title, theory, output)
+            across = {"rounds": "round"}.get(x, x)
+            words = convergence.draw(logs, across, y, title, theory, output, log_x)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(Fault("plot", str(error), "what can be drawn")) from error
-    print(f"figure: {output}")
+    print(f"figure: {output}\n{words}")
 
 
 def report(

@@ -34,6 +34,7 @@ from ist_mpi.plots.drawing import (
     SMALLEST,
     Figure,
     Panel,
+    darker,
     look,
 )
 
@@ -103,7 +104,9 @@ def draw_predictions(
             label = None
 
 
-def draw_expectation(panel: Panel, curve: Curve, x: str, y: str, name: str, label: bool) -> None:
+def draw_expectation(
+    panel: Panel, curve: Curve, x: str, y: str, name: str, label: bool, colour: Any = "black"
+) -> None:
     """The exact expectation, dotted on top, as far as the curve goes."""
     if y not in EXPECTED or x == "seconds":
         raise ValueError("--theory goes with --y gap or relative_gap, and not with --x seconds")
@@ -120,8 +123,13 @@ def draw_expectation(panel: Panel, curve: Curve, x: str, y: str, name: str, labe
         kind="exact",
         label=words if label else None,
         zorder=4,
-        **EXACT,
+        **{**EXACT, "color": colour},
     )
+
+
+def expected(curves: Sequence[Curve], place: int, colours: Sequence[Any] = COLOURS) -> Any:
+    """The colour of what is expected of a curve: of several, each has a shade of its own."""
+    return "black" if len(curves) == 1 else darker(colours[place % len(colours)])
 
 
 def draw_curves(
@@ -136,7 +144,11 @@ def draw_curves(
         draw_curve(panel, curve, x, y, name, place, colours[place] if scale else None)
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
         if theory:
-            draw_expectation(panel, curve, x, y, name, label=place == 0)
+            draw_expectation(
+                *(panel, curve, x, y, name),
+                label=place == 0,
+                colour=expected(curves, place, colours),
+            )
     draw_predictions(panel, curves, y, colours)
     keep_in_view(panel, [curve for curve in curves if not diverged(curve)], len(curves), y)
 
@@ -152,13 +164,35 @@ def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> N
         panel.axes.set_ylim(bottom=ROOM[1] * seen.min(), top=ROOM[0] * seen.max())
 
 
-def draw(runs: Sequence[Path], x: str, y: str, title: str, theory: bool, output: Path) -> str:
-    """Draw the runs on one panel."""
+def draw(
+    runs: Sequence[Path],
+    x: str,
+    y: str,
+    title: str,
+    theory: bool,
+    output: Path,
+    log_x: bool = False,
+) -> str:
+    """Draw the runs on one panel; returns what its lines are, in words."""
     curves = open_curves(runs)
     figure = Figure()
     panel = figure.panels[0][0]
-    panel.describe(x, y, title)
+    x_scale = ("rounds" if x == "round" else "log") if log_x else "linear"
+    panel.describe(x, y, title, x_scale)
     draw_curves(panel, curves, x, y, names_of(curves), theory)
     panel.legend()
     figure.save(output)
-    return ""
+    return caption(curves, y, theory)
+
+
+def caption(curves: Sequence[Curve], y: str, theory: bool) -> str:
+    """What the lines are."""
+    most = max(len(curve.runs) for curve in curves)
+    words = "Lines: what was measured."
+    if most > 1:
+        words = f"Lines: medians of up to {most} runs, in bands from the lower to the upper decile."
+    if theory:
+        words += " Dotted: exact expectations."
+    if y in PREDICTED and any(curve.theory(PREDICTED[y]) > 0 for curve in curves):
+        words += " Dashed: x∞, where theory sees the mean iterate go; the variance stays above it."
+    return words

@@ -281,6 +281,11 @@ class Figure:
         return text.getvalue()
 
 
+def darker(colour: Any) -> Any:
+    """For what is predicted of a curve of that colour."""
+    return tuple(0.65 * part for part in colors.to_rgb(colour))
+
+
 def look(place: int, marked: bool = False) -> dict[str, Any]:
     """The look of the curve at `place`: colour and line style, or colour and marker."""
     colour = {"color": COLOURS[place % len(COLOURS)]}

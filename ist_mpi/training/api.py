@@ -17,6 +17,7 @@ from ist_mpi.store.locks import locked
 from ist_mpi.store.log import Result, open_run
 from ist_mpi.training import loop, resume
 from ist_mpi.training.job import GoingOn, Job, open_job
+from ist_mpi.training.kept import Kept
 from ist_mpi.training.progress import Callback, Watcher
 from ist_mpi.training.resume import OVER, Found, standing
 from ist_mpi.training.setup import Experiment, prepare
@@ -56,18 +57,19 @@ def results(
     tell: Callable[[str], None] = warnings.warn,
     held: bool = False,
     callback: Callback | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Result]:
     """Build the problem once and run every seed of the job on it, until one is stopped; collective.
 
     `tell` is called on rank 0 with what the user should know of the data, and of a run that goes
-    on; `held`: the caller is `alone_at` the logs already.
+    on; `held`: the caller is `alone_at` the logs already; `kept`: the problem of the run before.
     """
     if not job.outs:
         return
     with Watchdog(
         job.config.run.watchdog_seconds * SETUP_FACTOR, f"rank {comm.rank} of {comm.size}"
     ):
-        experiment = prepare(comm, job.config, job.facts, problem, job.effort)
+        experiment = prepare(comm, job.config, job.facts, problem, job.effort, kept)
     del problem  # a data set need not stay in rank 0's memory
     for note in experiment.notes if comm.rank == 0 else ():
         tell(note)

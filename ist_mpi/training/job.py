@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ist_mpi import problems
-from ist_mpi.config import Config, know_classes, load, sameness
+from ist_mpi.config import Config, Problem, know_classes, load, sameness
 from ist_mpi.config.tables import Code
 from ist_mpi.errors import Caution, Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
@@ -56,6 +56,7 @@ def open_job(
     force: bool = False,
     going_on: GoingOn = "no",
     wish_of: Callable[[Config, Facts], Wish] = wish_of_run,
+    opener: Callable[[Problem], Source] = problems.load,
 ) -> tuple[Job, Source | None]:
     """Check everything that rank 0 can check; the opened problem is on rank 0 only; collective.
 
@@ -72,6 +73,8 @@ def open_job(
         Whether logs that exist are gone on with: the unfinished, or those at their end.
     wish_of : callable
         How much theory is wanted; default: as `run.theory` says.
+    opener : callable
+        What opens the problem.
 
     Raises
     ------
@@ -87,7 +90,8 @@ def open_job(
 
     def check() -> Job:
         nonlocal opened
-        job, opened = checked(source, comm.size, overrides, out, seeds, force, going_on)
+        given = (source, comm.size, overrides, out, seeds, force, going_on)
+        job, opened = checked(*given, opener=opener)
         return job
 
     with one_thread():
@@ -138,6 +142,7 @@ def checked(
     seeds: str | None = None,
     force: bool = False,
     going_on: GoingOn = "no",
+    opener: Callable[[Problem], Source] = problems.load,
 ) -> tuple[Job, Source]:
     """What one process can check of a run on `size` ranks, and the opened problem.
 
@@ -167,7 +172,7 @@ def checked(
     if config is not None:
         with collecting(faults):
             LOGGER.info("opening the problem")
-            opened = problems.load(config.problem)
+            opened = opener(config.problem)
             facts = facts_of(config, opened)
     if config is None or opened is None or facts is None or faults:
         raise InputError(faults)

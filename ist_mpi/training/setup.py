@@ -38,6 +38,7 @@ from ist_mpi.training import functions
 from ist_mpi.training.budget import kept_bytes
 from ist_mpi.training.columns import COLUMNS
 from ist_mpi.training.functions import FunctionMetrics, FunctionObjective
+from ist_mpi.training.kept import Kept, Laid
 
 Float64 = NDArray[np.float64]
 LOGGER = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ def prepare(
     facts: Facts,
     source: Source | None,
     effort: Effort,
+    kept: Kept | None = None,
 ) -> Experiment:
     """Lay the configured problem out over the ranks; collective.
 
@@ -138,6 +140,8 @@ def prepare(
         The opened problem, on rank 0.
     effort : {"none", "cheap", "dense", "full"}
         How much theory.
+    kept : Kept, optional
+        What there is of the problem from the run before.
 
     Raises
     ------
@@ -146,11 +150,16 @@ def prepare(
         meets a zero diagonal entry.
     """
     with one_thread(), np.errstate(over="ignore", invalid="ignore"):
-        return _prepare(comm, config, facts, source, effort)
+        return _prepare(comm, config, facts, source, effort, kept)
 
 
 def _prepare(
-    comm: Any, config: Config, facts: Facts, source: Source | None, effort: Effort
+    comm: Any,
+    config: Config,
+    facts: Facts,
+    source: Source | None,
+    effort: Effort,
+    kept: Kept | None,
 ) -> Experiment:
     n, d = facts.n, facts.d
     LOGGER.info("handing the problem out to its workers")
@@ -158,7 +167,11 @@ def _prepare(
     x0 = team.on_root(lambda: _start(source, d) if source is not None else None)
     if not facts.stored.quadratic:
         return _of_functions(team, config, source, x0, effort)
-    local, memory = _local_quadratics(team, facts, source)
+
+    def lay() -> Laid:
+        return _local_quadratics(team, facts, source)
+
+    local, memory = lay() if kept is None else kept.quadratics(team, facts, source, lay)
     data = _digest(team, local, x0)
     method = config.method
     sketch = sketch_of(method, n, d)
@@ -253,9 +266,7 @@ def _of_functions(
     )
 
 
-def _local_quadratics(
-    team: Team, facts: Facts, source: Source | None
-) -> tuple[LocalQuadratics, SharedArray | None]:
+def _local_quadratics(team: Team, facts: Facts, source: Source | None) -> Laid:
     """The quadratics of this rank's workers, and the memory that they share with others."""
     share_of = source.share if source is not None else None
     if not facts.homogeneous or team.size == 1:

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -371,8 +372,35 @@ def test_the_command_line_of_the_quickstart(logs: dict[str, list[Path]], tmp_pat
         text=True,
         check=True,
     )
-    assert done.stdout == f"figure: {figure}\n"
+    first, caption = done.stdout.splitlines()
+    assert first == f"figure: {figure}"
+    assert caption.startswith("Lines: ")
+    assert figure.with_suffix(".txt").read_text() == f"{caption}\n"
     assert done.stderr == ""
+
+
+def test_step_sizes_without_tables_beside_the_logs(
+    scripts: dict[str, ModuleType], logs: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    """As a sweep leaves them, named by what they are."""
+    for place, log in enumerate(logs["step_size"]):
+        shutil.copy(log, tmp_path / f"{place:016x}.h5")
+    with_tables = scripts["step_size"].draw(logs["step_size"], tmp_path / "with.pdf")
+    without = scripts["step_size"].draw(sorted(tmp_path.glob("*.h5")), tmp_path / "without.pdf")
+    assert re.sub(r" \(exact \d+ and \d+\),", ",", with_tables) == without != with_tables
+    rows = {name: table_of(tmp_path / f"{name}.pdf") for name in ("with", "without")}
+    exact = [row for row in rows["with"] if (row["panel"], row["kind"]) == ("rounds", "exact")]
+    assert exact
+    assert [row for row in rows["with"] if row not in exact] == rows["without"]
+
+
+def test_each_expectation_has_a_colour_of_its_own(
+    scripts: dict[str, ModuleType], logs: dict[str, list[Path]]
+) -> None:
+    convergence = scripts["plots"]
+    curves = convergence.open_curves(logs["step_size"])
+    assert len({convergence.expected(curves, place) for place in range(len(curves))}) == len(curves)
+    assert convergence.expected(curves[:1], 0) == "black"
 
 
 def test_logs_of_all_kinds_and_any_number_leave_room_for_the_curves(

@@ -26,6 +26,17 @@ def made(folder: Path, values: list[float]) -> list[Path]:
 
 
 @pytest.mark.slow
+def test_a_logarithmic_axis_has_round_0(tmp_path: Path) -> None:
+    made(tmp_path, [1e-3])
+    done = call("plot", str(tmp_path / "0.h5"), "--log-x", "-o", str(tmp_path / "picture.svg"))
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "picture.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "measured"]
+    assert [float(row["x"]) for row in rows] == list(range(21))
+    assert "Dashed: x∞" in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("x", ["rounds", "floats"])
 def test_the_picture_has_the_columns(tmp_path: Path, x: str) -> None:
     made(tmp_path, [1e-3])
