@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Any
 
+from ist_mpi.exact_theory.krylov import Product
 from ist_mpi.exact_theory.objective import Means, means
 from ist_mpi.exact_theory.quantities import OfSketch, Quantities
 from ist_mpi.exact_theory.rules import StepRule, no_rule
@@ -49,6 +50,11 @@ class Bounds(Quantities):
     @cached_property
     def _mean(self) -> Means:  # type: ignore[override]  # a property: made when it is asked for
         return means(self._team, self._local, self._stored)
+
+    def _lanczos(self, apply: Product, what: str) -> float:
+        """The means come first: ranks make them together, and products one after another."""
+        _ = self._exponent
+        return super()._lanczos(apply, what)
 
     @property
     def spread(self) -> float:

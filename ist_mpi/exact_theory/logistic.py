@@ -231,7 +231,7 @@ class LogisticTheory:
         few = count <= BLOCKS and count * self._entries <= ENTRIES and d <= DENSE
         normal = law.group_size == 1
         trouble = {
-            "exact": "" if few else f"{count:.3g} blocks of {self._entries:.3g} numbers",
+            "exact": "" if few else f"{count:.3g} blocks and {self._entries:.3g} numbers",
             "sampled": "" if d <= DENSE else f"d = {d}",
             "gaussian": "" if normal else f"groups of {law.group_size} coordinates",
         }

@@ -14,7 +14,7 @@ Everything here is of one rank's workers; `logistic` adds up over all of them.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from math import comb
+from math import inf, lgamma
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +44,11 @@ class Blocks(NamedTuple):
     """Shape (c,): the draw that each is of; all of draw 0 where there is no chance left."""
 
 
-def count(law: Exchangeable, d: int) -> int:
-    """How many blocks a worker may have."""
-    return sum(comb(d // law.group_size, block.size) for block in law.blocks)
+def count(law: Exchangeable, d: int) -> float:
+    """How many blocks a worker may have; inf beyond float64."""
+    N = d // law.group_size
+    logs = [lgamma(N + 1) - lgamma(b.size + 1) - lgamma(N - b.size + 1) for b in law.blocks]
+    return float(np.sum(np.exp(np.minimum(logs, 1e3)))) if max(logs) < 700.0 else inf
 
 
 def all_blocks(law: Exchangeable, d: int) -> Blocks:

@@ -41,6 +41,9 @@ class FunctionSource(Protocol):
     """True."""
     theory: ClassVar[str]
     """Where what is known of it is, "module:class"; "": nothing is. See `training.functions`."""
+    replay: ClassVar[str]
+    """Where its second implementation for verify is, likewise: (log, source) ↦ instance, or why it
+    cannot be rebuilt."""
     n: int
     d: int
     homogeneous: bool
@@ -91,6 +94,7 @@ class FunctionProblem:
     stored: ClassVar[Stored] = Stored("functions")
     dealt: ClassVar[bool] = False
     theory: ClassVar[str] = ""
+    replay: ClassVar[str] = ""
     notes: tuple[str, ...] = ()
 
     n: int

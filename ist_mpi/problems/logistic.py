@@ -111,6 +111,7 @@ class LogisticSource(DealtSamples):
     Settings = LogisticSettings
     dealt: ClassVar[bool] = True
     theory: ClassVar[str] = "ist_mpi.exact_theory.logistic:LogisticTheory"
+    replay: ClassVar[str] = "ist_mpi.verify.logistic:instance_of"
     homogeneous: ClassVar[bool] = False
 
     l2: float

@@ -142,6 +142,7 @@ class NetworkSource(DealtSamples):
     Settings = NetworkSettings
     dealt: ClassVar[bool] = True
     theory: ClassVar[str] = ""
+    replay: ClassVar[str] = ""
     homogeneous: ClassVar[bool] = False
     x_star: ClassVar[None] = None
     notes: ClassVar[tuple[str, ...]] = ()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
+from ist_mpi.exact_theory.bounds import NOT_QUADRATIC
 from ist_mpi.exact_theory.chain import Chain, rounds_to
 from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
 from ist_mpi.exact_theory.cost import (
@@ -177,7 +178,9 @@ def _trajectory_faults(job: jobs.Job, rounds: int) -> list[Fault]:
     faults = []
     method = job.config.method
     known = known_of(method, job.facts.sketch(method))
-    if known.own is not None:
+    if not job.facts.stored.quadratic:
+        faults.append(Fault("--rounds", NOT_QUADRATIC, "quadratics, for exact expectations"))
+    elif known.own is not None:
         pass
     elif known.both is None:
         faults.append(Fault("--rounds", known.why_not, "a method and a sketch with exact theory"))

@@ -1,6 +1,7 @@
 """What is certain of one log, whatever its seed: rows, ledger, constants, blocks, replay."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,8 @@ def consistency(log: Log) -> Finding:
         ratio = theory["fixed_point_gap"] / first
         seen = theory["fixed_point_relative_gap"]
         wanted.append(Comparison("fixed_point_relative_gap", seen, ratio, RELATIVE * abs(ratio)))
-    if {"fixed_point_gap", "bias_norm_squared"} <= set(theory):
+    quadratic = run.attributes.get("storage") != "functions"
+    if quadratic and {"fixed_point_gap", "bias_norm_squared"} <= set(theory):
         norm, seen = 2.0 * theory["fixed_point_gap"], theory["bias_norm_squared"]
         wanted.append(Comparison("bias_norm_squared", seen, norm, RELATIVE * abs(norm)))
     return compare("consistency", log.name, wanted)
@@ -137,7 +139,11 @@ def problem(log: Log, instance: Instance) -> Finding:
 
 def constants(log: Log, instance: Instance) -> Finding:
     """x* and x∞ by what they solve, f* by its value."""
-    theory, L, b = log.run.theory, instance.L_mean, instance.b_mean
+    theory = log.run.theory
+    if not instance.quadratic:
+        other: Any = instance
+        return compare("constants", log.name, other.constants(theory))
+    L, b = instance.L_mean, instance.b_mean
     x_star = theory["x_star"]
     wanted = [_solves("x_star", L, b, x_star)]
     mean = float(instance.constant.mean())

@@ -1,5 +1,6 @@
 """A log and the problem it was run on, rebuilt from its configuration or from /problem."""
 
+import importlib
 import json
 import tomllib
 from dataclasses import dataclass, replace
@@ -137,6 +138,8 @@ class Instance:
     """Shape (d,)."""
     homogeneous: bool
 
+    quadratic = True
+
     @property
     def n(self) -> int:
         """Workers."""
@@ -146,6 +149,10 @@ class Instance:
     def d(self) -> int:
         """Coordinates."""
         return len(self.x0)
+
+    def gradients(self, X: Float64) -> Float64:
+        """∇f_i at X (R, n, d), a model of each worker's own, or (R, 1, d); shape (R, n, d)."""
+        return np.asarray(np.matmul(self.L, X[..., None])[..., 0] - self.b)
 
     @property
     def q(self) -> int:
@@ -263,7 +270,7 @@ def from_configuration(log: Log) -> Instance | str:
     try:
         source = problems.load(_problem(log))
         if not source.stored.quadratic:
-            return "the problem is not quadratic"
+            return _of_functions(log, source)
         n, d = source.n, source.d
         distinct = 1 if source.homogeneous else n
         if distinct * d * d * 8 > MAX_BYTES:
@@ -278,6 +285,15 @@ def from_configuration(log: Log) -> Instance | str:
         L, b = np.broadcast_to(L[0], (n, d, d)), np.broadcast_to(b[0], (n, d))
         constant = np.full(n, constant[0])
     return Instance(log.method, L, b, constant, source.start(), source.homogeneous)
+
+
+def _of_functions(log: Log, source: Any) -> Instance | str:
+    """A problem that is no quadratic, where it has a second implementation."""
+    if not source.replay:
+        return "the problem is not quadratic"
+    module, _, name = source.replay.partition(":")
+    made: Instance | str = getattr(importlib.import_module(module), name)(log, source)
+    return made
 
 
 def instance_of(log: Log) -> Instance | str:

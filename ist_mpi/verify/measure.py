@@ -1,6 +1,6 @@
 """The columns of /rounds from models, each with the deviation that rounding explains."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,10 @@ def columns(
     dict
         By name: all columns but round, seconds and the floats.
     """
+    if not instance.quadratic:
+        other: Any = instance
+        own: dict[str, Measured] = other.columns(x_star, x_infinity, models, radius)
+        return own
     L = instance.L_mean
     steep = float(np.abs(L).sum(axis=1).max())  # at least λ_max(L̄)
     with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.kernels import coins, philox
 from ist_mpi.verify.logs import Instance
-from ist_mpi.verify.rounds import SKETCHES, Draw, advance
+from ist_mpi.verify.rounds import SKETCHES, Draw, advance, advance_by_gradients
 
 Float64 = NDArray[np.float64]
 
@@ -79,7 +79,8 @@ class WithoutState(Process):
 
     def advance(self, k: int, draw: Draw) -> None:
         """See `Process`."""
-        self.x = advance(self.instance, self.x, draw)
+        of = advance if self.instance.quadratic else advance_by_gradients
+        self.x = of(self.instance, self.x, draw)
 
 
 def without_replay(instance: Instance) -> str:

@@ -105,6 +105,25 @@ def advance(instance: Instance, x: Float64, draw: Draw) -> Float64:
     return x + _added(A * (w - start), S, x)
 
 
+def advance_by_gradients(instance: Instance, x: Float64, draw: Draw) -> Float64:
+    """`advance` where nothing is known of the functions but the gradients of whole models."""
+    method, gamma = instance.method, instance.method.gamma
+    R, n, d = len(x), instance.n, instance.d
+    C, A = (np.zeros((R, n, d)) for _ in range(2))
+    runs, workers, _ = np.nonzero(draw.held)
+    at = runs, workers, draw.S[draw.held]
+    for whole, part in zip((C, A), _factors(instance, draw), strict=True):
+        whole[at] = np.broadcast_to(part, draw.held.shape)[draw.held]
+    if method.name != "ist":
+        return np.asarray(x - gamma * (A * C * instance.gradients(x[:, None])).sum(axis=1))
+    start = w = C * x[:, None]
+    for _ in range(method.local_steps):
+        w = w - gamma * C * instance.gradients(w)
+    if getattr(method, "form", None) == "merge":
+        return np.asarray((A * w).sum(axis=1))
+    return np.asarray(x + (A * (w - start)).sum(axis=1))
+
+
 def _factors(instance: Instance, draw: Draw) -> tuple[Float64, Float64]:
     """The diagonals of C_i and A_i on the blocks, (R, n, q), 0 on padding."""
     n, d, method = instance.n, instance.d, instance.method

@@ -49,6 +49,9 @@ def check(
         return
     group = group_of(name, distinct, instance)
     yield from _blocks(group, options)
+    if not instance.quadratic:
+        yield not_judged("expectations", name, "the problem is not quadratic")
+        return
     if not len(group.places):
         yield not_judged("expectations", name, "no row that all logs have")
         return

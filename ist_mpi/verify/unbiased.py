@@ -23,8 +23,7 @@ class Unbiased(Process):
 
     def gradients(self, X: Float64) -> Float64:
         """∇f_i at x (R, d) or at a model of each worker's own (R, n, d); shape (R, n, d)."""
-        at = X[:, None] if X.ndim == 2 else X
-        return np.asarray(np.matmul(self.instance.L, at[..., None])[..., 0] - self.instance.b)
+        return self.instance.gradients(X[:, None] if X.ndim == 2 else X)
 
     def masks(self, draw: Draw) -> tuple[Float64, Float64]:
         """P and W, (R, n, d)."""

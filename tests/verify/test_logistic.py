@@ -1,0 +1,69 @@
+"""Logs of logistic regression are judged: by replay, and by what they say of themselves."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from cases import VARIANTS as OF_PAPER
+from unbiased import VARIANTS as UNBIASED
+
+import ist_mpi
+from ist_mpi.verify import verify
+
+DATA = {"kind": "logistic", "n": 4, "l2": 0.05, "test_share": 0.3, "split": "shuffled"}
+METHODS = {**OF_PAPER, **UNBIASED}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(5)
+    path = tmp_path_factory.mktemp("data") / "samples.npz"
+    X = rng.standard_normal((60, 7))
+    y = np.where(X @ rng.standard_normal(7) + rng.standard_normal(60) > 0, 4.0, 2.0)
+    np.savez(path, X=X, y=y)
+    return path
+
+
+def logged(data: Path, log: Path, **method: Any) -> Path:
+    config = {
+        "problem": DATA | {"path": str(data)},
+        "method": {"step_size": 0.05, **method},
+        "run": {"rounds": 12, "theory": False},
+        "log": {"iterates": True, "every": 3},
+    }
+    ist_mpi.run(config, out=log)
+    return log
+
+
+@pytest.mark.parametrize("variant", METHODS)
+def test_honest_logs_are_ok(variant: str, data: Path, tmp_path: Path) -> None:
+    report = verify([logged(data, tmp_path / "run.h5", **METHODS[variant])])
+    found = {row.check: row for row in report.rows}
+    assert not report.failed, [row for row in report.rows if row.verdict == "failed"]
+    for check in ("rows", "floats", "consistency", "constants", "measurements", "replay"):
+        assert found[check].verdict == "ok", found[check]
+
+
+@pytest.mark.parametrize(
+    ("column", "checks"),
+    [
+        ("value", {"measurements", "replay"}),
+        ("gap", {"measurements", "replay", "consistency"}),
+        ("train_accuracy", {"measurements", "replay"}),
+        ("test_accuracy", {"measurements", "replay"}),
+        ("distance_to_fixed_point", {"measurements", "replay"}),
+        ("x", {"replay"}),
+        ("x_star", {"constants"}),
+    ],
+)
+def test_a_wrong_number_is_found(column: str, checks: set[str], data: Path, tmp_path: Path) -> None:
+    log = logged(data, tmp_path / "run.h5", name="ist")
+    with h5py.File(log, "a") as file:
+        group = {"x": "iterates", "x_star": "theory"}.get(column, "rounds")
+        values = file[f"{group}/{column}"]
+        values[2] = values[2] + 1e-3
+    report = verify([log])
+    failed = {row.check for row in report.rows if row.verdict == "failed"}
+    assert checks <= failed or "damaged" in str(failed), (failed, report)
