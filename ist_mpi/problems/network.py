@@ -7,7 +7,6 @@ deal out neurons, and the biases of the outputs, which all have, are averaged.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -136,7 +135,7 @@ class Tested(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NetworkSource(DealtSamples):
+class NetworkSource:
     """The whole data set, in memory on rank 0."""
 
     Settings = NetworkSettings
@@ -148,6 +147,8 @@ class NetworkSource(DealtSamples):
     notes: ClassVar[tuple[str, ...]] = ()
 
     settings: NetworkSettings
+    data: DealtSamples
+    """With numbers of classes as labels."""
     neurons: Neurons
     test: Samples | None
 
@@ -162,25 +163,30 @@ class NetworkSource(DealtSamples):
         return self.neurons
 
     @property
+    def n(self) -> int:
+        """Number of workers."""
+        return self.data.n
+
+    @property
     def d(self) -> int:
         """Weights and biases."""
         return size_of(self.neurons.widths)
 
-    @cached_property
+    @property
     def stored(self) -> Stored:
         """As dense samples."""
-        m, width = int(np.diff(self.edges).max()), self.neurons.widths[0]
-        return Stored("functions", samples=m, entries=m * width, total=len(self.y) * width)
+        m, features = int(np.diff(self.data.edges).max()), self.data.d
+        total = self.data.y.size * features
+        return Stored("functions", samples=m, entries=m * features, total=total)
 
     @property
     def data_bytes(self) -> int:
         """Of the samples, and of one worker's copy of them."""
-        stored = self.A.data.nbytes + (self.A.indices.nbytes if sparse.issparse(self.A) else 0)
-        return int(stored + 8 * self.stored.entries)
+        return self.data.data_bytes
 
     def share(self, worker: int) -> NetworkShare:
         """A copy of one worker's samples."""
-        return NetworkShare(_dense(*self.samples(worker)), self.neurons)
+        return NetworkShare(_dense(*self.data.samples(worker)), self.neurons)
 
     @staticmethod
     def local(
@@ -213,7 +219,7 @@ def _objective(settings: NetworkSettings) -> Objective:
     return Objective(settings.loss, settings.logit_scale, settings.evaluation_scale, settings.batch)
 
 
-def _dense(A: Any, y: Float64) -> Samples:
+def _dense(A: Any, y: NDArray[Any]) -> Samples:
     """Samples as layers take them, in arrays of their own."""
     X = np.array(A.toarray() if sparse.issparse(A) else A, dtype=np.float64, order="C")
     return Samples(X, np.asarray(y, dtype=np.int64))
@@ -230,12 +236,11 @@ def load(problem: NetworkSettings) -> NetworkSource:
     (A, labels, worker, name), test = read_parted(problem, rescaled=problem.standardize)
     found = classes(labels, name)
     y = numbered(labels, found, name).astype(np.float64)
-    order, edges = dealt(y, worker, problem.n, problem.split, problem.seed, name)
-    neurons = Neurons((int(A.shape[1]), *problem.hidden, found.size))
+    data = DealtSamples(
+        A, y, *dealt(y, worker, problem.n, problem.split, problem.seed, name), problem.standardize
+    )
+    neurons = Neurons((data.d, *problem.hidden, found.size))
     held = None
     if test is not None:
-        scaled = DealtSamples(A, y, order, edges, problem.standardize).scaled(test.A)
-        held = _dense(scaled, numbered(test.y, found, test.name).astype(np.float64))
-    # What the ranks are told of the settings has no arrays in it.
-    settings = problem.without_arrays()
-    return NetworkSource(A, y, order, edges, problem.standardize, settings, neurons, held)
+        held = _dense(data.scaled(test.A), numbered(test.y, found, test.name))
+    return NetworkSource(problem.without_arrays(), data, neurons, held)

@@ -218,6 +218,11 @@ def test_held_out_samples_and_defaults() -> None:
         assert run.rounds["test_loss"][k] == pytest.approx(loss, rel=1e-11)
         right = truth.accuracy(x, (3, 4, 3), X[tested], Y[tested], 0.5)
         assert run.rounds["test_accuracy"][k] == pytest.approx(right)
+    settings["problem"] |= {"standardize": True}
+    given = ist_mpi.run(settings)
+    scaled = (X - X[np.sort(rows[7:])].mean(axis=0)) / X[np.sort(rows[7:])].std(axis=0)
+    settings["problem"] |= {"standardize": False, "X": scaled}
+    np.testing.assert_allclose(given.x, ist_mpi.run(settings).x, rtol=1e-9)
     settings["problem"] |= {"start_seed": 4}
     other = ist_mpi.run(settings)
     assert not np.array_equal(other.model["x0"], run.model["x0"])
