@@ -60,7 +60,7 @@ def outputs(net: Sequence[Layer], last: Float64, scale: float) -> Float64:
 def loss_of(z: Float64, y: Int64, loss: Loss) -> float:
     """The loss of outputs z (m, classes) for samples of the classes y (m,)."""
     if loss == "squares":
-        return 0.5 * float(np.sum(_excess(z, y) ** 2)) / y.size
+        return 0.5 * y.size * float(np.sum(_slope(z.copy(), y, loss) ** 2))
     top = z.max(axis=1)
     logs = np.log(np.sum(np.exp(z - top[:, None]), axis=1)) + top
     return float(np.sum(logs - z[np.arange(y.size), y])) / y.size
@@ -71,20 +71,15 @@ def accuracy_of(z: Float64, y: Int64) -> float:
     return float(np.mean(np.argmax(z, axis=1) == y))
 
 
-def _excess(z: Float64, y: Int64) -> Float64:
-    excess = z.copy()
-    excess[np.arange(y.size), y] -= 1.0
-    return excess
-
-
 def _slope(z: Float64, y: Int64, loss: Loss) -> Float64:
-    """The loss's gradient by the outputs, (m, classes)."""
+    """The loss's gradient by the outputs z (m, classes), in their place."""
     if loss == "softmax":
-        z = np.exp(z - z.max(axis=1)[:, None])
-        z /= z.sum(axis=1)[:, None]
-    slope = _excess(z, y)
-    slope /= y.size
-    return slope
+        z -= z.max(axis=1, keepdims=True)
+        np.exp(z, out=z)
+        z /= z.sum(axis=1, keepdims=True)
+    z[np.arange(y.size), y] -= 1.0
+    z /= y.size
+    return z
 
 
 def gradient(
