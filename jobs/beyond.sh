@@ -100,11 +100,65 @@ stability() {
     draw stability stability "$out"/stability/*/*.h5
 }
 
+# network NAME N: the settings of a method on n workers; the rounds that send 60 whole models
+network() {
+    rounds=60
+    case $1 in
+    ist* | shared_block) rounds=$((60 * $2)) ;;
+    esac
+    case $1 in
+    sgd) echo "method.name=gradient_descent" ;;
+    local) echo "method.sketch=identity method.local_steps=10" ;;
+    ist-1-1) echo "method.local_steps=10" ;;
+    ist-1-n) echo "method.local_steps=10 problem.evaluation_scale=$(python -c "print(1 / $2)")" ;;
+    ist-n-1) echo "method.local_steps=10 problem.logit_scale=$2" ;;
+    shared_block) echo "method.name=shared_block" ;;
+    esac
+    echo "problem.n=$2 run.rounds=$rounds log.every=$((rounds / 60))"
+}
+
+# overrides WORD…: each as an option
+overrides() {
+    for word in "$@"; do
+        echo "--set $word"
+    done
+}
+
+network_accuracy() {
+    parts=$out/network-data trained=network_accuracy
+    printf '%s\tpython %s data %s\n' "$parts/test.npz" "$beyond/network.py" "$parts" | work
+    kinds="sgd local ist-1-1 ist-1-n ist-n-1 shared_block"
+    given="problem.path=$parts/training.npz problem.test=$parts"
+    mkdir -p "$out/$trained"
+    for n in 4 8; do
+        for split in shuffled contiguous; do
+            for name in $kinds; do
+                step=$out/$trained/$n-$split-$name.step
+                printf '%s\tpython %s step %s >%s.part && mv %s.part %s\n' "$step" \
+                    "$beyond/network.py" "$(echo "$beyond/network.toml" $(network "$name" "$n") \
+                        $given/validation.npz "problem.split=$split")" "$step" "$step" "$step"
+            done
+        done
+    done | work
+    for n in 4 8; do
+        for split in shuffled contiguous; do
+            for name in $kinds; do
+                step=$(cat "$out/$trained/$n-$split-$name.step")
+                runs "$trained/$n-$split-$name" 0:5 "$beyond/network.toml" \
+                    $(overrides $(network "$name" "$n") $given/test.npz "problem.split=$split" \
+                        "method.step_size=$step")
+            done
+        done
+    done | work
+    draw network_accuracy network_accuracy "$out/$trained"/*.h5
+}
+
 index() {
     echo "# Removing the bias"
     entry bias_removed "What each method reaches, and what it sends"
     entry where_ist_wins "Where independent subnetwork training wins"
     entry stability "Step sizes: the second moment and single runs"
+    entry network_accuracy "A network: test accuracy and what training sends"
 }
 
-experiments "bias_removed where_ist_wins stability" "$@"
+experiments "bias_removed where_ist_wins stability network_accuracy" "$@"

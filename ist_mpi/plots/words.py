@@ -31,6 +31,8 @@ LABELS = {
     "step_size": "step size $\\gamma$",
     "step_over_limit": "step size $\\gamma / \\gamma_{\\max}$",
     "factor": "factor a round",
+    "train_accuracy": "accuracy on training samples",
+    "test_accuracy": "accuracy on held-out samples",
     "rounds_needed": "rounds to the neighbourhood",
     "neighbourhood": "relative gap in the limit",
     "local_steps": "local steps",

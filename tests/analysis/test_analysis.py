@@ -98,6 +98,22 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
             run={"theory": True},
         )
     ]
+    made["network_accuracy"] = [
+        path
+        for name, method in (
+            ("ist", {"local_steps": 2}),
+            ("local", {"sketch": "identity", "local_steps": 2}),
+            ("sgd", {"name": "gradient_descent"}),
+            ("block", {"name": "shared_block"}),
+        )
+        for path in make(
+            folder / f"network-{name}.h5",
+            2,
+            problem={"kind": "network", "n": 2, "hidden": [4], "test_share": 0.2},
+            method={"step_size": 0.1, **method},
+            run={"rounds": 3},
+        )
+    ]
     made["local_limit"] = [
         path
         for steps in (1, 4)

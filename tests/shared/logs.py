@@ -20,6 +20,7 @@ SCRIPTS = (
     "interpolation",
     "local_limit",
     "local_steps",
+    "network_accuracy",
     "reconstruction",
     "stability",
     "step_size",
