@@ -50,3 +50,8 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         assert 0 < table < 1
         assert 0 < clients < 1
         assert 0 < arrays < 1
+    if page.stem == "network":
+        submodels, sent, two_layers = map(float, done.stdout.split())
+        assert 0.9 < submodels <= 1
+        assert 0.2 < sent < 0.3
+        assert 0.8 < two_layers <= 1
