@@ -12,6 +12,8 @@ from scipy import sparse
 
 import ist_mpi
 from ist_mpi.errors import InputError
+from ist_mpi.kernels import logistic
+from ist_mpi.training.compiling import compile_for
 
 METHOD = {"name": "ist", "step_size": 0.05}
 
@@ -214,3 +216,28 @@ def test_budget_counts_the_samples() -> None:
     entries = max(np.diff(kept.starts[:, [0, -1]]).ravel())
     assert 8 * source.stored.entries >= 12 * entries + 8 * 3001
     assert source.data_bytes >= A.data.nbytes + A.indices.nbytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["dense", "sparse"])
+def test_what_is_compiled_ahead_is_all_that_a_run_calls(storage: str) -> None:
+    A = sparse.csr_array(X) if storage == "sparse" else X
+    problem = {"kind": "logistic", "X": A, "y": Y, "n": 3, "l2": 0.05, "storage": storage}
+    for method in ({"name": "ist"}, {"name": "anchored"}, {"name": "scaffnew"}, {"name": "stale"}):
+        config = ist_mpi.config.load(
+            {
+                "problem": problem,
+                "method": {"step_size": 0.05, **method},
+                "run": {"rounds": 4},
+            }
+        )
+        compile_for(config)
+        before = _compiled()
+        ist_mpi.run(config)
+        assert _compiled() == before
+
+
+def _compiled() -> dict[str, int]:
+    kernels = {name: one for name, one in vars(logistic).items() if hasattr(one, "signatures")}
+    assert kernels
+    return {name: len(one.signatures) for name, one in kernels.items()}
