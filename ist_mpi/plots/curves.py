@@ -215,15 +215,21 @@ def method_name(curve: Curve) -> str:
     return f"{'DCGD' if name == 'dcgd' else 'IST'}, {words}"
 
 
+ON_DATA = {"ridge": "ridge regression", "logistic": "logistic regression"}
+"""Kinds of problems that are made of samples, in words."""
+
+
 def problem_name(curve: Curve) -> str:
     """A problem in a few words."""
     kind = curve.settings["problem.kind"]
-    if kind == "ridge":
-        data = curve.settings.get("problem.dataset") or Path(curve.settings["problem.path"]).name
-        return f"ridge regression on {plain_text(data)}, n = {curve.settings['problem.n']}"
+    path = curve.settings.get("problem.path")
+    data = curve.settings.get("problem.dataset") or (Path(path).name if path else "arrays")
+    if kind in ON_DATA:
+        return f"{ON_DATA[kind]} on {plain_text(data)}, n = {curve.settings['problem.n']}"
     if kind == "arrays":
-        path = curve.settings.get("problem.path")
-        return f"quadratic from {plain_text(Path(path).name) if path else 'arrays'}"
+        return f"quadratic from {plain_text(data)}"
+    if "problem.heterogeneous" not in curve.settings:
+        return plain_text(str(kind).rpartition(":")[2])
     sort = "heterogeneous" if curve.settings["problem.heterogeneous"] else "homogeneous"
     return f"{sort}, d = {curve.settings['problem.d']}, n = {curve.settings['problem.n']}"
 
