@@ -141,6 +141,7 @@ NUMBERS: dict[str, list[tuple[float, float]]] = {
     "extending": [(1e-300, 1), (0, 1e-12), (0, 1e-12), (0, 9)],  # f(0) = ½ · 9 · (1 + 2 + 3) / 3
     "data": [(1e-300, 1), (0, 0), (0, 0), (1e-300, 1), (1e-300, 1)],
     "quadratic": [(0, 0.5), (0, 1e-12)],
+    "logistic": [(0.85, 1), (0.05, 0.2), (0.05, 0.2), (0, 1e-3)],
 }
 """What the last numbers that a page prints lie between."""
 
