@@ -100,6 +100,24 @@ stability() {
     draw stability stability "$out"/stability/*/*.h5
 }
 
+# The gap of what submodels tend to along the regularisation: logs of one round say it.
+logistic_bias() {
+    for problem in cancer digits; do
+        config=$beyond/logistic-$problem.toml
+        for name in ist ist-unscaled gd gd-nesterov shared_block shared_block-nesterov anchored \
+            stale; do
+            seeded "logistic_bias/$problem/$name" 0:5 "$name" "$config"
+        done
+        for l2 in 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1 3e-1 1.0; do
+            for name in ist ist-unscaled; do
+                run "logistic_bias/$problem-along/$name-$l2" "$config" --set $(method "$name") \
+                    --set "problem.l2=$l2" --set run.rounds=1
+            done
+        done
+    done | work
+    draw logistic_bias logistic_bias "$out"/logistic_bias/*/*.h5
+}
+
 # network NAME N: the settings of a method on n workers; the rounds that send 60 whole models
 network() {
     rounds=60
@@ -157,8 +175,9 @@ index() {
     echo "# Removing the bias"
     entry bias_removed "What each method reaches, and what it sends"
     entry where_ist_wins "Where independent subnetwork training wins"
+    entry logistic_bias "The bias on logistic regression"
     entry stability "Step sizes: the second moment and single runs"
     entry network_accuracy "A network: test accuracy and what training sends"
 }
 
-experiments "bias_removed where_ist_wins stability network_accuracy" "$@"
+experiments "bias_removed where_ist_wins logistic_bias stability network_accuracy" "$@"

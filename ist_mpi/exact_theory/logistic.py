@@ -23,7 +23,6 @@ from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.minimise import (
     GOAL,
     Direction,
-    Function,
     Minimum,
     few_vectors,
     minimise,
@@ -44,12 +43,10 @@ BLOCKS = 20_000
 """Most blocks of a worker that are gone through one by one."""
 ENTRIES = 1e8
 """Numbers that an evaluation of f_D may read: every block of every draw, of all samples."""
-MARGINS = 1.5e6
-"""Of a sample that "auto" takes: tens of milliseconds a logged round."""
+MARGINS = 3e5
+"""Of all blocks, where "auto" goes through them: some milliseconds a logged round."""
 DRAWS = 2000
 """Of a sample, at most."""
-ENOUGH = 100
-"""Of a sample that "auto" takes, at least."""
 SAMPLED = 1e-10
 """Of the gradient of a sample's average, whose error is far larger."""
 SEED = 20_240_721
@@ -70,8 +67,8 @@ class FixedPoint(NamedTuple):
 
     x: Float64
     how: str
-    value_gradient: Function | None
-    """f_D, exactly or of the sample; None: it is f."""
+    objective: Callable[[Float64], float] | None
+    """f_D, exactly, of the sample or with normal margins; None: it is f."""
     value: float
     """f_D(x∞)."""
     error: float
@@ -100,7 +97,7 @@ class LogisticTheory:
         self._found = self._fixed_point(problem.fixed_point)
         fixed = None if self._found is None else self._found.x
         self.prediction = Solution(self._x_star.x, self._x_star.value, fixed)
-        with_gap = self._found is not None and self._found.value_gradient is not None
+        with_gap = self._found is not None and self._found.objective is not None
         self.columns: Mapping[str, tuple[str, str]] = (
             {"submodel_gap": ("1", "f_D(x) - f_D at its minimiser, f_D what submodels minimise")}
             if with_gap
@@ -110,9 +107,9 @@ class LogisticTheory:
     def measure(self, x: Float64) -> Mapping[str, float]:
         """The gap of f_D, where it is not f."""
         found = self._found
-        if found is None or found.value_gradient is None:
+        if found is None or found.objective is None:
             return {}
-        return {"submodel_gap": found.value_gradient(x)[0] - found.value}
+        return {"submodel_gap": found.objective(x) - found.value}
 
     def constants(self, x0: Float64, value: Callable[[Float64], float], known: Known) -> Constants:
         """Gaps of x∞ and of 0, and the bounds."""
@@ -219,7 +216,7 @@ class LogisticTheory:
             return self._of_blocks(law, submodels.all_blocks(law, self._team.d), "exact")
         if how == "gaussian":
             return self._of_normal_margins(law)
-        draws = self._draws(wish)
+        draws = self._draws()
         rng = np.random.default_rng(SEED)
         blocks = submodels.sampled_blocks(law, self._team.d, draws, rng)
         return self._of_blocks(law, blocks, f"the average over {draws} draws", draws)
@@ -243,17 +240,13 @@ class LogisticTheory:
                 error.agreed = True
                 raise error
             return wish
-        if few:
+        if few and count * self._samples <= MARGINS:
             return "exact"
-        quick = self._draws("auto") >= ENOUGH
-        return "sampled" if not trouble["sampled"] and (quick or not normal) else "gaussian"
+        return "gaussian" if normal else "sampled"
 
-    def _draws(self, wish: str) -> int:
-        """Of a sample: an evaluation of it may take a second, or the time that "auto" has."""
-        most = ENTRIES / self._entries
-        if wish == "auto":
-            most = min(most, MARGINS / (self._team.n * self._samples))
-        return int(min(DRAWS, max(16.0, most)))
+    def _draws(self) -> int:
+        """Of a sample, so that an evaluation of it takes no more than about a second."""
+        return int(min(DRAWS, max(16.0, ENTRIES / self._entries)))
 
     def _roots(self, law: Exchangeable) -> Callable[[int], Float64 | None]:
         """Worker ↦ D_i^{−1/2}, where sketches have it."""
@@ -283,7 +276,7 @@ class LogisticTheory:
         error = 0.0
         if draws:
             _, error = self._shift(of, hessian, found.x, draws)
-        return FixedPoint(found.x, how, function, found.value, error)
+        return FixedPoint(found.x, how, self._objective(of), found.value, error)
 
     def _of_normal_margins(self, law: Exchangeable) -> FixedPoint:
         """x∞ with normal margins; its error is estimated by a sample of draws."""
@@ -303,15 +296,26 @@ class LogisticTheory:
         start = np.zeros(team.d)
         if team.d > DENSE:
             found = few_vectors(function, start)
-            return FixedPoint(found.x, how, function, found.value, math.nan)
+            return FixedPoint(found.x, how, self._objective(of), found.value, math.nan)
         found = minimise(function, self._newton(hessian), start)
-        draws = self._draws("sampled")
+        draws = self._draws()
         blocks = submodels.sampled_blocks(law, team.d, draws, np.random.default_rng(SEED))
         sample = {
             i: submodels.OverBlocks(local.half_samples(i), self._l2, blocks, root(i)) for i in of
         }
         shift, spread = self._shift(sample, hessian, found.x, draws)
-        return FixedPoint(found.x, how, function, found.value, math.hypot(shift, spread))
+        error = math.hypot(shift, spread)
+        return FixedPoint(found.x, how, self._objective(of), found.value, error)
+
+    def _objective(self, of: Mapping[int, Any]) -> Callable[[Float64], float]:
+        """x ↦ the mean of what the workers' parts of f_D are, on every rank."""
+        team = self._team
+
+        def value(x: Float64) -> float:
+            own = np.array([of[worker].value(x) for worker in range(team.first, team.last)])
+            return math.fsum(team.all_workers(own)) / team.n
+
+        return value
 
     def _shift(
         self,

@@ -12,6 +12,7 @@ the step size goes to 0. Of logistic functions f_D is known
 Everything here is of one rank's workers; `logistic` adds up over all of them.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import inf, lgamma
@@ -125,33 +126,38 @@ class OverBlocks:
         width = max(1, ROOM // m)
         self._chunks = [slice(lo, min(lo + width, c)) for lo in range(0, c, width)]
 
+    def value(self, x: Float64) -> float:
+        """Its value."""
+        return math.fsum(float(value) for value, *_ in self._margins(x))
+
     def value_gradient(self, x: Float64) -> tuple[float, Float64]:
         """Its value and its gradient (d,)."""
         value, gradient = 0.0, np.zeros_like(x)
-        for each, weights, parts in self._evaluated(x):
-            value += float(np.sum(weights * each))
-            gradient += np.sum(parts * weights, axis=1)
+        for part, z, w, chunk in self._margins(x):
+            value += float(part)
+            gradient += self._gradients(z, w, chunk).sum(axis=1)
         return value, gradient
 
     def gradients_of_draws(self, x: Float64, draws: int) -> Float64:
         """The gradient of each draw alone, shape (draws, d), times its share of them all."""
         out = np.zeros((draws, x.size))
-        whose, start = self._blocks.draws, 0
-        for _, weights, parts in self._evaluated(x):
-            np.add.at(out, whose[start : start + len(weights)], (parts * weights).T)
-            start += len(weights)
+        for _, z, w, chunk in self._margins(x):
+            np.add.at(out, self._blocks.draws[chunk], self._gradients(z, w, chunk).T)
         return out
 
-    def _evaluated(self, x: Float64) -> Iterator[tuple[Float64, Float64, Float64]]:
-        """By chunks of blocks: values (c,), weights (c,), gradients (d, c)."""
-        H, m = self._H, self._H.shape[0]
+    def _margins(self, x: Float64) -> Iterator[tuple[float, Float64, Float64, slice]]:
+        """By chunks of blocks: their part of the value, margins (m, c), submodels (d, c), which."""
+        m = self._H.shape[0]
         for chunk in self._chunks:
-            C = self._C[:, chunk]
-            w = C * x[:, None]
-            z = 2.0 * (H @ w)
+            w = self._C[:, chunk] * x[:, None]
+            z = 2.0 * (self._H @ w)
             each = margins_loss(z).sum(axis=0) / m + 0.5 * self._l2 * np.sum(w * w, axis=0)
-            back = H.T @ (2.0 * margins_slope(z)) / m
-            yield each, self._blocks.weights[chunk], C * (back + self._l2 * w)
+            yield float(np.sum(self._blocks.weights[chunk] * each)), z, w, chunk
+
+    def _gradients(self, z: Float64, w: Float64, chunk: slice) -> Float64:
+        """Of each block of a chunk, times its weight, shape (d, c)."""
+        back = self._H.T @ (2.0 * margins_slope(z)) / self._H.shape[0]
+        return np.asarray(self._C[:, chunk] * (back + self._l2 * w) * self._blocks.weights[chunk])
 
     def hessian(self, x: Float64) -> Float64:
         """Its Hessian (d, d); of many blocks, that of the first of them."""
@@ -198,10 +204,19 @@ class Gaussian:
         t = self._B @ x
         return t, np.maximum(self._squares @ (x * x) - t * t / x.size, 0.0)
 
+    def value(self, x: Float64) -> float:
+        """Its value."""
+        m, (t, v), value = self._B.shape[0], self._margins(x), 0.0
+        for weight, mean, spread, penalty in self._kinds:
+            z = (mean * t)[:, None] + np.sqrt(spread * v)[:, None] * self._nodes
+            value += weight * float((margins_loss(z) * self._weights).sum()) / m
+            value += weight * 0.5 * self._l2 * penalty * float(np.sum(self._square * x * x))
+        return value
+
     def value_gradient(self, x: Float64) -> tuple[float, Float64]:
         """Its value and its gradient (d,)."""
         (m, d), (t, v) = self._B.shape, self._margins(x)
-        value, gradient = 0.0, np.zeros(d)
+        gradient = np.zeros(d)
         for weight, mean, spread, penalty in self._kinds:
             s = np.sqrt(spread * v)
             z = (mean * t)[:, None] + s[:, None] * self._nodes
@@ -209,12 +224,10 @@ class Gaussian:
             first, turned = slopes.sum(axis=1), (slopes * self._nodes).sum(axis=1)
             bent = margins_curvature(mean * t)
             second = np.where(s > 0.0, turned / np.where(s > 0.0, s, 1.0), bent) * spread
-            value += weight * float((margins_loss(z) * self._weights).sum()) / m
-            value += weight * 0.5 * self._l2 * penalty * float(np.sum(self._square * x * x))
             along = self._B.T @ (mean * first - second * t / d) / m
             gradient += weight * (along + x * (self._squares.T @ second) / m)
             gradient += weight * self._l2 * penalty * self._square * x
-        return value, gradient
+        return self.value(x), gradient
 
     def hessian(self, x: Float64) -> Float64:
         """About its Hessian (d, d), which only steers the steps."""

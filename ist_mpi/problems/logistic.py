@@ -125,6 +125,19 @@ class LogisticSource(DealtSamples):
         """See `load`."""
         return load(settings)
 
+    @staticmethod
+    def tiny(n: int, d: int) -> list["LogisticSource"]:
+        """A few samples, kept in every way: what is compiled for them is compiled for all."""
+        A = (np.arange(2.0 * n * d) % 5 - 1.0).reshape(2 * n, d)
+        y, edges = np.tile([1.0, -1.0], n), 2 * np.arange(n + 1)
+        stored = Stored("functions", samples=2, entries=2 * d, total=2 * n * d)
+        rest = y, np.arange(2 * n), edges, False, 1.0, stored
+        sparsely = sparse.csr_array(A)
+        return [
+            LogisticSource(A, *rest, "dense", None, ()),
+            LogisticSource(sparsely, *rest, "sparse", None, ()),
+        ]
+
     def share(self, worker: int) -> LogisticShare:
         """A copy of one worker's samples."""
         return LogisticShare(*self.samples(worker), self.l2, self.kind)

@@ -5,7 +5,7 @@ depend on how a problem is kept, not on its size: so a tiny problem that is kept
 one stands for it, and the rounds of one rank and of many are made once each, without MPI.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ist_mpi import kernels
+from ist_mpi import kernels, registry
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import countdown, model, routes
@@ -68,12 +68,19 @@ def compile_for(config: Config) -> None:
     homogeneous = not getattr(config.problem, "heterogeneous", True)
     q = {"q": 2} if getattr(config.method, "q", None) is not None else {}
     small = config.with_values(method={"step_size": 1e-9, **q})
-    for stored in _ways(config, d):
-        tiny = TinyProblem(d, homogeneous, stored)
-        facts = Facts(tiny.n, d, homogeneous, tiny.data_bytes, stored)
+    kind = registry.load("problems", config.problem.kind)
+    of_kind = getattr(kind, "tiny", None)
+    sources: Iterable[Any] = (TinyProblem(d, homogeneous, way) for way in _ways(config, d))
+    if of_kind is not None:
+        sources = of_kind(WORKERS, d)
+    for tiny in sources:
+        facts = Facts(tiny.n, d, homogeneous, tiny.data_bytes, tiny.stored)
         experiment = prepare(Solo(), small, facts, tiny, "full")
-        method, _ = warm_up(small, experiment, "server")
+        resolved = small.model_copy(update={"method": experiment.method})
+        method, _ = warm_up(resolved, experiment, "server")
         method.round(1)  # as among other ranks
+        if of_kind is not None:
+            continue
         # Whole products stand in for d × d matrices where d is large.
         experiment.problem.product(0, np.ones(d))
         experiment.problem.groups_product(0, np.ones(d), small.method.group_size)

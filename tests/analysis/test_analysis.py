@@ -22,6 +22,7 @@ from ist_mpi.plots.words import LABELS
 pytestmark = pytest.mark.slow
 
 EPS = 1e-12
+SCALINGS = ("unbiased", "unscaled")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,21 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
         *make(folder / "marina.h5", 2, method={"name": "marina"}),
     ]
     made["bias_removed"] = made["where_ist_wins"] = [*steps, *without]
+    logistic = {"kind": "logistic", "dataset": "breast_cancer", "n": 5, "standardize": True}
+    made["logistic_bias"] = [
+        path
+        for l2, rounds, method in (
+            (1e-2, 30, {}),
+            (1e-2, 30, {"name": "shared_block"}),
+            *((l2, 1, {"scaling": scaling}) for l2 in (1e-2, 1.0) for scaling in SCALINGS),
+        )
+        for path in make(
+            folder / f"logistic-{l2}-{rounds}-{len(method)}-{method.get('scaling')}.h5",
+            problem={**logistic, "l2": l2},
+            method={**method, "step_size": "default"},
+            run={"rounds": rounds},
+        )
+    ]
     made["stability"] = [
         path
         for step in (0.1, 0.4)

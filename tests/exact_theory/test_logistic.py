@@ -243,7 +243,7 @@ def test_the_command(tmp_path: Path) -> None:
         '[method]\nname = "ist"\nstep_size = "default"\n[run]\nrounds = 10\n'
     )
     shown = call("theory", str(path)).stdout.replace("\n", " ")
-    for words in ("normal margins", "not quadratic", "λ_max(L_i)", "x∞"):
+    for words in ("normal margins", "not quadratic", "λ_max(L_i)", "x∞", "bias of the method"):
         assert words in shown
     document = json.loads(call("theory", str(path), "--json").stdout)
     assert document["theta"] is None

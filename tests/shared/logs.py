@@ -20,6 +20,7 @@ SCRIPTS = (
     "interpolation",
     "local_limit",
     "local_steps",
+    "logistic_bias",
     "network_accuracy",
     "reconstruction",
     "stability",
