@@ -31,12 +31,17 @@ def plot(
             "gradient_norm_squared",
             "gradient_norm_squared_w",
             "value",
+            "train_loss",
+            "train_accuracy",
+            "test_loss",
+            "test_accuracy",
         ],
         typer.Option(
             "--y",
             metavar="COLUMN",
             help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
-            "gradient_norm_squared or gradient_norm_squared_w.",
+            "gradient_norm_squared, gradient_norm_squared_w; of samples train_accuracy, "
+            "test_accuracy, train_loss or test_loss, as a log has them.",
         ),
     ] = "relative_gap",
     output: Annotated[

@@ -47,7 +47,13 @@ Y_AXES = (
     "gradient_norm_squared",
     "gradient_norm_squared_w",
     "value",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
 )
+SHARES = ("train_accuracy", "test_accuracy")
+"""Of those, what is no more than 1 and nears it."""
 PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
 EXPECTED = {
     "gap": ("expected_gap", "mean_iterate_gap"),
@@ -178,7 +184,7 @@ def draw(
     figure = Figure()
     panel = figure.panels[0][0]
     x_scale = ("rounds" if x == "round" else "log") if log_x else "linear"
-    panel.describe(x, y, title, x_scale)
+    panel.describe(x, y, title, x_scale, "linear" if y in SHARES else "log")
     draw_curves(panel, curves, x, y, names_of(curves), theory)
     panel.legend()
     figure.save(output)

@@ -35,6 +35,8 @@ LABELS = {
     "fixed_point_gap_over_zero": "gap of $x^\\infty$ / gap of $x = 0$",
     "norm": "norm",
     "submodel_gap": "gap of what submodels minimise",
+    "train_loss": "loss on training samples",
+    "test_loss": "loss on held-out samples",
     "train_accuracy": "accuracy on training samples",
     "test_accuracy": "accuracy on held-out samples",
     "rounds_needed": "rounds to the neighbourhood",
