@@ -57,7 +57,7 @@ def test_the_picture_has_the_columns(tmp_path: Path, x: str) -> None:
 @pytest.mark.parametrize("y", ["test_accuracy", "train_loss"])
 def test_what_is_measured_of_samples(tmp_path: Path, y: str) -> None:
     problem = {"kind": "network", "n": 2, "hidden": [4], "test_share": 0.2}
-    run = ist_mpi.run(CONFIG, problem=problem, out=tmp_path / "0.h5")
+    run = ist_mpi.run(CONFIG | {"problem": problem}, out=tmp_path / "0.h5")
     done = call("plot", str(tmp_path / "0.h5"), "--y", y, "-o", str(tmp_path / "picture.svg"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "picture.csv").open() as file:
