@@ -31,12 +31,16 @@ def plot(
             "gradient_norm_squared",
             "gradient_norm_squared_w",
             "value",
+            "submodel_gap",
+            "train_accuracy",
+            "test_accuracy",
         ],
         typer.Option(
             "--y",
             metavar="COLUMN",
             help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
-            "gradient_norm_squared or gradient_norm_squared_w.",
+            "gradient_norm_squared or gradient_norm_squared_w; of logistic regression "
+            "submodel_gap, train_accuracy and test_accuracy.",
         ),
     ] = "relative_gap",
     output: Annotated[

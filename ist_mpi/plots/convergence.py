@@ -47,6 +47,9 @@ Y_AXES = (
     "gradient_norm_squared",
     "gradient_norm_squared_w",
     "value",
+    "submodel_gap",
+    "train_accuracy",
+    "test_accuracy",
 )
 PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
 EXPECTED = {
