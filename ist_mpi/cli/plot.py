@@ -31,6 +31,7 @@ def plot(
             "gradient_norm_squared",
             "gradient_norm_squared_w",
             "value",
+            "submodel_gap",
             "train_loss",
             "train_accuracy",
             "test_loss",
@@ -40,8 +41,8 @@ def plot(
             "--y",
             metavar="COLUMN",
             help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
-            "gradient_norm_squared, gradient_norm_squared_w; of samples train_accuracy, "
-            "test_accuracy, train_loss or test_loss, as a log has them.",
+            "gradient_norm_squared or gradient_norm_squared_w; where a problem measures them "
+            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy.",
         ),
     ] = "relative_gap",
     output: Annotated[

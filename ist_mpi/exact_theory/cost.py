@@ -26,6 +26,8 @@ AUTO_SECONDS = 5.0
 """Longest that a run waits, unasked, for the constants that take many applications of T."""
 DENSE = 6000
 """Largest d for which d × d eigenvalues are computed at all."""
+HESSIANS = 2000
+"""Largest d for which Hessians of functions that are no quadratics are formed."""
 WORD_SECONDS = 30.0
 """Longest that a step size that is a word is checked against second moments."""
 PATIENCE = 150.0

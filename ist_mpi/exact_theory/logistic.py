@@ -19,7 +19,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import submodel_objective as submodels
 from ist_mpi.exact_theory.bounds import Bounds
 from ist_mpi.exact_theory.constants import Constants
-from ist_mpi.exact_theory.cost import Effort
+from ist_mpi.exact_theory.cost import HESSIANS, Effort
 from ist_mpi.exact_theory.minimise import (
     GOAL,
     Direction,
@@ -37,14 +37,14 @@ Float64 = NDArray[np.float64]
 Hessian = Callable[[int, Float64], Float64]
 """(worker, x) ↦ (d, d)."""
 
-DENSE = 2000
-"""Largest d for which Hessians are formed."""
 BLOCKS = 20_000
 """Most blocks of a worker that are gone through one by one."""
 ENTRIES = 1e8
 """Numbers that an evaluation of f_D may read: every block of every draw, of all samples."""
 MARGINS = 3e5
 """Of all blocks, where "auto" goes through them: some milliseconds a logged round."""
+HELD = 2e7
+"""Numbers of the blocks of a sample."""
 DRAWS = 2000
 """Of a sample, at most."""
 SAMPLED = 1e-10
@@ -152,7 +152,7 @@ class LogisticTheory:
         """x* by Newton's method, its systems solved by Cholesky's or by conjugate gradients."""
         team, local = self._team, self._local
         start = np.zeros(team.d)
-        if team.d > DENSE:
+        if team.d > HESSIANS:
             return minimise(self._f, self._by_products, start)
         H = {i: local.half_samples(i) for i in range(team.first, team.last)}
 
@@ -181,8 +181,7 @@ class LogisticTheory:
     def _mean_hessian(self, hessian: Hessian, x: Float64) -> Float64 | None:
         """The mean of the workers' Hessians (d, d) on rank 0."""
         team = self._team
-        own = {i: hessian(i, x) for i in range(team.first, team.last)}
-        return team.whole(team.mean_rows(own.__getitem__, (team.d, team.d)))
+        return team.whole(team.mean_rows(lambda i: hessian(i, x), (team.d, team.d)))
 
     def _newton(self, hessian: Hessian) -> Direction:
         """Newton's direction from the Hessians of workers, solved for on rank 0."""
@@ -225,11 +224,11 @@ class LogisticTheory:
         """How f_D is evaluated; InputError where it cannot be as it was wished."""
         d = self._team.d
         count = submodels.count(law, d)
-        few = count <= BLOCKS and count * self._entries <= ENTRIES and d <= DENSE
+        few = count <= BLOCKS and count * self._entries <= ENTRIES and d <= HESSIANS
         normal = law.group_size == 1
         trouble = {
             "exact": "" if few else f"{count:.3g} blocks and {self._entries:.3g} numbers",
-            "sampled": "" if d <= DENSE else f"d = {d}",
+            "sampled": "" if d <= HESSIANS else f"d = {d}",
             "gaussian": "" if normal else f"groups of {law.group_size} coordinates",
         }
         if wish != "auto":
@@ -245,8 +244,9 @@ class LogisticTheory:
         return "gaussian" if normal else "sampled"
 
     def _draws(self) -> int:
-        """Of a sample, so that an evaluation of it takes no more than about a second."""
-        return int(min(DRAWS, max(16.0, ENTRIES / self._entries)))
+        """Of a sample, so that it takes some 100 MB at most, and an evaluation about a second."""
+        held = self.quantities.blocks * self._team.d
+        return int(min(DRAWS, max(16.0, min(ENTRIES / self._entries, HELD / held))))
 
     def _roots(self, law: Exchangeable) -> Callable[[int], Float64 | None]:
         """Worker ↦ D_i^{−1/2}, where sketches have it."""
@@ -294,7 +294,7 @@ class LogisticTheory:
 
         how = "normal margins, approximately"
         start = np.zeros(team.d)
-        if team.d > DENSE:
+        if team.d > HESSIANS:
             found = few_vectors(function, start)
             return FixedPoint(found.x, how, self._objective(of), found.value, math.nan)
         found = minimise(function, self._newton(hessian), start)

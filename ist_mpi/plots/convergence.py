@@ -47,6 +47,7 @@ Y_AXES = (
     "gradient_norm_squared",
     "gradient_norm_squared_w",
     "value",
+    "submodel_gap",
     "train_loss",
     "train_accuracy",
     "test_loss",

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from ist_mpi import registry
 from ist_mpi.config import Config
 from ist_mpi.errors import Fault
-from ist_mpi.exact_theory.cost import DENSE, Effort
+from ist_mpi.exact_theory.cost import DENSE, HESSIANS, Effort
 from ist_mpi.exact_theory.krylov import BASIS
 from ist_mpi.exact_theory.objective import by_products
 from ist_mpi.exact_theory.step import known_of
@@ -108,6 +109,11 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     n, d = facts.n, facts.d
     known = known_of(config.method, facts.sketch(config.method))
     quadratic = facts.stored.quadratic
+    if (
+        not quadratic and registry.load("problems", config.problem.kind).theory
+    ):  # copies of samples, and Hessians where they fit
+        copies = 3 * -(-n // size) * kept_bytes(facts)
+        return budget._replace(theory=copies + (4 * FLOAT * d * d if d <= HESSIANS else 0))
     if known.own is not None and effort != "none" and quadratic and d <= DENSE:
         numbers = OWN_MATRICES[effort] * known.own.size**2 + n * d * d
         return budget._replace(theory=FLOAT * numbers)
