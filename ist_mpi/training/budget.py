@@ -109,9 +109,8 @@ def with_theory(budget: Budget, effort: Effort, config: Config, facts: Facts, si
     n, d = facts.n, facts.d
     known = known_of(config.method, facts.sketch(config.method))
     quadratic = facts.stored.quadratic
-    if (
-        not quadratic and registry.load("problems", config.problem.kind).theory
-    ):  # copies of samples, and Hessians where they fit
+    if not quadratic and registry.load("problems", config.problem.kind).theory:
+        # Copies of samples, and Hessians where they fit.
         copies = 3 * -(-n // size) * kept_bytes(facts)
         return budget._replace(theory=copies + (4 * FLOAT * d * d if d <= HESSIANS else 0))
     if known.own is not None and effort != "none" and quadratic and d <= DENSE:
