@@ -31,8 +31,11 @@ def name_of(settings: dict[str, Any]) -> str:
         return "shared block"
     if settings["method.sketch"] == "identity":
         return f"local SGD, T = {steps}"
-    scales = (settings[f"problem.{which}_scale"] for which in ("logit", "evaluation"))
-    return f"IST, T = {steps}, s = {', s_ev = '.join(map(shown, scales))}"
+    n = settings["problem.n"]
+    usual = {float(n): "n", 1.0: "1", 1.0 / n: "1/n"}
+    scales = [settings[f"problem.{which}_scale"] for which in ("logit", "evaluation")]
+    s, s_ev = (usual.get(scale, shown(scale)) for scale in scales)
+    return f"IST, T = {steps}, s = {s}, s_ev = {s_ev}"
 
 
 def place_of(curve: Curve) -> tuple[int, str]:
@@ -92,6 +95,8 @@ def draw(runs: Sequence[Path], output: Path) -> str:
         head = " | ".join(map(str, TRANSFERS))
         lines = [f"| {title} | step | {head} |", "|---|---|" + "---|" * len(TRANSFERS)]
         tables.append("\n".join([*lines, *map(row_of, problems[title])]))
+    for panel in panels[len(problems) :]:
+        panel.axes.set_axis_off()
     figure.legend_below(panels[0], 3)
     figure.save(output)
     seeds = max(len(curve.runs) for curve in curves)
