@@ -41,8 +41,12 @@ constants() {
 work() {
     cat >"$out/jobs.part"
     python jobs/pending.py <"$out/jobs.part" >"$out/todo.part"
+    printf '  %s to do ' "$(wc -l <"$out/todo.part")" >&2
+    # A dot for each that has ended: some take minutes.
     tr '\n' '\0' <"$out/todo.part" |
-        xargs -0 -r -n 1 -P "$cores" sh -c >>"$out/messages.txt" 2>&1 || true
+        xargs -0 -r -n 1 -P "$cores" sh -c 'sh -c "$1" >>"$0" 2>&1; printf . >&2' \
+            "$out/messages.txt" || true
+    echo >&2
     python jobs/pending.py <"$out/jobs.part" >"$out/todo.part"
     if [ -s "$out/todo.part" ]; then
         tail -n 20 "$out/messages.txt" >&2

@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh tests/run.sh        all checks, from nothing: style, types, the serial tests, those that need the
-#                        machine for themselves, the MPI tests on 1, 2, 3 and 4 ranks, and jobs on a
-#                        SLURM cluster where one can be started
+#                        machine for themselves, the quick ones on the lowest versions, the MPI tests
+#                        on 1, 2, 3 and 4 ranks, and jobs on a SLURM cluster where one can be started
 # sh tests/run.sh quick  style, types, and the tests that start no process and take under 0.3 s
 #
 # Ends with a non-zero code if anything fails or if any of the runs has no test. IST_TESTS=full is
@@ -57,6 +57,8 @@ step serial tests
 serial --ignore=tests/faults --ignore=tests/bench
 step "faults and speeds, one at a time"
 timeout -k 10 7200 python -m pytest -q tests/faults tests/bench
+step "quick tests on the lowest versions that are allowed"
+timeout -k 10 3600 sh tests/lowest.sh
 for ranks in 1 2 3 4; do
     step "MPI tests, $ranks rank(s)"
     timeout -k 10 1800 mpiexec -n "$ranks" python -m pytest -q --with-mpi tests/mpi

@@ -25,6 +25,7 @@ from scipy.sparse.linalg import ArpackError, eigsh
 
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import diagonals
+from ist_mpi.exact_theory.arpack import ALIKE
 from ist_mpi.exact_theory.step import Step
 from ist_mpi.exact_theory.units import exponent
 from ist_mpi.sketches.law import Finite, Law
@@ -171,7 +172,7 @@ def largest_eigenvalue(M: Float64) -> float:
         M = np.ldexp(M, -unit)
     start = np.cos(np.arange(d))  # fixed, so that the result is the same on every run
     try:
-        found = eigsh(M, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False, rng=0)
+        found = eigsh(M, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False, **ALIKE)
         return float(np.ldexp(found[0], unit))
     except ArpackError:
         return float(np.ldexp(linalg.eigvalsh(M)[-1], unit))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, cg, eigsh
 
+from ist_mpi.exact_theory.arpack import ALIKE
 from ist_mpi.exact_theory.units import exponent
 
 Float64 = NDArray[np.float64]
@@ -153,7 +154,7 @@ def extreme_eigenvalue(
             tol=tolerance,
             maxiter=restarts,
             return_eigenvectors=False,
-            rng=0,
+            **ALIKE,
         )
     except ArpackError:
         return None

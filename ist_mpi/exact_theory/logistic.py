@@ -47,6 +47,8 @@ HELD = 2e7
 """Numbers of the blocks of a sample."""
 DRAWS = 2000
 """Of a sample, at most."""
+COARSE = 0.05
+"""Error of x∞ with normal margins from which on "auto" corrects it by a sample."""
 SAMPLED = 1e-10
 """Of the gradient of a sample's average, whose error is far larger."""
 SEED = 20_240_721
@@ -68,7 +70,7 @@ class FixedPoint(NamedTuple):
     x: Float64
     how: str
     objective: Callable[[Float64], float] | None
-    """f_D, exactly, of the sample or with normal margins; None: it is f."""
+    """f_D, exactly, of the sample or with normal margins; None: it is f, or not followed."""
     value: float
     """f_D(x∞)."""
     error: float
@@ -213,15 +215,21 @@ class LogisticTheory:
         how = self._way(wish, law)
         if how == "exact":
             return self._of_blocks(law, submodels.all_blocks(law, self._team.d), "exact")
-        if how == "gaussian":
-            return self._of_normal_margins(law)
+        if how == "sampled":
+            return self._of_sample(law)
+        if not how:
+            return None
+        return self._of_normal_margins(law, wish == "auto")
+
+    def _of_sample(self, law: Exchangeable) -> FixedPoint:
+        """x∞ of a sample of draws."""
         draws = self._draws()
         rng = np.random.default_rng(SEED)
         blocks = submodels.sampled_blocks(law, self._team.d, draws, rng)
         return self._of_blocks(law, blocks, f"the average over {draws} draws", draws)
 
     def _way(self, wish: str, law: Exchangeable) -> str:
-        """How f_D is evaluated; InputError where it cannot be as it was wished."""
+        """How f_D is evaluated, "" for no way; InputError where it cannot be as it was wished."""
         d = self._team.d
         count = submodels.count(law, d)
         few = count <= BLOCKS and count * self._entries <= ENTRIES and d <= HESSIANS
@@ -241,7 +249,7 @@ class LogisticTheory:
             return wish
         if few and count * self._samples <= MARGINS:
             return "exact"
-        return "gaussian" if normal else "sampled"
+        return next((name for name in ("gaussian", "sampled") if not trouble[name]), "")
 
     def _draws(self) -> int:
         """Of a sample, so that it takes some 100 MB at most, and an evaluation about a second."""
@@ -256,7 +264,11 @@ class LogisticTheory:
         return lambda worker: np.asarray(roots[worker - self._team.first])
 
     def _of_blocks(
-        self, law: Exchangeable, blocks: submodels.Blocks, how: str, draws: int = 0
+        self,
+        law: Exchangeable,
+        blocks: submodels.Blocks,
+        how: str,
+        draws: int = 0,
     ) -> FixedPoint:
         """x∞ of a list of blocks, all that there are or a sample."""
         team, root = self._team, self._roots(law)
@@ -275,11 +287,14 @@ class LogisticTheory:
         found = minimise(function, self._newton(hessian), self._x_star.x, goal)
         error = 0.0
         if draws:
-            _, error = self._shift(of, hessian, found.x, draws)
+            error = self._shift(of, hessian, found.x, draws)[1] / float(np.linalg.norm(found.x))
         return FixedPoint(found.x, how, self._objective(of), found.value, error)
 
-    def _of_normal_margins(self, law: Exchangeable) -> FixedPoint:
-        """x∞ with normal margins; its error is estimated by a sample of draws."""
+    def _of_normal_margins(self, law: Exchangeable, corrected: bool) -> FixedPoint:
+        """x∞ with normal margins; its error is estimated by a sample of draws.
+
+        `corrected`: where that is large, with a step of Newton's on the average over the sample.
+        """
         team, root, local = self._team, self._roots(law), self._local
         of = {
             i: submodels.Gaussian(local.half_samples(i), self._l2, law, root(i))
@@ -303,9 +318,15 @@ class LogisticTheory:
         sample = {
             i: submodels.OverBlocks(local.half_samples(i), self._l2, blocks, root(i)) for i in of
         }
-        shift, spread = self._shift(sample, hessian, found.x, draws)
-        error = math.hypot(shift, spread)
-        return FixedPoint(found.x, how, self._objective(of), found.value, error)
+        way, spread = self._shift(sample, hessian, found.x, draws)
+        error = _relative(way, spread, found.x)
+        made = FixedPoint(found.x, how, self._objective(of), found.value, error)
+        if not corrected or not error > COARSE:
+            return made
+        there = found.x + way
+        better = _relative(*self._shift(sample, hessian, there, draws), there)
+        how = f"normal margins, corrected by the average over {draws} draws"
+        return FixedPoint(there, how, None, math.nan, better) if better < error else made
 
     def _objective(self, of: Mapping[int, Any]) -> Callable[[Float64], float]:
         """x ↦ the mean of what the workers' parts of f_D are, on every rank."""
@@ -323,22 +344,24 @@ class LogisticTheory:
         hessian: Hessian,
         x: Float64,
         draws: int,
-    ) -> tuple[float, float]:
-        """How far a step of Newton's on the average over draws goes from x, and the standard error
-        of where it ends, both relative to ‖x‖.
-        """
+    ) -> tuple[Float64, float]:
+        """A step of Newton's on the average over draws, from x, and the standard error of it."""
         team = self._team
         shape = (team.d, draws)
         slab = team.mean_rows(lambda i: of[i].gradients_of_draws(x, draws).T, shape)
         each, whole = team.whole(slab), self._mean_hessian(hessian, x)
 
-        def solve() -> tuple[float, float]:
+        def solve() -> tuple[Float64, float]:
             if each is None or whole is None:
-                return 0.0, 0.0
-            steps = linalg.solve(whole, each * draws, assume_a="pos")  # of every draw
+                return x, 0.0
+            steps = linalg.solve(whole, -draws * each, assume_a="pos")  # of every draw
             spread = float(np.sqrt(steps.var(axis=1, ddof=1).sum() / draws))
-            size = float(np.linalg.norm(x))
-            return float(np.linalg.norm(steps.mean(axis=1))) / size, spread / size
+            return steps.mean(axis=1), spread
 
-        found: tuple[float, float] = team.on_root(solve)
+        found: tuple[Float64, float] = team.on_root(solve)
         return found
+
+
+def _relative(way: Float64, spread: float, x: Float64) -> float:
+    """The size of a step with its standard error, relative to ‖x‖."""
+    return float(math.hypot(float(np.linalg.norm(way)), spread) / np.linalg.norm(x))

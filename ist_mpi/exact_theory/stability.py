@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 
+from ist_mpi.exact_theory.arpack import ALIKE
 from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.exact_theory.updates import Map, Update, update
 
@@ -165,7 +166,7 @@ def _arnoldi(
         v0=start,
         tol=tolerance,
         return_eigenvectors=False,
-        rng=np.random.default_rng(0),  # the same on every run and rank
+        **ALIKE,
         **how,
     )
     return float(np.abs(values).max())

@@ -30,7 +30,7 @@ NODES = 24
 """Of Gauss and Hermite's quadrature."""
 ROOM = 1 << 22
 """Margins that are in memory at once."""
-CURVED = 400
+CURVED = 200
 """Blocks, at most, of which the Hessian of a sample is made: it only steers the steps."""
 
 
@@ -161,7 +161,7 @@ class OverBlocks:
 
     def hessian(self, x: Float64) -> Float64:
         """Its Hessian (d, d); of many blocks, that of the first of them."""
-        H, d = self._H, x.size
+        H, d = self._H.tocsc() if sparse.issparse(self._H) else self._H, x.size
         m, few = H.shape[0], min(self._C.shape[1], CURVED)
         weights = self._blocks.weights[:few] / self._blocks.weights[:few].sum()
         total = np.zeros((d, d))
