@@ -199,7 +199,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         assert not re.search(r'(src|href)="https?://[^"]*\.(js|css|woff2?)"', text), page
         assert not re.search(r"\w<(em|strong)>|</(em|strong)>\w", text), page
     assert "x<sup>k</sup>" in (site / "theory" / "index.html").read_text()
-    assert "ist_mpi.run" in (site / "notebook_paper" / "index.html").read_text()
+    assert "The problem and the method" in (site / "notebook_paper" / "index.html").read_text()
 
 
 def test_readme_is_short() -> None:
