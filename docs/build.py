@@ -1,14 +1,18 @@
 """What pages have of the program itself, made anew with each build of the site.
 
 A line ``<!-- settings -->`` becomes tables of all settings, ``<!-- commands -->`` the help of all
-commands, ``<!-- functions -->`` the docstrings of what `ist_mpi` offers.
+commands, ``<!-- functions -->`` the docstrings of what `ist_mpi` offers, ``<!-- notebook NAME -->``
+the cells of a notebook. Outside code, ``x^k`` and ``L_i`` are set as mathematics is.
 """
 
 import inspect
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import ist_mpi
@@ -24,7 +28,31 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         line = f"<!-- {name} -->"
         if line in markdown:
             markdown = markdown.replace(line, made())
-    return markdown
+    return re.sub(r"<!-- notebook (\w+) -->", lambda found: notebook(found[1]), markdown)
+
+
+CODE_OR_TAG = re.compile(r"(<(?:pre|code)\b.*?</code>|<[^>]*>)", re.DOTALL)
+UPPER = re.compile(r"\^(?:\{([^}]+)\}|([\w∞]))")
+LOWER = re.compile(r"(?<!\w)(\w[\u0302-\u0304]?)_(?:\{([^}]+)\}|([A-Za-z0-9]+))")
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """A hook of MkDocs: indices and powers in prose, which the sources write plainly."""
+    parts = CODE_OR_TAG.split(html)
+    for k in range(0, len(parts), 2):
+        parts[k] = UPPER.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", parts[k])
+        parts[k] = LOWER.sub(lambda m: f"{m[1]}<sub>{m[2] or m[3]}</sub>", parts[k])
+    return "".join(parts)
+
+
+def notebook(name: str) -> str:
+    """The cells of docs/notebooks/NAME.ipynb; the tests execute it."""
+    path = Path(__file__).parent / "notebooks" / f"{name}.ipynb"
+    parts = []
+    for cell in json.loads(path.read_text())["cells"]:
+        text = "".join(cell["source"])
+        parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
+    return "\n\n".join(parts)
 
 
 def settings() -> str:

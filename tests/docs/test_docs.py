@@ -193,8 +193,13 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert "--install-completion" not in (site / "python" / "index.html").read_text()
     assert "ist_mpi.open_sweep" in (site / "python" / "index.html").read_text()
     assert "Usage: ist-mpi sweep table" in (site / "commands" / "index.html").read_text()
-    for page in site.rglob("*.html"):  # nothing is fetched from elsewhere
-        assert not re.search(r'(src|href)="https?://[^"]*\.(js|css|woff2?)"', page.read_text())
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        # Nothing is fetched from elsewhere; no star of a formula was taken for emphasis.
+        assert not re.search(r'(src|href)="https?://[^"]*\.(js|css|woff2?)"', text), page
+        assert not re.search(r"\w<(em|strong)>|</(em|strong)>\w", text), page
+    assert "x<sup>k</sup>" in (site / "theory" / "index.html").read_text()
+    assert "The problem and the method" in (site / "notebook_paper" / "index.html").read_text()
 
 
 def test_readme_is_short() -> None:
