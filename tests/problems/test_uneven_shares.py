@@ -186,9 +186,7 @@ def test_any_number_of_ranks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not (matrices or ALIKE):
-        pytest.skip(
-            "ARPACK of SciPy before 1.17 takes one thread at a time: these wait for others"
-        )
+        pytest.skip("ARPACK of SciPy before 1.17 takes one thread at a time: these wait for others")
     monkeypatch.setattr(samples, "cheapest", lambda *_: kind)
     if not matrices:  # by products alone, where samples are kept
         monkeypatch.setattr(objective, "SLABS", D - 1)
