@@ -16,7 +16,14 @@ import numpy as np
 from bias_removed import short_name
 from command import main_of
 
-from ist_mpi.plots.curves import Curve, open_curves, problem_name, stacked
+from ist_mpi.plots.curves import (
+    Curve,
+    diverged,
+    open_curves,
+    problem_name,
+    require_kind,
+    stacked,
+)
 from ist_mpi.plots.drawing import EXACT, Figure, Panel, look
 from ist_mpi.plots.words import rounded
 
@@ -71,18 +78,24 @@ def _norm(curve: Curve, name: str) -> float:
 def finding(title: str, curves: Sequence[Curve]) -> str:
     """Where biased methods level off, and what theory says of it, in words."""
     words = []
-    for curve in filter(is_biased, curves):
+    converged = [curve for curve in curves if not diverged(curve)]
+    for curve in filter(is_biased, converged):
         gaps = stacked(curve, "relative_gap")
         level = float(gaps[:, -max(1, gaps.shape[1] // 5) :].mean())
         said = rounded(curve.theory("fixed_point_relative_gap"))
         words.append(f"{short_name(curve)} levels off at {rounded(level)} (x∞: {said})")
-    best = min(float(np.median(stacked(curve, "relative_gap")[:, -1])) for curve in curves)
+    if not converged:
+        return f"{title}: all runs diverged."
+    best = min(float(np.median(stacked(curve, "relative_gap")[:, -1])) for curve in converged)
     return f"{title}: {', '.join(words)}; methods without bias go on to {rounded(best)}."
 
 
 def draw(runs: Sequence[Path], output: Path) -> str:
     """A row for every data set; returns what they show."""
     curves = open_curves(runs)
+    require_kind(curves, "logistic")
+    if not any(one.settings["run.rounds"] > 1 for one in curves):
+        raise ValueError("runs of one round alone: no gaps to draw")
     titles = sorted({problem_name(curve) for curve in curves})
     figure = Figure(len(titles), 3, (4.4, 3.3))
     findings = []

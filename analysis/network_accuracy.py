@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from command import main_of
 
-from ist_mpi.plots.curves import Curve, column, open_curves, stacked
+from ist_mpi.plots.curves import Curve, column, open_curves, require_kind, stacked
 from ist_mpi.plots.drawing import Figure, Panel, look
 from ist_mpi.plots.words import plain_text, shown
 
@@ -81,7 +81,11 @@ def row_of(curve: Curve) -> str:
 
 def draw(runs: Sequence[Path], output: Path) -> str:
     """A panel for every problem; returns the tables."""
-    curves = sorted(open_curves(runs), key=place_of)
+    curves = open_curves(runs)
+    require_kind(curves, "network")
+    if not all("test_accuracy" in run.rounds for curve in curves for run in curve.runs):
+        raise ValueError("logs without test_accuracy; expected problem.test or test_share")
+    curves = sorted(curves, key=place_of)
     names = list(dict.fromkeys(name_of(curve.settings) for curve in curves))
     problems: dict[str, list[Curve]] = {}
     for curve in curves:

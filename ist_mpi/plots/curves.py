@@ -166,6 +166,15 @@ def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
             raise ValueError(f"{run.path}: round 0 only; expected runs that have begun")
 
 
+def require_kind(curves: Iterable[Curve], kind: str) -> None:
+    """Refuse logs of another kind of problem, with a ValueError that names one."""
+    for curve in curves:
+        found = curve.settings["problem.kind"]
+        if found != kind:
+            path = curve.runs[0].path
+            raise ValueError(f'{path}: problem.kind = "{found}"; expected "{kind}"')
+
+
 WORDS = {
     "gradient_descent": "gradient descent",
     "shared_block": "shared block",

@@ -195,5 +195,5 @@ def _stored(
     if wish == "dense":
         return "dense", Stored("functions", samples=m, entries=m * d, total=total * d)
     entries = np.add.reduceat(filled[order], edges[:-1])
-    most = 3 * int(entries.max()) // 2 + d + 1  # an entry takes 12 bytes, a column 8
+    most = -(-3 * int(entries.max()) // 2) + d + 1  # an entry takes 12 bytes, a column 8
     return "sparse", Stored("functions", samples=m, entries=most, total=int(entries.sum()))

@@ -73,8 +73,10 @@ class Run:
     def __repr__(self) -> str:
         """One line: a notebook shows what a cell ends with, and the arrays fill pages."""
         last = int(self.rounds["round"][-1])
-        gap = self.rounds.get("relative_gap")
+        value, gap = self.rounds.get("value"), self.rounds.get("relative_gap")
         words = "" if gap is None else f", relative gap {gap[-1]:.3e}"
+        if value is not None and (gap is None or np.isnan(gap[-1])):  # x* is not known
+            words = f", f {value[-1]:.6g}"
         reason = f" ({self.stop_reason})" if self.stop_reason else ""
         where = f"{str(self.path)!r}, " if self.path is not None else ""
         return f"<Run {where}{self.status}{reason}, round {last}{words}>"
