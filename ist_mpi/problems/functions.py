@@ -273,7 +273,7 @@ class OfProblem(LocalFunctions):
 
     def gradient(self, worker: int, x: Float64) -> Float64:
         """See `LocalFunctions`."""
-        return np.asarray(self.problem.gradient(worker, read_only(x)), dtype=np.float64)
+        return np.array(self.problem.gradient(worker, read_only(x)), dtype=np.float64)
 
     def measurements(self, worker: int, x: Float64) -> Sequence[float]:
         """See `LocalFunctions`."""

@@ -200,3 +200,29 @@ def test_a_loss_that_is_not_finite_ends_the_run(code: Path) -> None:
     assert "the loss is not finite after" in found.stop_reason
     assert 0 < found.rounds["round"][-1] < 20
     assert np.isinf(found.rounds["value"][-1])
+
+
+BUFFERED = """
+from mine import Quadratic
+
+
+class Buffered(Quadratic):
+    def gradient(self, worker, x):
+        if not hasattr(self, "_g"):
+            self._g = x.copy()
+        self._g[:] = super().gradient(worker, x)
+        return self._g
+"""
+"""An array that is filled and returned time and again."""
+
+
+@pytest.mark.parametrize(
+    "name", ["marina", "marina_p", "anchored", "diana", "ef21", "stale", "shared_block", "scaffnew"]
+)
+def test_a_gradient_may_come_in_the_same_array_each_time(code: Path, name: str) -> None:
+    code.write_text(CODE + BUFFERED.replace("from mine import Quadratic\n", ""))
+    own = {"scaffnew": {"probability": 0.5}, "marina": {"refresh_probability": 0.5}}
+    method = {"name": name, **own.get(name, own["marina"] if name == "marina_p" else {})}
+    anew = ist_mpi.run(config(code, "Quadratic", **method))
+    found = ist_mpi.run(config(code, "Buffered", **method))
+    assert found.iterates["x"].tobytes() == anew.iterates["x"].tobytes()
