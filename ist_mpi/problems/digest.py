@@ -20,6 +20,10 @@ def of_arrays(arrays: Iterable[Any]) -> str:
         parts: list[NDArray[Any]] = [array]
         if sparse.issparse(array):
             parts = [array.data, *(part.astype(np.int64) for part in (array.indices, array.indptr))]
+        elif array.dtype.kind == "O":  # names
+            words = [str(word).encode() for word in array]
+            lengths = np.array([len(word) for word in words], dtype=np.int64)
+            parts = [lengths, np.frombuffer(b"".join(words), dtype=np.uint8)]
         digest.update(repr(array.shape).encode())
         for part in parts:
             if part.size:  # a view of nothing cannot be cast

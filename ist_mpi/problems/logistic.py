@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ist_mpi.config.types import Field, Flag, Positive
+from ist_mpi.config.types import BeforeValidator, Field, Flag, Positive, Text, finite
 from ist_mpi.problems import digest
 from ist_mpi.problems import samples as kept
 from ist_mpi.problems.data.dealing import DealtSamples
@@ -29,7 +29,9 @@ from ist_mpi.problems.quadratic import Stored
 Float64 = NDArray[np.float64]
 
 Label = Annotated[
-    float | int, Field(allow_inf_nan=False, description="a label of the data, as a number")
+    Annotated[float, Field(allow_inf_nan=False)] | int | bool | Text,
+    BeforeValidator(lambda value: finite(value, "a label of the data")),
+    Field(description="a label of the data: a number, a name, true or false"),
 ]
 
 

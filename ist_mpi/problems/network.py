@@ -18,7 +18,7 @@ from ist_mpi.config.types import Count, Field, Flag, Positive, Seed, model_valid
 from ist_mpi.problems import digest
 from ist_mpi.problems.data.dealing import DealtSamples
 from ist_mpi.problems.data.held_out import HeldOutSettings, read_parted
-from ist_mpi.problems.data.labels import classes, numbered
+from ist_mpi.problems.data.labels import classes, named, numbered, whole
 from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.functions import Columns
 from ist_mpi.problems.local_network import LocalNetwork, Objective, Samples, measured
@@ -144,13 +144,13 @@ class NetworkSource:
     replay: ClassVar[str] = ""
     homogeneous: ClassVar[bool] = False
     x_star: ClassVar[None] = None
-    notes: ClassVar[tuple[str, ...]] = ()
 
     settings: NetworkSettings
     data: DealtSamples
     """With numbers of classes as labels."""
     neurons: Neurons
     test: Samples | None
+    notes: tuple[str, ...]
 
     @staticmethod
     def open(settings: NetworkSettings) -> "NetworkSource":
@@ -231,10 +231,12 @@ def load(problem: NetworkSettings) -> NetworkSource:
     Raises
     ------
     InputError
-        If the data cannot be read, are too few for n workers, or are all of one class.
+        If the data cannot be read, are too few for n workers, or their labels are all of one class
+        or no classes.
     """
     (A, labels, worker, name), test = read_parted(problem, rescaled=problem.standardize)
     found = classes(labels, name)
+    whole(found, name)
     y = numbered(labels, found, name).astype(np.float64)
     data = DealtSamples(
         A, y, *dealt(y, worker, problem.n, problem.split, problem.seed, name), problem.standardize
@@ -243,4 +245,5 @@ def load(problem: NetworkSettings) -> NetworkSource:
     held = None
     if test is not None:
         held = _dense(data.scaled(test.A), numbered(test.y, found, test.name))
-    return NetworkSource(problem.without_arrays(), data, neurons, held)
+    notes = (named(found),) if named(found) else ()
+    return NetworkSource(problem.without_arrays(), data, neurons, held, notes)

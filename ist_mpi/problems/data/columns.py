@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.data.words import LABELS, LabelError, Labels, labels_of_values
 
 Float64 = NDArray[np.float64]
 Column = str | int
@@ -101,8 +102,13 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "columns") and (hasattr(value, "iloc") or hasattr(value, "get_columns"))
 
 
-def frame_columns(frame: Any, what: str) -> tuple[list[str], list[Float64]]:
-    """The names and the columns of a frame; raises InputError if one has other than numbers."""
+def frame_columns(
+    frame: Any, what: str, labels: Column | None = None
+) -> tuple[list[str], list[Labels]]:
+    """The names and the columns of a frame; raises InputError if one has other than numbers.
+
+    `labels` is a column that may be of names.
+    """
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -112,10 +118,26 @@ def frame_columns(frame: Any, what: str) -> tuple[list[str], list[Float64]]:
         if hasattr(frame, "get_columns")
         else [frame.iloc[:, i] for i in range(len(names))]
     )
-    found = [
-        _numbers(one, f'{what}, column "{name}"') for name, one in zip(names, series, strict=True)
-    ]
+    found = []
+    for at, (name, one) in enumerate(zip(names, series, strict=True)):
+        of_labels = labels is not None and labels in (name, at, at - len(names))
+        found.append((_labels if of_labels else _numbers)(one, f'{what}, column "{name}"'))
     return names, found
+
+
+def _labels(series: Any, where: str) -> Labels:
+    """A column as labels, (m,)."""
+    values = series.to_numpy()
+    if np.ma.isMaskedArray(values):
+        values = np.ma.filled(values.astype(object), np.nan)
+    try:
+        found = labels_of_values(values)
+    except LabelError as error:
+        raise InputError(Fault(where, str(error), LABELS)) from error
+    if found.dtype.kind == "f" and np.isnan(found).any():
+        row = int(np.flatnonzero(np.isnan(found))[0])
+        raise InputError(Fault(where, f"row {row}: no value", LABELS))
+    return found
 
 
 def _numbers(series: Any, where: str) -> Float64:

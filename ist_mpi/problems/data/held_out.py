@@ -1,7 +1,7 @@
 """Samples that no worker has, to test models on: a file of their own, or a share of the data."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ Share = Annotated[
 
 class HeldOutSettings(DataSettings):
     """Samples, and which of them, or which others, models are tested on."""
+
+    classes: ClassVar[bool] = True
 
     test: Text | None = None
     """A file with samples of the same columns."""
@@ -51,13 +53,13 @@ def read_parted(problem: HeldOutSettings, rescaled: bool = False) -> Parted:
     InputError
         Also if the samples to test on have other features, or none would be left.
     """
-    data = read(problem, rescaled, classes=True)
+    data = read(problem, rescaled)
     if problem.test is not None:
         d = int(data.A.shape[1])
         arrays = dict.fromkeys(("X", "y", "dataset"))
         whose = None if isinstance(problem.worker, np.ndarray) else problem.worker
         other = problem.model_copy(update={**arrays, "path": problem.test, "d": d, "worker": whose})
-        test = read(other, rescaled, classes=True)
+        test = read(other, rescaled)
         return Parted(data, test._replace(worker=None))
     if problem.test_share is None:
         return Parted(data, None)

@@ -81,8 +81,8 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
-    def array(self, name: str, ndim: int, expected: str) -> NDArray[Any]:
-        """A real array of so many axes, in memory; raises InputError if there is none."""
+    def array(self, name: str, ndim: int, expected: str, kinds: str = "fiu") -> NDArray[Any]:
+        """An array of so many axes, real or of other `kinds`; InputError if there is none."""
         where = f"{self._path}: {name}"
         if name not in self.names:
             got = f"no {name} among {', '.join(self.names[:12]) or 'nothing'}"
@@ -105,7 +105,7 @@ class Archive:
         except (*_BROKEN, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
             got = f"data that cannot be read ({error})"
             raise InputError(Fault(where, got, "whole data")) from error
-        if array.ndim != ndim or array.dtype.kind not in "fiu":
+        if array.ndim != ndim or array.dtype.kind not in kinds:
             got = f"{array.dtype} of shape {array.shape}"
             raise InputError(Fault(where, got, f"a real array of {ndim} dimension(s)"))
         return array

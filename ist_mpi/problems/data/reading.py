@@ -19,6 +19,7 @@ from ist_mpi.problems.data.columns import roles
 from ist_mpi.problems.data.libsvm import read_libsvm
 from ist_mpi.problems.data.settings import OF_TABLES, DataSettings
 from ist_mpi.problems.data.table import read_table, split
+from ist_mpi.problems.data.words import LABELS, LabelError, Labels, labels_of_values
 from ist_mpi.problems.given import canonical
 from ist_mpi.store import files, forms
 
@@ -28,6 +29,8 @@ LOGGER = logging.getLogger(__name__)
 EXPECTED = "a data set: LIBSVM or CSV text (packed or not), .npz, or .npy"
 TABLES, LIBSVM = {".csv", ".tsv"}, {".svm", ".libsvm", ".svmlight"}
 """What says which text it is; without, a table is one of which the target is named."""
+LABEL_KINDS = "fiubU"
+"""Kinds of arrays that may be labels of classes."""
 ROWS = 1 << 20
 """Numbers of a mapped array that are in memory at once."""
 
@@ -37,18 +40,16 @@ class Data(NamedTuple):
 
     A: Any
     """Shape (m, d): CSR array of float64, or ndarray of what is bundled."""
-    y: Float64
-    """Shape (m,)."""
+    y: Labels
+    """Shape (m,): float64, or names of classes."""
     worker: NDArray[Any] | None
     """Whose each sample is, (m,), where that is said."""
     name: str
     """For messages."""
 
 
-def read(problem: DataSettings, rescaled: bool = False, classes: bool = False) -> Data:
+def read(problem: DataSettings, rescaled: bool = False) -> Data:
     """The configured samples; `rescaled`: their columns will be, each to a size of its own.
-
-    `classes`: labels are names of classes, whatever their size.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def read(problem: DataSettings, rescaled: bool = False, classes: bool = False) -
         data = _of_file(Path(str(problem.path)), problem)
     if sparse.issparse(data.A):
         data = data._replace(A=canonical(data.A))
-    _check(data, problem, rescaled, classes)
+    _check(data, problem, rescaled)
     return data
 
 
@@ -88,7 +89,8 @@ def _of_file(path: Path, problem: DataSettings) -> Data:
         said = [one for one in map(str.lower, path.suffixes) if one in TABLES | LIBSVM]
         if said[-1] in TABLES if said else problem.target is not None:
             columns = _column(problem.target), _column(problem.worker)
-            return Data(*read_table(text, path, problem.header, *columns), str(path))
+            samples = read_table(text, path, problem.header, *columns, problem.classes)
+            return Data(*samples, str(path))
         _refuse(problem, OF_TABLES, f"{path}, which is LIBSVM text", "a table of columns (CSV)")
         return Data(*read_libsvm(text(), path, problem.d), None, str(path))
 
@@ -122,11 +124,12 @@ def _of_archive(archive: Any, path: Path, problem: DataSettings) -> Data:
     """X (m, d), y (m,) and, where it is there or named, worker (m,)."""
     names = _names(problem, f"{path}, an archive of arrays")
     expected = f"an .npz with X (m, d) and {names['target']} (m,)"
-    X, y = archive.array("X", 2, expected), archive.array(names["target"], 1, expected)
+    X, kinds = archive.array("X", 2, expected), LABEL_KINDS if problem.classes else "fiu"
+    y = archive.array(names["target"], 1, expected, kinds)
     whose = None
     if problem.worker is not None or "worker" in archive:
         whose = archive.array(names["worker"], 1, f"{expected} and {names['worker']} (m,)")
-    return _fitting(X, y, whose, path)
+    return _fitting(X, y, whose, path, kinds)
 
 
 def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
@@ -134,23 +137,30 @@ def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
     names = array.dtype.names
     target, worker = _column(problem.target), _column(problem.worker)
     expected = "an .npy with a real array (m, columns), or of records with X and y"
+    kinds, labels = LABEL_KINDS if problem.classes else "fiu", None
     if names is not None and "X" in names:
-        fields = _names(problem, f"{path}, an array of records")
+        named = _names(problem, f"{path}, an array of records")
         if problem.worker is None and "worker" not in names:
-            del fields["worker"]
-        for field in fields.values():
+            del named["worker"]
+        for field in named.values():
             if field not in names:
                 got = f"no {field} among {', '.join(names)}"
                 raise InputError(Fault(str(path), got, expected))
-        whose = array[fields["worker"]] if "worker" in fields else None
-        return _fitting(array["X"], array[fields["target"]], whose, path)
+        whose = array[named["worker"]] if "worker" in named else None
+        return _fitting(array["X"], array[named["target"]], whose, path, kinds)
     if names is not None:
+        at = roles(names, len(names), target, worker, str(path)).target
+        allowed = [kinds if i == at else "fiu" for i in range(len(names))]
+        fields = [array.dtype[name] for name in names]
         plain = all(
-            array.dtype[name].kind in "fiu" and not array.dtype[name].shape for name in names
+            one.kind in of and not one.shape for one, of in zip(fields, allowed, strict=True)
         )
         if array.ndim != 1 or not plain:
             raise InputError(Fault(str(path), f"{array.dtype}", expected))
-        array = np.stack([array[name].astype(np.float64) for name in names], axis=1)
+        columns = [array[name] for name in names]
+        if at is not None and fields[at].kind in "bU":
+            labels, columns[at] = _labels(columns[at], path), np.zeros(len(array))
+        array = np.stack([column.astype(np.float64) for column in columns], axis=1)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         got = f"{array.dtype} of shape {array.shape}"
         raise InputError(Fault(str(path), got, expected))
@@ -162,24 +172,34 @@ def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
     y, whose = (
         None if parts[0][i] is None else np.concatenate([part[i] for part in parts]) for i in (1, 2)
     )
-    return Data(A, np.asarray(y), whose, str(path))
+    return Data(A, np.asarray(y) if labels is None else labels, whose, str(path))
 
 
-def _fitting(X: NDArray[Any], y: NDArray[Any], worker: NDArray[Any] | None, path: Path) -> Data:
-    """Samples of arrays of their own, whose shapes must fit."""
+def _labels(y: NDArray[Any], path: Path) -> Labels:
+    """The labels of an array; InputError where one is none."""
+    try:
+        return labels_of_values(y)
+    except LabelError as error:
+        raise InputError(Fault(f"{path}: y", str(error), LABELS)) from error
+
+
+def _fitting(
+    X: NDArray[Any], y: NDArray[Any], worker: NDArray[Any] | None, path: Path, kinds: str
+) -> Data:
+    """Samples of arrays of their own, whose shapes must fit; `kinds` of numbers are labels."""
     faults = []
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         got = f"{X.dtype} of shape {X.shape}"
         raise InputError(Fault(f"{path}: X", got, "a real array (m, d)"))
-    for name, array in (("y", y), ("worker", worker)):
-        if array is not None and (array.shape != (len(X),) or array.dtype.kind not in "fiu"):
+    for name, array, of in (("y", y, kinds), ("worker", worker, "fiu")):
+        if array is not None and (array.shape != (len(X),) or array.dtype.kind not in of):
             got = f"{array.dtype} of shape {array.shape}"
             faults.append(Fault(f"{path}: {name}", got, f"a real array ({len(X)},), as X has"))
     if faults:
         raise InputError(faults)
     rows = [sparse.csr_array(np.asarray(part, dtype=np.float64)) for part in _some_rows(X)]
     A = sparse.vstack(rows, format="csr") if rows else sparse.csr_array(X.shape)
-    return Data(A, np.array(y, dtype=np.float64), worker, str(path))
+    return Data(A, _labels(y, path), worker, str(path))
 
 
 def _some_rows(array: NDArray[Any]) -> Any:
@@ -192,7 +212,7 @@ SQUARES = (1e-140, 1e140)
 """Between these are numbers whose squares can be added up."""
 
 
-def _check(data: Data, problem: DataSettings, rescaled: bool, classes: bool) -> None:
+def _check(data: Data, problem: DataSettings, rescaled: bool) -> None:
     """Refuse what no problem can be made of."""
     A, y, name = data.A, data.y, data.name
     samples, features = A.shape
@@ -203,7 +223,7 @@ def _check(data: Data, problem: DataSettings, rescaled: bool, classes: bool) -> 
         raise InputError(
             Fault("problem.d", str(problem.d), f"{features}, the features of {name}", "or no d")
         )
-    bad = np.flatnonzero(~np.isfinite(y))
+    bad = np.flatnonzero(~np.isfinite(y)) if y.dtype.kind == "f" else np.empty(0)
     if bad.size:
         got = f"{y[bad[0]]} as label of sample {bad[0]} (the first is 0)"
         raise InputError(Fault(name, got, "finite numbers"))
@@ -217,10 +237,10 @@ def _check(data: Data, problem: DataSettings, rescaled: bool, classes: bool) -> 
     if not entries.any():
         got = f"{samples} samples without any feature that is not 0"
         raise InputError(Fault(name, got, "features"))
-    if not y.any() and not classes:
+    if not problem.classes and not y.any():
         got = "labels that are all 0, for which x = 0, where a run starts, is the solution"
         raise InputError(Fault(name, got, "labels that differ from 0"))
-    if not classes:
+    if not problem.classes:
         _check_scale(name, "labels", np.abs(y).max(keepdims=True), False)
     largest = np.maximum(row_of(A.max(axis=0)), -row_of(A.min(axis=0)))
     sizes = largest[largest > 0.0] if rescaled else largest.max(initial=0.0, keepdims=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy import sparse
@@ -21,7 +21,8 @@ from ist_mpi.config.types import (
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems import digest
 from ist_mpi.problems.data.columns import frame_columns, is_frame, roles
-from ist_mpi.problems.given import canonical, real_array
+from ist_mpi.problems.data.words import LABELS, LabelError, labels_of_values
+from ist_mpi.problems.given import canonical, check_masked, real_array
 
 ColumnName = Annotated[
     str | int,
@@ -34,6 +35,9 @@ WAYS = "exactly one of path and dataset (from Python: or X and y)"
 
 class DataSettings(Problem):
     """Samples: in a file, bundled with scikit-learn, or in memory when called from Python."""
+
+    classes: ClassVar[bool] = False
+    """Whether labels are of classes: whatever their size, and names or truth values too."""
 
     path: Text | None = None
     dataset: (
@@ -62,7 +66,7 @@ class DataSettings(Problem):
         """A frame's columns by what they are; what is wrong with them, `broken_rules` says."""
         if isinstance(data, Mapping) and is_frame(data.get("X")):
             with contextlib.suppress(InputError):
-                return {**data, **_parts(data)}
+                return {**data, **_parts(data, cls.classes)}
         return data
 
     @field_validator("X", mode="before")
@@ -80,7 +84,18 @@ class DataSettings(Problem):
     @field_validator("y", mode="before")
     @classmethod
     def _as_labels(cls, value: Any) -> Any:
-        return None if value is None else real_array(value, 1).astype(np.float64)
+        if value is None:
+            return None
+        if cls.classes:
+            check_masked(value)
+            with contextlib.suppress(ValueError):  # of ragged lists, which the last line refuses
+                value = np.asarray(value)
+            if getattr(value, "ndim", 0) == 1 and value.dtype.kind in "bUTO":
+                try:
+                    return labels_of_values(value)
+                except LabelError as error:
+                    raise wrong("", str(error), LABELS) from error
+        return real_array(value, 1).astype(np.float64)
 
     @field_validator("worker", mode="before")
     @classmethod
@@ -109,7 +124,7 @@ class DataSettings(Problem):
                     yield key, f"{key} with a bundled data set", f"no {key}"
         if values.get("header") is not None and X is not None:
             yield "header", "header with X in memory", "no header"
-        yield from _rules_of_memory(values, X, y, worker, target)
+        yield from _rules_of_memory(values, X, y, worker, target, cls.classes)
         yield from super().broken_rules(values)
 
     @model_validator(mode="after")
@@ -135,7 +150,7 @@ class DataSettings(Problem):
 
 
 def _rules_of_memory(
-    values: Mapping[str, Any], X: Any, y: Any, worker: Any, target: Any
+    values: Mapping[str, Any], X: Any, y: Any, worker: Any, target: Any, classes: bool
 ) -> Iterator[Rule]:
     """Of what is given in memory."""
     if X is None:
@@ -146,7 +161,7 @@ def _rules_of_memory(
         return
     if is_frame(X):
         try:
-            values = {**values, **_parts(values)}
+            values = {**values, **_parts(values, classes)}
         except InputError as error:
             fault = error.faults[0]
             key, comma, column = fault.where.removeprefix("problem.").partition(", ")
@@ -167,14 +182,14 @@ def _rules_of_memory(
             yield key, f"{len(array)} numbers", f"{X.shape[0]}, a number for each row of X"
 
 
-def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
+def _parts(values: Mapping[str, Any], classes: bool) -> dict[str, Any]:
     """What the columns of the frame X are, each under its own setting; raises InputError."""
     target, worker = (values.get(key) for key in ("target", "worker"))
     if target is not None and values.get("y") is not None:
         raise InputError(
             Fault("problem.target", f"{target!r}, with y given as well", "one of them")
         )
-    names, columns = frame_columns(values["X"], "problem.X")
+    names, columns = frame_columns(values["X"], "problem.X", target if classes else None)
     inside = worker if isinstance(worker, str | int) else None
     of = roles(names, len(names), target, inside, "problem.X", apart=values.get("y") is not None)
     found: dict[str, Any] = {"X": np.stack([columns[at] for at in of.features], axis=1)}

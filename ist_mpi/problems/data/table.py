@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,18 +14,25 @@ from scipy import sparse
 
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.data.columns import Column, Roles, label, roles
+from ist_mpi.problems.data.words import (
+    LABELS,
+    MISSING,
+    NUMBER,
+    SHOWN,
+    LabelError,
+    Labels,
+    labels_of,
+    not_text,
+    shown,
+    trouble,
+)
 
 Float64 = NDArray[np.float64]
 
 EXPECTED = "a table of numbers in columns (CSV), none of them missing"
-SHOWN = 40
-"""Letters of a value in a message."""
 ENTRIES = 1 << 20
 """Numbers that are read at once."""
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "#n/a", "<na>", "nat"}
-"""What stands for a value that is missing."""
 EXACT = (3, 1)
 """From this version of pandas on decimals become the nearest numbers unless asked otherwise."""
 
@@ -40,7 +46,7 @@ class Layout(NamedTuple):
     separator: str
 
 
-Samples = tuple[sparse.csr_array, Float64, Float64 | None]
+Samples = tuple[sparse.csr_array, Labels, Float64 | None]
 """A (m, d), y (m,) and, where a column says it, whose each sample is (m,)."""
 
 
@@ -50,6 +56,7 @@ def read_table(
     header: bool | None,
     target: Column | None,
     worker: Column | None,
+    classes: bool = False,
 ) -> Samples:
     """The samples of a table as text.
 
@@ -63,6 +70,8 @@ def read_table(
         Whether the first row is names; None: unless it is numbers.
     target, worker : str or int, optional
         See `columns.roles`.
+    classes : bool
+        Whether the target is of labels, which may be words.
 
     Raises
     ------
@@ -71,18 +80,24 @@ def read_table(
     """
     pandas = _pandas()
     separator = "\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ","
-    layout = _layout(reopened(), path, separator, header)
+    labelled = target if classes and isinstance(target, int) else None
+    layout = _layout(reopened(), path, separator, header, labelled)
     of = roles(layout.names, layout.columns, target, worker, str(path))
+    at = of.target if classes else None
+    words: list[str] = []
     try:
-        chunks = [split(chunk, of) for chunk in _chunks(pandas, reopened(), layout)]
+        chunks = [split(chunk, of) for chunk in _chunks(pandas, reopened(), layout, at, words)]
+        labels = None if at is None else labels_of(words)
     except InputError:
         raise
+    except LabelError as error:
+        raise _culprit(reopened(), path, layout, error.why, at, words[error.row]) from error
     except (ValueError, TypeError, MemoryError, Warning) as error:
-        raise _culprit(reopened(), path, layout, str(error)) from error
+        raise _culprit(reopened(), path, layout, str(error), at) from error
     if not chunks:
         raise InputError(Fault(str(path), "0 samples", EXPECTED))
     A = sparse.csr_array(sparse.vstack([part[0] for part in chunks], format="csr"))
-    y = np.concatenate([part[1] for part in chunks])
+    y = np.concatenate([part[1] for part in chunks]) if labels is None else labels
     whose = None if of.worker is None else np.concatenate([part[2] for part in chunks])
     return A, y, whose
 
@@ -113,9 +128,14 @@ def _pandas() -> Any:
     return pandas
 
 
-def _chunks(pandas: Any, text: BinaryIO, layout: Layout) -> Iterator[Float64]:
-    """The rows, some at a time; raises whatever pandas does where one is not all numbers."""
-    options: dict[str, Any] = {}
+def _chunks(
+    pandas: Any, text: BinaryIO, layout: Layout, at: int | None, words: list[str]
+) -> Iterator[Float64]:
+    """The rows, some at a time; raises whatever pandas does where one is not all numbers.
+
+    Column `at` is of labels: these are appended to `words`, and in the rows are 0 in their place.
+    """
+    options: dict[str, Any] = {} if at is None else {"converters": {at: str.strip}}
     if tuple(int(part) for part in pandas.__version__.split(".")[:2]) < EXACT:
         options["float_precision"] = "round_trip"
     with warnings.catch_warnings():
@@ -132,7 +152,13 @@ def _chunks(pandas: Any, text: BinaryIO, layout: Layout) -> Iterator[Float64]:
         )
         with reader:
             for chunk in reader:
-                values = np.stack([_numbers(chunk.iloc[:, i]) for i in range(chunk.shape[1])], 1)
+                if at is not None:
+                    words += chunk.iloc[:, at].tolist()
+                columns = [
+                    np.zeros(len(chunk)) if i == at else _numbers(chunk.iloc[:, i])
+                    for i in range(chunk.shape[1])
+                ]
+                values = np.stack(columns, 1)
                 if not np.isfinite(values).all():
                     raise ValueError("not all are finite")
                 if len(values):
@@ -144,7 +170,7 @@ def _numbers(column: Any) -> Float64:
     if column.dtype.kind in "fiu":
         return np.asarray(column, dtype=np.float64)
     words = [str(cell).strip() for cell in column]  # where integers are too long, text
-    if column.dtype.kind == "b" or not all(map(_NUMBER.fullmatch, words)):
+    if column.dtype.kind == "b" or not all(map(NUMBER.fullmatch, words)):
         raise ValueError("not all are numbers")
     return np.array([float(word) for word in words])
 
@@ -164,13 +190,27 @@ def _rows(text: BinaryIO, path: Path, separator: str) -> Iterator[tuple[int, lis
         raise InputError(Fault(str(path), got, EXPECTED)) from error
 
 
-def _layout(text: BinaryIO, path: Path, separator: str, header: bool | None) -> Layout:
-    """What the first row tells: it is names, or numbers and what stands for missing ones."""
+def _layout(
+    text: BinaryIO, path: Path, separator: str, header: bool | None, labels: int | None
+) -> Layout:
+    """What the first row tells: it is names, or numbers and what stands for missing ones.
+
+    In column `labels` a sample has anything.
+    """
     line, first = next(_rows(text, path, separator), (0, []))
     if not first:
         raise InputError(Fault(str(path), "0 samples", EXPECTED))
-    numbers = all(_NUMBER.fullmatch(cell) or cell.lower() in MISSING for cell in first)
-    if header is None and first == [str(i) for i in range(len(first))]:
+    numbers = all(map(_may_be_number, first))
+    which = first == [str(i) for i in range(len(first))]
+    if labels is not None and not numbers and -len(first) <= labels < len(first) > 1:
+        at = labels % len(first)
+        rest = [cell for i, cell in enumerate(first) if i != at]
+        numbers = all(map(_may_be_number, rest)) and any(map(NUMBER.fullmatch, rest))
+        # Names may be whole numbers; of a table whose columns have none, they are their places.
+        whole = numbers and all(map(_WHOLE.fullmatch, rest))
+        placed = all(cell == str(i) for i, cell in enumerate(first) if i != at)
+        which, numbers = whole and not placed, numbers and not whole
+    if header is None and which:
         got = f"line {line}: {', '.join(first[:3])}, …: the first sample, or numbers as names"
         raise InputError(Fault(str(path), got, "to be told which: problem.header = true or false"))
     if header is False or (header is None and numbers):
@@ -181,12 +221,12 @@ def _layout(text: BinaryIO, path: Path, separator: str, header: bool | None) -> 
             remedy = "of an index, as pandas writes it: to_csv(…, index=False)" if at == 0 else ""
             expected = "a name for each column"
             raise InputError(Fault(str(path), f"{here}: no name", expected, remedy))
-        if header is None and _NUMBER.fullmatch(cell) and not _WHOLE.fullmatch(cell):
-            other = next(word for word in first if not _NUMBER.fullmatch(word))
-            got = f'{here}: "{cell}" in a row with "{_shown(other)}"'
+        if header is None and NUMBER.fullmatch(cell) and not _WHOLE.fullmatch(cell):
+            other = next(word for word in first if not NUMBER.fullmatch(word))
+            got = f'{here}: "{cell}" in a row with "{shown(other)}"'
             raise InputError(Fault(str(path), got, "a row of names, or of numbers"))
-        if _shown(cell) != cell[:SHOWN]:
-            got = f'{here}: "{_shown(cell)}", which is not UTF-8'
+        if shown(cell) != cell[:SHOWN]:
+            got = f'{here}: "{shown(cell)}", which is not UTF-8'
             raise InputError(Fault(str(path), got, "a name in UTF-8"))
         if cell in first[:at]:
             got = f'{here}: "{cell}" for the second time'
@@ -197,8 +237,22 @@ def _layout(text: BinaryIO, path: Path, separator: str, header: bool | None) -> 
     return Layout(first, len(first), separator)
 
 
-def _culprit(text: BinaryIO, path: Path, layout: Layout, why: str) -> InputError:
-    """What is wrong with the first row that is not all numbers."""
+def _may_be_number(cell: str) -> bool:
+    return NUMBER.fullmatch(cell) is not None or cell.lower() in MISSING
+
+
+def _culprit(
+    text: BinaryIO,
+    path: Path,
+    layout: Layout,
+    why: str,
+    labels: int | None,
+    wrong: str | None = None,
+) -> InputError:
+    """What is wrong with the first row that is not all numbers; column `labels` need not be.
+
+    Of it, `wrong` is what is no label, if it is that.
+    """
     rows = _rows(text, path, layout.separator)
     if layout.names is not None:
         next(rows, None)
@@ -207,22 +261,9 @@ def _culprit(text: BinaryIO, path: Path, layout: Layout, why: str) -> InputError
             got = f"line {line}: {len(row)} values"
             return InputError(Fault(str(path), got, f"{layout.columns}, as in the first row"))
         for at, cell in enumerate(row):
-            trouble = _trouble(cell)
-            if trouble:
-                got = f"line {line}, {label(layout.names, at)}: {trouble}"
-                return InputError(Fault(str(path), got, EXPECTED))
+            got = f"line {line}, {label(layout.names, at)}: "
+            if at != labels and (found := trouble(cell)):
+                return InputError(Fault(str(path), got + found, EXPECTED))
+            if at == labels and (found := why if cell == wrong else not_text(cell)):
+                return InputError(Fault(str(path), got + found, LABELS))
     return InputError(Fault(str(path), f"a table that pandas cannot read ({why})", EXPECTED))
-
-
-def _shown(cell: str) -> str:
-    """A value for a message; what is not UTF-8 as signs that stand for it."""
-    return cell[:SHOWN].encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _trouble(cell: str) -> str:
-    """What is wrong with a value; empty if nothing is."""
-    if cell.lower() in MISSING:
-        return f'a missing value ("{cell}")' if cell else "a missing value"
-    if _NUMBER.fullmatch(cell):
-        return "" if math.isfinite(float(cell)) else f'"{_shown(cell)}" is beyond float64'
-    return f'"{_shown(cell)}" is no finite number'
