@@ -141,7 +141,7 @@ class NetworkSource:
     Settings = NetworkSettings
     dealt: ClassVar[bool] = True
     theory: ClassVar[str] = ""
-    replay: ClassVar[str] = ""
+    replay: ClassVar[str] = "ist_mpi.verify.network:instance_of"
     homogeneous: ClassVar[bool] = False
     x_star: ClassVar[None] = None
 

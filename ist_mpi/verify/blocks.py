@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ist_mpi.partition import spans
-from ist_mpi.sketches import sketch_of
 from ist_mpi.verify.findings import Finding, Options, faults, not_judged
-from ist_mpi.verify.logs import Instance, Log
-from ist_mpi.verify.rounds import Integers, seeded
+from ist_mpi.verify.logs import Instance, Integers, Log
+from ist_mpi.verify.rounds import seeded
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -42,7 +41,7 @@ def recorded_blocks(log: Log, instance: Instance, options: Options) -> Finding:
     if not recorded:
         return not_judged("blocks", log.name, "none recorded")
     pi, offsets, n = recorded["pi"], recorded["offsets"], instance.n
-    size = sketch_of(log.method, n, instance.d).total
+    size = instance.sketch.total
     allowed = "blocks of the sketch" + (", as the seed gives them" if options.replay else "")
     wrong = []
     if not np.array_equal(recorded["round"], np.arange(log.made)):
@@ -76,6 +75,9 @@ def block_trouble(instance: Instance, pi: Integers, offsets: Integers) -> str:
         return f"a coordinate that is not one of 0 to {d - 1}"
     if len(np.unique(np.repeat(np.arange(n), sizes) * d + pi)) < len(pi):
         return "a worker has a coordinate twice"
+    own = instance.trouble_of_blocks(pi, offsets)
+    if own is not None:
+        return own
     g, N = instance.method.group_size, instance.method.groups(d)
     if g > 1:
         groups, edges = in_groups(pi, offsets, g)

@@ -23,6 +23,7 @@ from ist_mpi.sketches import sketch_of
 from ist_mpi.store import log as runlog
 
 Float64 = NDArray[np.float64]
+Integers = NDArray[np.integer]
 
 MAX_BYTES = 2**31
 """A problem whose matrices take more memory is not rebuilt."""
@@ -139,6 +140,11 @@ class Instance:
     homogeneous: bool
 
     quadratic = True
+    replicas = 1
+    """Runs that a replay makes; more than one: all but the first disturbed by rounding.
+
+    Where gradients jump or models are driven apart, that tells how far a run is known.
+    """
 
     @property
     def n(self) -> int:
@@ -153,6 +159,32 @@ class Instance:
     def gradients(self, X: Float64) -> Float64:
         """∇f_i at X (R, n, d), a model of each worker's own, or (R, 1, d); shape (R, n, d)."""
         return np.asarray(np.matmul(self.L, X[..., None])[..., 0] - self.b)
+
+    def open_round(self, seed: int, k: int) -> None:
+        """Be told that `gradients` are those of a round, of its local steps one after another."""
+
+    @cached_property
+    def sketch(self) -> Any:
+        """Of the method, for this problem."""
+        return sketch_of(self.method, self.n, self.d)
+
+    @property
+    def seconds_of_rounds(self) -> tuple[float, float] | None:
+        """About how long a replayed round takes, and a row's columns; None: as `rounds` counts."""
+        return None
+
+    @property
+    def items(self) -> int:
+        """What the sketch deals out, coordinates or what stands for some of them."""
+        return self.d
+
+    def dealt_out(self, pi: Integers, offsets: Integers) -> tuple[Integers, Integers]:
+        """A round's blocks as items."""
+        return pi, offsets
+
+    def trouble_of_blocks(self, pi: Integers, offsets: Integers) -> str | None:
+        """What is wrong with blocks of items; None: they are of coordinates, or groups of them."""
+        return None
 
     @property
     def q(self) -> int:

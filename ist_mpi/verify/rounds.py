@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.partition import spans
-from ist_mpi.sketches import drawing_of, sketch_of
-from ist_mpi.verify.logs import Instance
+from ist_mpi.sketches import drawing_of
+from ist_mpi.verify.logs import Instance, Integers
 
 Float64 = NDArray[np.float64]
-Integers = NDArray[np.integer]
-
 
 SKETCHES = ("identity", "permutation", "rand")
 
@@ -42,7 +40,7 @@ def padded(pi: Integers, sizes: Integers) -> Draw:
 
 def seeded(instance: Instance, seed: int, rounds: int) -> Iterator[tuple[Integers, Integers]]:
     """pi (t,) and offsets (n + 1,) of rounds 0, 1, … as the run seed gives them."""
-    drawing = drawing_of(sketch_of(instance.method, instance.n, instance.d), seed)
+    drawing = drawing_of(instance.sketch, seed)
     for k in range(rounds):
         drawing.draw(k)
         yield drawing.pi.copy(), drawing.offsets.copy()
@@ -166,6 +164,8 @@ def entries_per_run(instance: Instance) -> int:
 
 def seconds_per_round(instance: Instance, R: int) -> float:
     """About how long a round of R runs takes."""
+    if instance.seconds_of_rounds is not None:
+        return R * instance.seconds_of_rounds[0]
     n, d, method = instance.n, instance.d, instance.method
     steps = entries_per_run(instance) * (1e-8 + 1e-9 * method.local_steps)
     return 2e-4 + R * (steps + 1e-7 * n * largest_block(instance) + 5e-8 * d)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from ist_mpi.verify import alone, blocks, bounds, means
 from ist_mpi.verify.findings import Comparison, Finding, Options, compare, not_judged
 from ist_mpi.verify.groups import Group, Statistic
-from ist_mpi.verify.logs import Instance, Log
+from ist_mpi.verify.logs import Instance, Integers, Log
 from ist_mpi.verify.processes import without_replay
-from ist_mpi.verify.rounds import Integers, seeded
+from ist_mpi.verify.rounds import seeded
 from ist_mpi.verify.simulate import (
     CURVES,
     Expected,
@@ -154,7 +154,7 @@ def _blocks(group: Group, options: Options) -> Iterator[Finding | Statistic]:
     Of a permutation in groups, every group, which stands for its coordinates.
     """
     instance, name = group.instance, group.name
-    n, d, g = instance.n, instance.d, instance.method.group_size
+    n, d, g = instance.n, instance.items, instance.method.group_size
     if instance.method.sketch == "identity":
         return
     recorded = all(log.run.permutations for log in group.logs)
@@ -168,11 +168,10 @@ def _blocks(group: Group, options: Options) -> Iterator[Finding | Statistic]:
 
     def draws() -> Iterator[tuple[Integers, Integers]]:
         for log in group.logs:
-            if recorded:
-                kept = log.run.permutations
-                yield from zip(kept["pi"], kept["offsets"], strict=True)
-            else:
-                yield from seeded(instance, log.seed, log.made)
+            kept = log.run.permutations
+            of = zip(kept["pi"], kept["offsets"], strict=True) if recorded else None
+            for pi, offsets in of or seeded(instance, log.seed, log.made):
+                yield instance.dealt_out(pi, offsets)
 
     try:
         met, larger, rounds = blocks.counted(draws(), n, d, g)
