@@ -19,6 +19,8 @@ Direction = Callable[[Float64, Float64], Float64]
 ITERATIONS = 400
 GOAL = 1e-15
 """Of ‖∇f‖, relative to that at the start."""
+NEAR = 1e-10
+"""Relative difference of values from which on they tell: short gradients alone are far out too."""
 HALVINGS = 40
 PATIENCE = 10
 """Steps that do not make the gradient smaller, before it is as small as rounding lets it be."""
@@ -58,7 +60,8 @@ def minimise(
             there = x + t * p
             found, gradient = function(there)
             length = float(np.linalg.norm(gradient))
-            if found <= value + 1e-4 * t * slope or length <= (1.0 - 1e-4 * t) * size:
+            near = found <= value + NEAR * abs(value)
+            if found <= value + 1e-4 * t * slope or (near and length <= (1.0 - 1e-4 * t) * size):
                 break
             t *= 0.5
         else:
