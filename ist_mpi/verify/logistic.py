@@ -3,15 +3,19 @@
 It shares no code with the kernels, nor with what is known without running.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import combinations
+from math import comb
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
+from ist_mpi.partition import spans
 from ist_mpi.verify.findings import Comparison
 from ist_mpi.verify.logs import MAX_BYTES, Instance, Log
 from ist_mpi.verify.measure import RELATIVE, ROUNDING, Measured
@@ -20,6 +24,17 @@ Float64 = NDArray[np.float64]
 
 RESIDUAL = 1e-10
 """Largest ‖∇f(x*)‖ relative to that at 0, and its like."""
+MARGINS = 1e6
+"""Of all blocks, at most, where f_D is added up over them."""
+
+
+class EveryBlock(NamedTuple):
+    """Every block that a worker may have, in exact proportion."""
+
+    C: Float64
+    """The diagonals of C_i, 0 off the block; shape (c, n, d)."""
+    weights: Float64
+    """Shape (c,); their sum is 1."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,8 @@ class LogisticInstance(Instance):
     """A_i (m_i, d), ndarray or CSR, and ±1 (m_i,)."""
     l2: float = 0.0
     test: tuple[Any, Float64] | None = None
+    blocks: EveryBlock | None = None
+    """What f_D, the objective of submodels, is added up over, if the log follows it so."""
 
     quadratic = False
     moments = None
@@ -58,7 +75,7 @@ class LogisticInstance(Instance):
     def columns(
         self, x_star: Float64, x_infinity: Float64 | None, models: Float64, radius: Float64
     ) -> dict[str, Measured]:
-        """See `measure.columns`; the gap of what submodels minimise is not among them."""
+        """See `measure.columns`; with the gap of what submodels minimise, where that is exact."""
         with np.errstate(all="ignore"):
             off = radius + ROUNDING * (np.linalg.norm(models, axis=1) + np.linalg.norm(x_star))
             value, g = self.values(models), self.gradients(models[:, None]).mean(axis=1)
@@ -81,9 +98,34 @@ class LogisticInstance(Instance):
                 if x is not None:
                     far = np.linalg.norm(models - x, axis=1)
                     out[name] = Measured(far, RELATIVE * far + off)
+            if self.blocks is not None and x_infinity is not None:
+                out["submodel_gap"] = self._submodel_gap(x_infinity, models, off)
         if self.test is not None:
             out["test_accuracy"] = self._accuracies([self.test], models, off)
         return out
+
+    def _submodel_gap(self, x_infinity: Float64, models: Float64, off: Float64) -> Measured:
+        """f_D(x) − f_D(x∞)."""
+        least = self.of_submodels(x_infinity)[0]
+        found = [self.of_submodels(x) for x in models]
+        value = np.array([one[0] for one in found])
+        slope = np.array([np.linalg.norm(one[1]) for one in found])
+        largest = 0.0 if self.blocks is None else float(self.blocks.C.max()) ** 2
+        rounding = slope * off + largest * self.steep * off**2 + ROUNDING * (np.abs(value) + least)
+        return Measured(value - least, RELATIVE * np.abs(value - least) + rounding)
+
+    def of_submodels(self, x: Float64) -> tuple[float, Float64]:
+        """f_D(x) = E (1/n) Σ f_i(C_i x) and its gradient (d,), over every block of a worker."""
+        value, gradient = 0.0, np.zeros(self.d)
+        C, weights = self.blocks or EveryBlock(np.ones((1, self.n, self.d)), np.ones(1))
+        for i, (A, y) in enumerate(self.samples):
+            w = C[:, i] * x
+            z = y[:, None] * (A @ w.T)
+            each = -special.log_expit(z).mean(axis=0) + 0.5 * self.l2 * np.sum(w * w, axis=1)
+            value += float(weights @ each) / self.n
+            slopes = A.T @ (-y[:, None] * special.expit(-z) / len(y))
+            gradient += weights @ (C[:, i] * (slopes.T + self.l2 * w)) / self.n
+        return value, gradient
 
     @staticmethod
     def _accuracies(samples: list[tuple[Any, Float64]], models: Float64, off: Float64) -> Measured:
@@ -107,6 +149,10 @@ class LogisticInstance(Instance):
         yield Comparison("f_star", theory.get("f_star", np.nan), f_star, RELATIVE * abs(f_star))
         at_zero = float(self.values(zero)[0]) - f_star
         yield Comparison("gap_at_zero", theory.get("gap_at_zero", np.nan), at_zero, 1e-9 * at_zero)
+        if self.blocks is not None and "fixed_point" in theory:
+            there = self.of_submodels(theory["fixed_point"])[1]
+            first = float(np.linalg.norm(self.of_submodels(zero[0])[1]))
+            yield Comparison("gradient of f_D at fixed_point", there, 0.0, RESIDUAL * first)
 
 
 def instance_of(log: Log, source: Any) -> Instance | str:
@@ -122,5 +168,44 @@ def instance_of(log: Log, source: Any) -> Instance | str:
         L[i] += source.l2 * np.eye(d)
     held = source.held_out()
     test = None if held is None else (held.A, held.y)
+    followed = "submodel_gap" in log.run.rounds
+    exact = followed and log.run.theory.get("fixed_point_rule") == "exact"
+    blocks = every_block(log.method, L, sum(len(y) for _, y in samples)) if exact else None
     zeros = np.zeros((n, d)), np.zeros(n)
-    return LogisticInstance(log.method, L, *zeros, source.start(), False, samples, source.l2, test)
+    return LogisticInstance(
+        log.method, L, *zeros, source.start(), False, samples, source.l2, test, blocks
+    )
+
+
+def every_block(method: Any, L: Float64, samples: int) -> EveryBlock | None:
+    """Every block that a worker may have; None where there are too many to go through."""
+    n, d, _ = L.shape
+    g, q = method.group_size, getattr(method, "q", None)
+    N = d // g
+    if q:  # (size, C, probability)
+        kinds = [(q, d / q, 1.0)]
+    elif n <= N:
+        kinds = [(int(size), float(n), 1.0 / n) for size in np.diff(spans(N, n))]
+    else:  # of the h workers of a coordinate one is this one
+        kinds = [(1, n / h, h / n) for h in np.diff(spans(n, N))]
+    if sum(comb(N, size) for size in {size for size, *_ in kinds}) * samples > MARGINS:
+        return None
+    found: dict[tuple[int, float], float] = {}
+    for size, factor, share in kinds:
+        found[size, factor] = found.get((size, factor), 0.0) + share
+    masks, weights = [], list[float]()
+    for (size, factor), share in found.items():
+        chosen = np.array(list(combinations(range(N), size)))
+        mask = np.zeros((len(chosen), N))
+        np.put_along_axis(mask, chosen, _scaled(method.scaling, factor), axis=1)
+        masks.append(np.repeat(mask, g, axis=1))
+        weights += [share / len(chosen)] * len(chosen)
+    C = np.repeat(np.concatenate(masks)[:, None], n, axis=1)
+    if method.scaling == "preconditioned":
+        C = C / np.sqrt(np.diagonal(L, axis1=1, axis2=2))
+    return EveryBlock(C, np.array(weights))
+
+
+def _scaled(scaling: str, factor: float) -> float:
+    """The number in C_i, where an unbiased one is `factor`."""
+    return {"unbiased": factor, "unscaled": 1.0}.get(scaling, math.sqrt(factor))

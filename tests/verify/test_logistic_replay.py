@@ -46,6 +46,48 @@ def test_honest_logs_are_ok(variant: str, data: Path, tmp_path: Path) -> None:
         assert found[check].verdict == "ok", found[check]
 
 
+OF_SUBMODELS: dict[str, tuple[dict[str, Any], int]] = {
+    "unbiased": ({"form": "estimator"}, 3),
+    "unscaled": ({"scaling": "unscaled"}, 4),
+    "preconditioned": ({"scaling": "preconditioned"}, 2),
+    "groups": ({"group_size": 2, "form": "estimator"}, 2),
+    "rand": ({"sketch": "rand", "q": 3}, 3),
+    "more workers than coordinates": ({"form": "estimator"}, 9),
+    "more workers, unscaled": ({"scaling": "unscaled"}, 9),
+}
+
+
+@pytest.mark.parametrize("case", OF_SUBMODELS)
+def test_the_gap_of_submodels_is_judged(case: str, tmp_path: Path) -> None:
+    """Where it is added up over all blocks."""
+    method, n = OF_SUBMODELS[case]
+    rng, log = np.random.default_rng(6), tmp_path / "run.h5"
+    X = rng.standard_normal((40, 6))
+    y = np.where(X @ rng.standard_normal(6) > 0, 1, -1)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    config = {
+        "problem": {"kind": "logistic", "path": str(tmp_path / "data.npz"), "n": n, "l2": 0.05}
+        | {"split": "shuffled", "fixed_point": "exact"},
+        "method": {"name": "ist", "step_size": 0.05, **method},
+        "run": {"rounds": 6},
+    }
+    ist_mpi.run(config, out=log)
+    found = {row.check: row for row in verify([log]).rows}
+    for check in ("constants", "measurements", "replay"):
+        assert found[check].verdict == "ok", found[check]
+    for place, checks in (
+        ("rounds/submodel_gap", {"measurements", "replay"}),
+        ("theory/fixed_point", {"constants"}),
+    ):
+        with h5py.File(log, "a") as file:
+            values, at = file[place], len(file[place]) - 1
+            was = values[at]
+            values[at] = was + 1e-6
+        assert checks <= {row.check for row in verify([log]).rows if row.verdict == "failed"}
+        with h5py.File(log, "a") as file:
+            file[place][at] = was
+
+
 @pytest.mark.parametrize(
     ("column", "checks"),
     [
