@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from ist_mpi.batch import points, pool, status, table
 from ist_mpi.batch.grid import written
 from ist_mpi.batch.points import Point
 from ist_mpi.batch.status import Status
+from ist_mpi.cli.messages import waiting
 from ist_mpi.config import load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.library.asking import configuration
 from ist_mpi.library.result import Result, open_run, optional
 from ist_mpi.library.words import python_words
-from ist_mpi.parallel import launcher
+from ist_mpi.parallel import launcher, signals
 
 RUNS = Path("results/runs")
 
@@ -100,5 +102,6 @@ def sweep(
         if shown:
             print(f"{count} {point.title}: {ended.state} {ended.reason}", file=sys.stderr)
 
-    pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
+    with signals.interrupt_deferred(), waiting() if shown else nullcontext():
+        pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
     return open_sweep(file, folder)
