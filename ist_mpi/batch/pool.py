@@ -200,6 +200,7 @@ class _Pool:
             self._begin(worker)
             return
         self.workers.remove(worker)
+        self._say()
         if not gone:
             worker.end()
 
@@ -225,7 +226,6 @@ class _Pool:
             status = status._replace(state="failed", reason=reason)  # also where nothing is noted
         self.found[point.index] = status
         self._tell(point, status, f"{len(self.found)}/{self._count}")
-        self._say()
 
     def _say(self) -> None:
         busy = ", ".join(str(one.point.index) for one in self.workers if one.point is not None)
