@@ -37,9 +37,12 @@ def finish(script: str, output: Path, draw: Callable[[], str]) -> int:
     What the figure shows also goes into NAME.txt beside it.
     """
     try:
+        text, table = output.with_suffix(".txt"), output.with_suffix(".csv")
+        if text.exists() and not table.exists():
+            raise ValueError(f"{text} is of no earlier figure and is not replaced; choose a name")
         finding = draw()
         if finding:
-            files.replace(output.with_suffix(".txt"), f"{finding}\n".encode())
+            files.replace(text, f"{finding}\n".encode())
     except (ist_mpi.ISTError, OSError, ValueError) as error:
         print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
         wrong = not isinstance(error, OSError) or error.errno in files.SAYING

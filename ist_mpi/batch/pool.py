@@ -1,10 +1,12 @@
 """The runs of a sweep here, some at a time, in processes that make one after another.
 
 A worker is a process, or ranks of a launcher, that loads everything once: ``sweep run --serve``
-reads the indices of points, a line each, makes their runs and writes a line when each has ended. A
-run that takes its worker along fails alone; the rest go on in a new one.
+reads the indices of points, a line each, makes their runs and writes the same line when each has
+ended; what else a launcher writes there is no answer. A run that takes its worker along fails
+alone; the rest go on in a new one. A worker that nobody asks any more stops with a checkpoint.
 """
 
+import logging
 import os
 import select
 import signal
@@ -26,6 +28,7 @@ from ist_mpi.parallel import signals
 from ist_mpi.parallel.launcher import untied
 from ist_mpi.store.files import as_word
 
+LOGGER = logging.getLogger(__name__)
 PAUSE = 0.05
 """Seconds between two looks at whether this process is to stop."""
 TAIL = 2000
@@ -59,7 +62,7 @@ class _Worker:
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in end)
+        self._messages = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (closed in end)
         self._process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
@@ -73,6 +76,7 @@ class _Worker:
         self.point: Point | None = None
         """Whose run is being made."""
         self._said_before = 0
+        self._heard = b""
 
     def fileno(self) -> int:
         """Where it says that a run has ended, or ends itself; for `select`."""
@@ -85,9 +89,21 @@ class _Worker:
         with suppress(BrokenPipeError):  # it has ended: that is seen at once
             os.write(self._questions.fileno(), f"{point.index}\n".encode())
 
-    def heard(self) -> bool:
-        """Whether it is still there; call it when there is something to hear."""
-        return bool(os.read(self.fileno(), 4096))
+    def hear(self) -> str:
+        """What it has come to: "answered", "gone", or "" where nothing is known yet.
+
+        Call it when there is something to hear.
+        """
+        if not (heard := os.read(self.fileno(), 4096)):
+            return "gone"
+        *lines, self._heard = (self._heard + heard).split(b"\n")
+        return "answered" if self.point and str(self.point.index).encode() in lines else ""
+
+    def said(self) -> str:
+        """The end of what it said of its last run."""
+        end = self._messages.seek(0, os.SEEK_END)
+        self._messages.seek(max(self._said_before, end - TAIL))
+        return self._messages.read().decode(errors="replace")
 
     def ask_to_stop(self) -> None:
         """Pass on a signal that asks this process to stop."""
@@ -98,10 +114,8 @@ class _Worker:
         self._questions.close()
         self._answers.close()
         code = self._process.wait()
-        with self._messages as messages:
-            end = messages.seek(0, os.SEEK_END)
-            messages.seek(max(self._said_before, end - TAIL))
-            return code, messages.read().decode(errors="replace")
+        with self._messages:
+            return code, self.said()
 
     def kill(self) -> None:
         """End it with all of its ranks, as on a second Ctrl-C."""
@@ -128,64 +142,102 @@ def run_points(
     has ended, how, and how many have: ``3/12``.
     """
     words = [*mpiexec(ranks), sys.executable, "-m", "ist_mpi", *command, "--serve"]
-    waiting, workers, stopping = deque(points), list[_Worker](), False
-    found: dict[int, Status] = {}
-
-    of_problem: dict[Problem, int] = {}
-    problem_of = {p.index: of_problem.setdefault(p.config.problem, p.index) for p in points}
-
-    def next_of(last: Point | None) -> Point:
-        """The first with the problem of a worker's last run, which it keeps; else the first."""
-        same = (p for p in waiting if last and problem_of[p.index] == problem_of[last.index])
-        chosen = next(same, waiting[0])
-        waiting.remove(chosen)
-        return chosen
-
-    def ended(point: Point, status: Status) -> None:
-        found[point.index] = status
-        tell(point, status, f"{len(found)}/{len(points)}")
-
+    pool = _Pool(points, words, jobs, tell)
     try:
-        while waiting or workers:
-            if signals.requested() and not stopping:
-                stopping = True
-                waiting.clear()
-                for worker in workers:
-                    worker.ask_to_stop()
-            while waiting and len(workers) < jobs:
-                workers.append(_Worker(words))
-                workers[-1].begin(next_of(None))
-            for worker in select.select(workers, [], [], PAUSE)[0]:
-                point, alive = worker.point, worker.heard()
-                if alive and point is not None:
-                    ended(point, status_of(point))
-                    worker.point = None
-                    if waiting:
-                        worker.begin(next_of(point))
-                        continue
-                workers.remove(worker)
-                code, said = worker.end()
-                if not alive and point is not None:
-                    ended(point, _status_of_lost(point, code, said, stopping))
+        pool.make_all()
     finally:
-        for worker in workers:  # on a second Ctrl-C, or a bug
+        for worker in pool.workers:  # on a second Ctrl-C, or a bug
             worker.kill()
-    return [found.get(point.index) or status_of(point) for point in points]
+    return [pool.found.get(point.index) or status_of(point) for point in points]
 
 
-def _status_of_lost(point: Point, code: int, said: str, stopping: bool) -> Status:
-    """How a run has ended whose worker is gone; what it could not say itself is noted."""
-    status = status_of(point)
-    if status.state == "killed" or (status.state == "missing" and not stopping):
-        reason = _reason(code, said)
-        attempts.fail(point, reason, code)
-        return status._replace(state="failed", reason=reason)  # also where nothing can be noted
-    return status
+class _Pool:
+    """The workers, what they are at, and what is still to be made."""
+
+    def __init__(
+        self,
+        points: Sequence[Point],
+        words: Sequence[str],
+        jobs: int,
+        tell: Callable[[Point, Status, str], None],
+    ) -> None:
+        self.workers: list[_Worker] = []
+        self.found: dict[int, Status] = {}
+        """Of the runs that have ended, by the point's index."""
+        self._waiting, self._words, self._jobs, self._tell = deque(points), words, jobs, tell
+        self._count, self._stopping = len(points), False
+        of_problem: dict[Problem, int] = {}
+        self._problem_of = {
+            point.index: of_problem.setdefault(point.config.problem, point.index)
+            for point in points
+        }
+
+    def stop(self) -> None:
+        """Begin no other run, and ask those at work to stop with a checkpoint."""
+        self._stopping = True
+        self._waiting.clear()
+        for worker in self.workers:
+            worker.ask_to_stop()
+
+    def make_all(self) -> None:
+        """Make runs until none is waiting and none at work."""
+        while self._waiting or self.workers:
+            if signals.requested() and not self._stopping:
+                self.stop()
+            while self._waiting and len(self.workers) < self._jobs:
+                self.workers.append(_Worker(self._words))
+                self._begin(self.workers[-1])
+            for worker in select.select(self.workers, [], [], PAUSE)[0]:
+                if heard := worker.hear():
+                    self._next(worker, gone=heard == "gone")
+
+    def _next(self, worker: _Worker, gone: bool) -> None:
+        """Take note of how a worker's run has ended, and give it another one if there is any."""
+        code, said = worker.end() if gone else (0, worker.said())
+        if worker.point is not None:
+            self._ended(worker.point, code, said)
+        if self._waiting and not gone:
+            self._begin(worker)
+            return
+        self.workers.remove(worker)
+        self._say()
+        if not gone:
+            worker.end()
+
+    def _begin(self, worker: _Worker) -> None:
+        """Give a worker the first point with the problem of its last run, which it keeps."""
+        last = worker.point
+        same = (
+            point
+            for point in self._waiting
+            if last and self._problem_of[point.index] == self._problem_of[last.index]
+        )
+        chosen = next(same, self._waiting[0])
+        self._waiting.remove(chosen)
+        worker.begin(chosen)
+        self._say()
+
+    def _ended(self, point: Point, code: int, said: str) -> None:
+        """Tell how a run has ended; what it could not say itself is noted."""
+        status = status_of(point)
+        if status.state == "killed" or (status.state == "missing" and not self._stopping):
+            reason = _reason(code, said)
+            attempts.fail(point, reason, code or 1)
+            status = status._replace(state="failed", reason=reason)  # also where nothing is noted
+        self.found[point.index] = status
+        self._tell(point, status, f"{len(self.found)}/{self._count}")
+
+    def _say(self) -> None:
+        busy = ", ".join(str(one.point.index) for one in self.workers if one.point is not None)
+        words = "stopping" if self._stopping else "at work on"
+        LOGGER.info("%d of %d runs are over, %s %s", len(self.found), self._count, words, busy)
 
 
 def _reason(code: int, said: str) -> str:
-    """Why a process ended, from its code and its last line."""
+    """Why a run ended, from its worker's exit code, 0 if it is still there, and its last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if code == 0 and lines:
+        return lines[-1].removeprefix("ist-mpi: ")
     ended = f"exit code {code}"
     if code < 0:
         with suppress(ValueError):

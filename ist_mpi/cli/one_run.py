@@ -1,15 +1,18 @@
 """One run of a sweep on the ranks that were started, or many, as they are asked for."""
 
 import os
-import sys
+import signal
+import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from ist_mpi.cli.messages import progress, say, show, warn
 from ist_mpi.errors import InputError, failure_of
-from ist_mpi.parallel import launcher
+from ist_mpi.parallel import launcher, signals
 
 if TYPE_CHECKING:
     from ist_mpi.training.kept import Kept
@@ -45,26 +48,54 @@ def make(sweep: Path, folder: Path, index: int, expected: str, kept: "Kept | Non
 def serve(sweep: Path, folder: Path, expected: str) -> None:
     """Make the runs whose indices come in, a line each, and say when each has ended; collective.
 
-    What a run has to say goes where errors go; whoever asked reads its log.
+    What a run has to say goes where errors go; whoever asked reads its log. Code of the user's
+    finds nothing to read. A run that is being made when whoever asked is gone stops.
     """
-    from ist_mpi.parallel import ranks, signals
+    from ist_mpi.parallel import ranks
     from ist_mpi.training.kept import Kept
 
     comm, kept = ranks.world(), Kept()
+    source = _take_input()
+    next_line = _lines_of(source) if comm.rank == 0 else str
     answers = os.dup(1)
     os.dup2(2, 1)
-    while not signals.requested():
-        line = ranks.on_root(comm, sys.stdin.readline)
-        if not line.strip():
-            break
+    while (line := ranks.on_root(comm, next_line)).strip():
         try:
             make(sweep, folder, int(line), expected, kept)
         except Exception as error:  # the note of the attempt has the reason
             failure = failure_of(error)
             say(failure[1] if failure is not None else traceback.format_exc())
+        if any(comm.allgather(signals.requested())):
+            break  # whoever asked sees this process end
         if comm.rank == 0:
             os.write(answers, line.encode())
     kept.forget()
+
+
+def _take_input() -> int:
+    """A descriptor of this process's input, in whose place there is nothing to read."""
+    source, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return source
+
+
+def _lines_of(source: int) -> Callable[[], str]:
+    """What gives the next line of a file that is read from now on, and "" after its end.
+
+    Its end asks this process to stop, so that it is noticed during a run.
+    """
+    lines = SimpleQueue[str]()
+
+    def listen() -> None:
+        with os.fdopen(source) as file:
+            for line in file:
+                lines.put(line)
+        signals.request(signal.SIGHUP)
+        lines.put("")
+
+    threading.Thread(target=listen, daemon=True).start()
+    return lines.get
 
 
 def compile_for(sweep: Path, folder: Path, index: int) -> None:

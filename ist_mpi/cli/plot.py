@@ -51,8 +51,8 @@ def plot(
             "--output",
             "-o",
             metavar="FILE",
-            help=".pdf, .png or .svg; default: the first log's name, or plot.png. A .pdf, a .png "
-            "and a .csv of what is drawn are put beside it.",
+            help=".pdf, .png or .svg; default: the log's name, or plot.png. A .csv of what is "
+            "drawn is put beside it.",
         ),
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Above the picture.")] = "",
@@ -65,6 +65,9 @@ def plot(
         ),
     ] = False,
     log_x: Annotated[bool, typer.Option("--log-x", help="A logarithmic axis across.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is no earlier figure too.")
+    ] = False,
     folder: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
     ] = RUNS,
@@ -85,7 +88,9 @@ def plot(
             with _matplotlib():
                 from ist_mpi.plots import convergence
             across = {"rounds": "round"}.get(x, x)
-            words = convergence.draw(logs, across, y, title, theory, output, log_x)
+            words = convergence.draw(
+                logs, across, y, title, theory, output, log_x, beside=False, force=force
+            )
     except ValueError as error:
         if isinstance(error, InputError):
             raise

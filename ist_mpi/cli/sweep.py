@@ -11,7 +11,7 @@ import typer
 
 from ist_mpi.batch import slurm
 from ist_mpi.cli import one_run, options
-from ist_mpi.cli.messages import STOPPED, say
+from ist_mpi.cli.messages import STOPPED, say, waiting
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
@@ -52,10 +52,11 @@ def plan(
     from ist_mpi.batch import cost, points, status
     from ist_mpi.cli.report import sweeps as report
 
-    found = points.plan(sweep, folder)
-    facts = points.check(found)
-    statuses = status.statuses_of(found)
-    costs, basis = cost.predict(found, facts, statuses, ranks)
+    with waiting():
+        found = points.plan(sweep, folder)
+        facts = points.check(found)
+        statuses = status.statuses_of(found)
+        costs, basis = cost.predict(found, facts, statuses, ranks)
     _caution(found)
     report.show_plan(found, statuses, costs, basis, jobs, everything)
 
@@ -75,8 +76,9 @@ def show_status(
     from ist_mpi.batch import points, status
     from ist_mpi.cli.report import sweeps as report
 
-    found = points.plan(sweep, folder)
-    statuses = status.statuses_of(found)
+    with waiting():
+        found = points.plan(sweep, folder)
+        statuses = status.statuses_of(found)
     if as_json:
         report.print_json(found, statuses)
     else:
@@ -109,7 +111,8 @@ def show_table(
 
     if faults := outputs.output_faults([csv], force, "--csv"):
         raise InputError(faults)
-    rows = table.rows(table.members(sweep, folder), to)
+    with waiting():
+        rows = table.rows(table.members(sweep, folder), to)
     if csv is not None:
         outputs.put_text(csv, table.as_csv(rows), "--csv")
     else:
@@ -187,7 +190,8 @@ def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     path = grid.written(base, found, folder)
-    points.check(points.plan(path, folder))
+    with waiting():
+        points.check(points.plan(path, folder))
     say(f"the sweep is {path}: status, table and run take it")
     return path
 
@@ -198,7 +202,8 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     from ist_mpi.batch import pool, status
     from ist_mpi.cli.report import sweeps as report
 
-    found = _checked(sweep, folder)
+    with waiting():
+        found = _checked(sweep, folder)
     _caution(found)
     before = status.statuses_of(found)
     indices = set(status.to_be_made(before))
@@ -209,7 +214,8 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     cores = len(os.sched_getaffinity(0))
     if (count := min(jobs, len(wanted)) * ranks) > cores:
         say(f"caution: {count} ranks at a time on {cores} usable core(s)")
-    after = pool.run_points(wanted, pool.command(found, folder), jobs, ranks, report.show_end)
+    with waiting():
+        after = pool.run_points(wanted, pool.command(found, folder), jobs, ranks, report.show_end)
     states = [status.state for status in after] + passed
     say(f"{sweep}: {report.counted(states)}")
     return _exit_code(set(states))
@@ -257,7 +263,7 @@ def submit(
     with collecting(faults):
         asked["name"] = asked["name"] or re.sub(r"\W", "-", sweep.stem, flags=re.ASCII)
         request = slurm.Request(**asked)
-    with collecting(faults):
+    with collecting(faults), waiting():
         found = _checked(sweep, folder)
     if request is None or found is None or faults:
         raise InputError(faults)

@@ -1,7 +1,9 @@
 """`ist_mpi.open_sweep` and `ist_mpi.sweep`: many runs, and the table that they end in."""
 
+import math
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ from ist_mpi.batch import points, pool, status, table
 from ist_mpi.batch.grid import written
 from ist_mpi.batch.points import Point
 from ist_mpi.batch.status import Status
+from ist_mpi.cli.messages import waiting
 from ist_mpi.config import load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.library.asking import configuration
+from ist_mpi.library.numbers import between, integer
 from ist_mpi.library.result import Result, open_run, optional
 from ist_mpi.library.words import python_words
-from ist_mpi.parallel import launcher
+from ist_mpi.parallel import launcher, signals
 
 RUNS = Path("results/runs")
 
@@ -66,7 +70,8 @@ class Sweep:
         InputError
             If `to` is no number above 0, a log is damaged, or pandas is not installed.
         """
-        return optional("pandas", "data").DataFrame(table.rows(self._members, to))
+        found = table.rows(self._members, between("to", to, math.inf))
+        return optional("pandas", "data").DataFrame(found)
 
 
 def open_sweep(path: str | Path, folder: str | Path = RUNS) -> Sweep:
@@ -84,8 +89,7 @@ def sweep(
     progress: bool | None = None,
 ) -> Sweep:
     """See `ist_mpi.sweep`."""
-    if not isinstance(jobs, int) or jobs < 1:
-        raise InputError(Fault("jobs", repr(jobs), "an integer of at least 1"))
+    jobs = integer("jobs", jobs, 1)
     if (launcher.launched_size() or 1) > 1:
         raise InputError(Fault("sweep", "several ranks", "one process, which starts the runs"))
     with python_words():
@@ -100,5 +104,6 @@ def sweep(
         if shown:
             print(f"{count} {point.title}: {ended.state} {ended.reason}", file=sys.stderr)
 
-    pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
+    with signals.interrupt_deferred(), waiting() if shown else nullcontext():
+        pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
     return open_sweep(file, folder)

@@ -1,23 +1,30 @@
 """What theory says of a configuration, as numbers and functions of Python."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.library.asking import configuration
+from ist_mpi.library.numbers import between, integer
 from ist_mpi.library.words import python_words
 from ist_mpi.parallel import ranks
 from ist_mpi.training import foresight
-from ist_mpi.training.foresight import Foresight, foresee
+from ist_mpi.training.foresight import foresee
 
 Float64 = NDArray[np.float64]
 
 MOST_ROUNDS = 100_000
 """That `rounds_to` follows."""
+DIVERGES = 1e3
+"""A relative gap from which `rounds_to` expects no way back."""
+NEAR = 1e-6
+"""How near to its limit, relatively, an expectation is taken to have arrived."""
 NAMES = dict(zip(foresight.COLUMNS, ("round", "gap", "relative_gap"), strict=False)) | {
     "expected_distance_to_solution_squared": "distance_to_solution_squared",
     "expected_distance_to_fixed_point_squared": "distance_to_fixed_point_squared",
@@ -56,10 +63,16 @@ class Theory:
         By constant, why it is None.
     """
 
-    _source: Any
+    _subject: str
+    _question: Config | None
+    _digest: str
     _full: bool
     _comm: Any
-    _found: Foresight = field(repr=False)
+    _document: dict[str, Any]
+    _constants: tuple[str, ...]
+    _x_star: Float64 | None
+    _fixed_point: Float64 | None
+    _can_be_followed: bool
 
     def __getattr__(self, name: str) -> Any:
         """A constant of the theory."""
@@ -76,12 +89,12 @@ class Theory:
     @property
     def x_star(self) -> Float64 | None:
         """The minimiser, shape (d,); None where it is not known."""
-        return self._found.x_star
+        return self._x_star
 
     @property
     def fixed_point(self) -> Float64 | None:
         """x∞, to which the mean iterate goes, shape (d,); None where it is not known."""
-        return self._found.fixed_point
+        return self._fixed_point
 
     @property
     def why(self) -> Mapping[str, str]:
@@ -91,13 +104,13 @@ class Theory:
 
     def to_dict(self) -> dict[str, Any]:
         """What ``ist-mpi theory --json`` prints."""
-        return foresight.to_document(self._found)
+        return deepcopy(self._document)
 
     def __repr__(self) -> str:
         """The constants that there are."""
-        known = {k: v for k, v in self._found.constants.values().items() if v is not None}
-        words = ", ".join(f"{name} = {value:.6g}" for name, value in known.items())
-        return f"<Theory {self._found.known.subject}: {words or 'nothing is known'}>"
+        constants = {name: self._document[name] for name in self._constants}
+        words = ", ".join(f"{k} = {v:.6g}" for k, v in constants.items() if v is not None)
+        return f"<Theory {self._subject}: {words or 'nothing is known'}>"
 
     def expectation(self, rounds: int) -> dict[str, Float64]:
         """The exact expectations of rounds 0 … K, arrays of length K + 1.
@@ -117,14 +130,17 @@ class Theory:
         Raises
         ------
         InputError
-            If there is no exact theory of the method with its sketch, or the table is too large.
+            If there is no exact theory of the method with its sketch, the table is too large, or
+            the data are others than they were.
         """
-        if not isinstance(rounds, int) or rounds < 0:
-            raise InputError(Fault("rounds", repr(rounds), "an integer of at least 0"))
+        rounds = integer("rounds", rounds, 0)
         with python_words():
             found = foresee(
-                self._comm, self._source, rounds=rounds, full=self._full, constants=False
+                self._comm, self._question, rounds=rounds, full=self._full, constants=False
             )
+        if found.digest != self._digest:
+            expected = "those of this theory; ask ist_mpi.theory anew"
+            raise InputError(Fault("problem", "data that have changed since", expected))
         table = found.trajectory
         if table is None:
             raise InputError(Fault("rounds", str(rounds), "a configuration with exact theory"))
@@ -141,22 +157,20 @@ class Theory:
         InputError
             If the tolerance is no number between 0 and 1.
         """
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(Fault("tolerance", repr(tolerance), "a number between 0 and 1"))
-        constants = self._found.constants
-        limit, known = constants.limit_relative_gap, self._found.known
-        if limit is not None and limit > tolerance:
-            return None
-        if limit is None and known.own is None:
-            return None
+        tolerance = between("tolerance", tolerance, 1.0)
+        limit = self._document["limit_relative_gap"]
         rounds = 64
-        while rounds <= MOST_ROUNDS:
+        while self._can_be_followed and rounds <= MOST_ROUNDS:
             gaps = self.expectation(rounds)["relative_gap"]
             below = np.flatnonzero(gaps <= tolerance)
             if below.size:
                 return int(below[0])
-            if not np.isfinite(gaps[-1]) or gaps[-1] > 1e3:
+            if not np.isfinite(gaps[-1]) or (limit is None and gaps[-1] > DIVERGES):
                 return None
+            if limit is not None and tolerance < (1.0 - NEAR) * limit:
+                end = gaps[-rounds // 4 :]  # it may have swung below the limit on its way
+                if np.abs(end - limit).max() <= NEAR * limit:
+                    return None
             rounds *= 4
         return None
 
@@ -179,5 +193,18 @@ def theory(
     if config is not None or settings or any(array is not None for array in arrays.values()):
         source = configuration(config, settings, rounds=1000, **arrays)
     with python_words():
-        found = foresee(comm, source, full=full)
-    return Theory(source, full, comm, found)
+        with ranks.agreeing(comm):
+            question = None if source is None else load(source)  # what a file says may change
+        found = foresee(comm, question, full=full)
+    return Theory(
+        _subject=found.known.subject,
+        _question=question,
+        _digest=found.digest,
+        _full=full,
+        _comm=comm,
+        _document=foresight.to_document(found),
+        _constants=tuple(found.constants.values()),
+        _x_star=found.x_star,
+        _fixed_point=found.fixed_point,
+        _can_be_followed=found.can_be_followed,
+    )

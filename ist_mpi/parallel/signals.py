@@ -34,6 +34,28 @@ def install() -> None:
 
 
 @contextmanager
+def interrupt_deferred() -> Iterator[None]:
+    """In the body the first SIGINT only asks to stop: KeyboardInterrupt is raised after it.
+
+    Where SIGINT is not Python's own to answer, or this is not the main thread, nothing changes.
+    """
+    own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not own or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, _note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        interrupted = signal.SIGINT in _received
+        if interrupted:
+            _received.remove(signal.SIGINT)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def kept() -> Iterator[None]:
     """What the body, which loads an MPI library, makes of SIGHUP is undone.
 
@@ -55,7 +77,12 @@ def _note(number: int, _frame: FrameType | None) -> None:
         before, _interrupted = _interrupted, time.monotonic()
         if signal.SIGINT in _received and _interrupted - before > SAME_SECONDS:
             raise KeyboardInterrupt
-    if number not in _received:  # SIGXCPU comes every second
+    request(number)  # once: SIGXCPU comes every second
+
+
+def request(number: int) -> None:
+    """Ask this process to stop, as if it had got this signal."""
+    if number not in _received:
         _received.append(number)
 
 

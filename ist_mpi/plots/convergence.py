@@ -179,8 +179,13 @@ def draw(
     theory: bool,
     output: Path,
     log_x: bool = False,
+    beside: bool = True,
+    force: bool = False,
 ) -> str:
-    """Draw the runs on one panel; returns what its lines are, in words."""
+    """Draw the runs on one panel; returns what its lines are, in words.
+
+    `beside` and `force`: as `saving.save` has them.
+    """
     curves = open_curves(runs)
     figure = Figure()
     panel = figure.panels[0][0]
@@ -188,7 +193,7 @@ def draw(
     panel.describe(x, y, title, x_scale, "linear" if y in SHARES else "log")
     draw_curves(panel, curves, x, y, names_of(curves), theory)
     panel.legend()
-    figure.save(output)
+    figure.save(output, beside, force)
     return caption(curves, y, theory)
 
 

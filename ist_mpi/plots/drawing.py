@@ -19,8 +19,8 @@ from matplotlib import cm, colors, figure, ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
 
+from ist_mpi.plots import saving
 from ist_mpi.plots.words import LABELS
-from ist_mpi.store import files
 
 # Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
@@ -243,27 +243,9 @@ class Figure:
             handles, labels, loc="outside lower center", ncols=columns, fontsize="small"
         )
 
-    def save(self, output: Path) -> None:
-        """Write NAME.pdf, NAME.png and NAME.csv beside each other, and `output` itself.
-
-        Raises
-        ------
-        ValueError
-            If `output` ends in no format that can be drawn, or NAME.csv is another kind of table.
-        """
-        formats = self._figure.canvas.get_supported_filetypes()
-        if output.suffix[1:] not in formats:
-            raise ValueError(f"{output}: expected a name that ends in .pdf, .png or .svg")
-        table = output.with_suffix(".csv")
-        header = ",".join(Row._fields)
-        if table.exists() and not table.read_text(encoding="utf-8").startswith(header):
-            raise ValueError(f"{table} is no figure's table and is not replaced; choose a name")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        for path in sorted({output, output.with_suffix(".pdf"), output.with_suffix(".png")}):
-            drawn = io.BytesIO()
-            self._figure.savefig(drawn, format=path.suffix[1:], dpi=160)
-            files.replace(path, drawn.getbuffer())
-        files.replace(table, self._table().encode())
+    def save(self, output: Path, beside: bool = True, force: bool = False) -> None:
+        """Write `output` and NAME.csv, and NAME.pdf and NAME.png too; see `saving.save`."""
+        saving.save(self._figure, self._table(), output, beside, force)
 
     def svg(self) -> str:
         """The picture as an element of a page: letters are paths, and no file or font is needed."""

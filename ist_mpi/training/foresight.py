@@ -65,6 +65,8 @@ MAX_NUMBERS = 2**28
 class Foresight(NamedTuple):
     """What theory says of a configuration."""
 
+    digest: str
+    """Of the data; see `problems.digest`."""
     method: Method
     known: Known
     constants: Constants
@@ -82,6 +84,8 @@ class Foresight(NamedTuple):
     """Rounds and floats to relative gaps, of a method with exact theory of its own."""
     trajectory: Float64 | None
     """Shape (K + 1, len(COLUMNS)), if asked for; NaN where left out for its cost."""
+    can_be_followed: bool
+    """Whether there is such a trajectory."""
 
 
 def foresee(
@@ -139,6 +143,7 @@ def foresee(
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             reached = _reached(experiment, sorted({tolerance, 1e-12})) if constants else {}
         return Foresight(
+            digest=experiment.digest,
             method=experiment.method,
             known=experiment.known,
             constants=found,
@@ -151,6 +156,7 @@ def foresee(
             tolerance=tolerance,
             reached=reached,
             trajectory=expected,
+            can_be_followed=not _trajectory_faults(job, 0),
         )
 
 

@@ -30,7 +30,7 @@ class Look(NamedTuple):
     row: Mapping[str, float]
     """By column: what the log has of it."""
     x: NDArray[np.float64]
-    """The model, shape (d,); not to be changed."""
+    """The model x^k, shape (d,); a copy, to be kept or changed."""
 
 
 Callback = Callable[[Look], Any]

@@ -139,9 +139,7 @@ class Record:
         }
         self._log.append(self._row, self._method.x, self._config.log.iterates)
         if self._callback is not None:
-            x = self._method.x.view()
-            x.flags.writeable = False
-            look = Look(k, self._config.run.rounds, dict(self._row), x)
+            look = Look(k, self._config.run.rounds, dict(self._row), self._method.x.copy())
             self._told_to_stop = bool(self._callback(look))
         if self._keeps_finished_log:
             return

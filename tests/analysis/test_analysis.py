@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -450,10 +451,10 @@ def test_logs_of_all_kinds_and_any_number_leave_room_for_the_curves(
     widths: list[float] = []
 
     class Seen(drawing.Figure):  # type: ignore[misc, name-defined]  # a module made at run time
-        def save(self, output: Path) -> None:
+        def save(self, output: Path, *how: Any) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # of a layout that finds no room
-                super().save(output)
+                super().save(output, *how)
             figure, panel = self._figure, self.panels[0][0].axes
             inside = panel.get_window_extent().width / figure.dpi
             legend = panel.get_legend().get_window_extent()

@@ -183,9 +183,9 @@ def test_others_stay_in_view(
     seen: dict[str, Any] = {}
     save = scripts["plots"].Figure.save
 
-    def spy(figure: Any, output: Path) -> None:
+    def spy(figure: Any, output: Path, *how: Any) -> None:
         seen["limits"] = figure.panels[0][0].axes.get_ylim()
-        save(figure, output)
+        save(figure, output, *how)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scripts["plots"].Figure, "save", spy)

@@ -45,6 +45,40 @@ def on_a_terminal(text: io.StringIO) -> Console:
     return Console(file=text, force_terminal=True, width=80, legacy_windows=False)
 
 
+class Heard(logging.Handler):
+    """What a program's own handler gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@pytest.mark.parametrize("name", ["", "ist_mpi", "ist_mpi.any"])
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING])
+def test_what_a_program_hears_of_the_package_does_not_change(name: str, level: int) -> None:
+    """With bars shown, one in the other and ended in any order, and after them."""
+    logger, source = logging.getLogger(name), logging.getLogger("ist_mpi.any.where")
+    before, heard = logger.level, Heard()
+    logger.addHandler(heard)
+    logger.setLevel(level)
+    try:
+        first, second = Waiting(Console(file=io.StringIO())), Waiting(Console(file=io.StringIO()))
+        said = []
+        for change in (first.start, second.start, first.stop, second.stop, str):
+            change()
+            for at in (logging.DEBUG, logging.INFO, logging.WARNING):
+                said.append(f"{len(said)} of level {at}")
+                source.log(at, said[-1])
+        wanted = [text for text in said if int(text.split()[-1]) >= level]
+        assert heard.texts == wanted
+    finally:
+        logger.removeHandler(heard)
+        logger.setLevel(before)
+
+
 def test_a_terminal_shows_what_is_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SHOWN_AFTER", 0.0)
     heard = io.StringIO()

@@ -9,6 +9,8 @@ import pytest
 from commands import call
 
 import ist_mpi
+from ist_mpi import InputError
+from ist_mpi.plots import drawing, saving
 from ist_mpi.plots.curves import names_of, open_curves, scale_of
 
 CONFIG: dict[str, Any] = {
@@ -44,13 +46,34 @@ def test_the_picture_has_the_columns(tmp_path: Path, x: str) -> None:
     done = call("plot", str(tmp_path / "0.h5"), "--x", x, "-o", str(figure))
     assert done.returncode == 0, done.stderr
     assert figure.read_bytes().startswith(b"<?xml")
-    assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
+    assert not list(tmp_path.glob("*.p[dn]*"))
     with figure.with_suffix(".csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == "measured"]
     run = ist_mpi.open_run(tmp_path / "0.h5")
     np.testing.assert_array_equal([float(r["y"]) for r in rows], run.rounds["relative_gap"])
     across = run.rounds["round"] * (1 if x == "rounds" else 2 * 12 / 3)
     np.testing.assert_allclose([float(r["x"]) for r in rows], across)
+
+
+@pytest.mark.parametrize("end", saving.FORMATS)
+@pytest.mark.parametrize("there", saving.FORMATS | {".csv": {}})
+def test_only_figures_are_drawn_over(tmp_path: Path, end: str, there: str) -> None:
+    """Whatever is written beside a figure, and all or nothing."""
+    figure, output, other = drawing.Figure(), tmp_path / f"thesis{end}", tmp_path / f"thesis{there}"
+    other.write_text("of somebody else")
+    if other != output and there != ".csv":
+        figure.save(output, beside=False)
+        assert {path.suffix for path in tmp_path.iterdir()} == {end, there, ".csv"}
+    if other == output or there == ".csv" or there in (".pdf", ".png"):
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(InputError, match=f"thesis{there}: got a file that is no figure"):
+            figure.save(output)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert other.read_text() == "of somebody else"
+    for force in (True, False):  # by now they are figures
+        figure.save(output, force=force)
+    wanted = {end, ".pdf", ".png", ".csv"} | {there}
+    assert {path.suffix for path in tmp_path.iterdir()} == wanted
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import math
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -26,7 +27,54 @@ COMPILING = "ist_mpi.kernels.compiling"
 """What it says is inside of what is being done."""
 
 
-class Waiting(logging.Handler):
+class _Hearing(logging.Handler):
+    """Lets every `Waiting` hear the package's messages, and nobody else hear more than before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logger = logging.getLogger(PACKAGE)
+        self._heard_by: list[Waiting] = []
+        self._level, self._least, self._propagate = logging.NOTSET, logging.NOTSET, True
+        self._others: list[logging.Handler] = []
+
+    def add(self, waiting: "Waiting") -> None:
+        """Let one hear from now on."""
+        with self.lock or nullcontext():
+            if not self._heard_by:
+                logger = self._logger
+                self._level, self._least = logger.level, logger.getEffectiveLevel()
+                self._others, self._propagate = logger.handlers, logger.propagate
+                logger.handlers, logger.propagate = [self], False
+                logger.setLevel(min(logging.INFO, self._least))
+            self._heard_by = [*self._heard_by, waiting]
+
+    def remove(self, waiting: "Waiting") -> None:
+        """Let it hear no more; after the last, the logger is as it was."""
+        with self.lock or nullcontext():
+            self._heard_by = [other for other in self._heard_by if other is not waiting]
+            if not self._heard_by:
+                new = [handler for handler in self._logger.handlers if handler is not self]
+                self._logger.handlers = self._others + new
+                self._logger.propagate = self._propagate
+                self._logger.setLevel(self._level)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell those that wait; and those that would have heard it without them."""
+        for waiting in self._heard_by:
+            waiting.note(record)
+        if record.levelno < self._least:
+            return
+        for handler in self._others:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        if self._propagate and self._logger.parent is not None:
+            self._logger.parent.callHandlers(record)
+
+
+_HEARING = _Hearing()
+
+
+class Waiting:
     """Shows the package's last message until what it announces is done.
 
     On a terminal a line that is gone afterwards, with the seconds so far; else a line for whatever
@@ -34,21 +82,20 @@ class Waiting(logging.Handler):
     """
 
     def __init__(self, screen: Console) -> None:
-        super().__init__(logging.INFO)
         self._text, self._began = "starting", time.monotonic()
         self._since = self._began
         self._inside = ""
         self._spinner = Spinner("dots" if screen.encoding.startswith("utf") else "line")
         self._over = threading.Event()
-        self._logger = logging.getLogger(PACKAGE)
-        self._level = self._logger.level
         self._live: Live | None = None
         self._lines = threading.Thread(target=self._say_lines, daemon=True)
         if screen.is_terminal and not screen.is_dumb_terminal:
             self._live = Live(console=screen, get_renderable=self._view, transient=True)
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def note(self, record: logging.LogRecord) -> None:
         """Take note of what is being done now."""
+        if record.levelno < logging.INFO:
+            return
         text = printable(record.getMessage())
         if record.name == COMPILING:
             self._inside = text
@@ -57,8 +104,7 @@ class Waiting(logging.Handler):
 
     def start(self) -> None:
         """Listen, and show."""
-        self._logger.addHandler(self)
-        self._logger.setLevel(logging.INFO)
+        _HEARING.add(self)
         if self._live is not None:
             self._live.start()
         else:
@@ -69,8 +115,7 @@ class Waiting(logging.Handler):
         if self._over.is_set():
             return
         self._over.set()
-        self._logger.removeHandler(self)
-        self._logger.setLevel(self._level)
+        _HEARING.remove(self)
         if self._live is not None:
             self._live.stop()
 
