@@ -4,11 +4,13 @@
     python jobs/beyond/network.py step CONFIG section.key=value…
 
 `data` writes training.npz, validation.npz and test.npz, three fifths and twice one fifth of the
-digits. `step` prints the step size whose runs tell most of the validation samples right; no test
-sample has a part in it.
+digits. `step` prints the step size whose runs tell most of the validation samples right, among
+neighbours of which a smaller and a larger one do worse, or no better; no test sample has a part in
+it.
 """
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ import ist_mpi
 from ist_mpi.config import load
 
 SHARES = {"training": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
-STEPS = (0.1, 0.3, 1.0, 3.0)
-"""Over s, the scale of training."""
+LADDER = [float(f"{digit}e{power}") for power in range(-4, 2) for digit in (1, 3)]
+"""Step sizes over s, the scale of training: 0.0001, 0.0003, … to 30."""
+FIRST = (5, 6, 7, 8)
+"""Of these, 0.03, 0.1, 0.3 and 1 are tried first, and others while the best is at an end."""
 SEED = 100
 """Of the runs that choose a step size; another than those that are shown."""
 
@@ -39,11 +43,30 @@ def best(config: str, settings: list[str]) -> float:
     """The step size with the highest accuracy on the validation samples in the end."""
     given = load(config, [*settings, f"run.seed={SEED}"])
     given = given.with_values(log={"every": given.run.rounds})
-    found = {}
-    for step in (step / getattr(given.problem, "logit_scale", 1.0) for step in STEPS):
-        run = ist_mpi.run(given.with_values(method={"step_size": step}))
-        found[step] = run.rounds["test_accuracy"][-1] if run.status == "finished" else 0.0
-    return max(found, key=lambda step: found[step])
+    scale = getattr(given.problem, "logit_scale", 1.0)
+
+    def accuracy(rung: int) -> float:
+        run = ist_mpi.run(given.with_values(method={"step_size": LADDER[rung] / scale}))
+        return float(run.rounds["test_accuracy"][-1]) if run.status == "finished" else 0.0
+
+    return LADDER[inside(accuracy, FIRST, len(LADDER))] / scale
+
+
+def inside(value: Callable[[int], float], first: Iterable[int], count: int) -> int:
+    """Where `value` of 0 … count − 1 is largest, not at an end of what was looked at.
+
+    The first of equal ones; they are looked at from `first`, neighbours, on.
+    """
+    found = {at: value(at) for at in first}
+    while True:
+        best = max(sorted(found), key=lambda at: found[at])
+        ends = {min(found): min(found) - 1, max(found): max(found) + 1}
+        if best not in ends:
+            return best
+        beyond = ends[best]
+        if not 0 <= beyond < count:
+            sys.exit(f"the best step size is the last that there is, rung {best} of {count}")
+        found[beyond] = value(beyond)
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def test_honest_logs_are_ok(case: str, data: Path, tmp_path: Path) -> None:
     assert "no exact theory" in found["constants"].allowed
 
 
-CHANGED = ("ist", "shared block, two layers")
+CHANGED = ("ist", "shared block", "shared block, two layers")
 
 
 @pytest.fixture(scope="module")
@@ -73,21 +73,21 @@ def honest(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     return {case: logged(data, folder / f"{at}.h5", case) for at, case in enumerate(CHANGED)}
 
 
-@pytest.mark.parametrize("case", CHANGED)
 @pytest.mark.parametrize(
-    ("place", "checks"),
+    ("case", "place", "checks"),
     [
-        ("rounds/value", {"measurements", "replay"}),
-        ("rounds/gradient_norm_squared", {"measurements", "replay"}),
-        ("rounds/train_loss", {"measurements", "replay"}),
-        ("rounds/train_accuracy", {"measurements", "replay"}),
-        ("rounds/test_loss", {"measurements", "replay"}),
-        ("rounds/test_accuracy", {"measurements", "replay"}),
-        ("rounds/floats_up", {"floats"}),
-        ("iterates/x", {"replay"}),
-        ("model/x", {"replay"}),
-        ("model/x0", {"problem"}),
-        ("permutations/pi", {"blocks"}),
+        ("ist", "rounds/value", {"measurements", "replay"}),
+        ("shared block", "rounds/gradient_norm_squared", {"measurements", "replay"}),
+        ("ist", "rounds/train_loss", {"measurements", "replay"}),
+        ("shared block", "rounds/train_accuracy", {"measurements", "replay"}),
+        ("ist", "rounds/test_loss", {"measurements", "replay"}),
+        ("shared block", "rounds/test_accuracy", {"measurements", "replay"}),
+        ("ist", "rounds/floats_up", {"floats"}),
+        ("ist", "iterates/x", {"replay"}),
+        ("shared block", "model/x", {"replay"}),
+        ("ist", "model/x0", {"problem"}),
+        ("ist", "permutations/pi", {"blocks"}),
+        ("shared block, two layers", "permutations/offsets", {"blocks"}),
     ],
 )
 def test_a_wrong_number_is_found(
