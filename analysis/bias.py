@@ -22,12 +22,11 @@ from ist_mpi.plots.curves import (
     companion,
     expectation,
     mean_and_error,
-    method_name,
     open_curves,
-    problem_name,
     require_rows,
 )
 from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel
+from ist_mpi.plots.names import method_name, problem_name
 from ist_mpi.plots.words import rounded
 
 

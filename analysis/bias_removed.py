@@ -22,13 +22,11 @@ from ist_mpi.plots.curves import (
     column,
     companion,
     expectation,
-    method_name,
     open_curves,
-    problem_name,
     stacked,
-    with_remarks,
 )
 from ist_mpi.plots.drawing import EXACT, Figure, Panel, look
+from ist_mpi.plots.names import method_name, problem_name, with_remarks
 
 LEVELS = (1e-6, 1e-12)
 FLOOR = 1e-14

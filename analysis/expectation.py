@@ -29,7 +29,6 @@ from ist_mpi.plots.curves import (
     companion,
     expectation,
     mean_and_error,
-    names_of,
     open_curves,
     read_expectation,
     require_rows,
@@ -37,6 +36,7 @@ from ist_mpi.plots.curves import (
     tail,
 )
 from ist_mpi.plots.drawing import COLOURS, SMALLEST, Figure, Panel, look
+from ist_mpi.plots.names import names_of
 from ist_mpi.plots.words import listed, rounded, shown
 
 SETTLED = 1.01

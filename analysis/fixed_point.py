@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from command import finish, parser_of
 
-from ist_mpi.plots.curves import Curve, column, names_of, open_curves, require_rows, stacked
+from ist_mpi.plots.curves import Curve, column, open_curves, require_rows, stacked
 from ist_mpi.plots.drawing import EXACT, Figure, look
+from ist_mpi.plots.names import names_of
 from ist_mpi.plots.words import listed, rounded, shown
 
 ROUNDING = 1e-13

@@ -13,17 +13,9 @@ from pathlib import Path
 import numpy as np
 from command import main_of
 
-from ist_mpi.plots.curves import (
-    Curve,
-    column,
-    mean_and_error,
-    method_name,
-    open_curves,
-    problem_name,
-    require_rows,
-    stacked,
-)
+from ist_mpi.plots.curves import Curve, column, mean_and_error, open_curves, require_rows, stacked
 from ist_mpi.plots.drawing import COLOURS, MARKERS, Figure, Panel, look
+from ist_mpi.plots.names import method_name, problem_name
 from ist_mpi.plots.words import rounded, shown
 
 FLOOR = 1e-32

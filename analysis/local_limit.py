@@ -27,11 +27,11 @@ from ist_mpi.plots.curves import (
     by_problem,
     mean_and_error,
     open_curves,
-    problem_name,
     require_rows,
     tail,
 )
 from ist_mpi.plots.drawing import COLOURS, EXACT, Figure, Panel
+from ist_mpi.plots.names import problem_name
 from ist_mpi.plots.words import listed, rounded
 
 

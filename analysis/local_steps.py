@@ -13,18 +13,9 @@ import numpy as np
 from command import main_of
 
 from ist_mpi.plots.convergence import draw_curve
-from ist_mpi.plots.curves import (
-    Curve,
-    by_problem,
-    column,
-    is_whole,
-    method_name,
-    open_curves,
-    problem_name,
-    stacked,
-    with_remarks,
-)
+from ist_mpi.plots.curves import Curve, by_problem, column, is_whole, open_curves, stacked
 from ist_mpi.plots.drawing import SMALLEST, Figure, Panel
+from ist_mpi.plots.names import method_name, problem_name, with_remarks
 from ist_mpi.plots.words import listed, rounded
 
 NEAR = 1.1

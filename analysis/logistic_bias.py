@@ -16,15 +16,9 @@ import numpy as np
 from bias_removed import short_name
 from command import main_of
 
-from ist_mpi.plots.curves import (
-    Curve,
-    diverged,
-    open_curves,
-    problem_name,
-    require_kind,
-    stacked,
-)
+from ist_mpi.plots.curves import Curve, diverged, open_curves, require_kind, stacked
 from ist_mpi.plots.drawing import EXACT, Figure, Panel, look
+from ist_mpi.plots.names import problem_name
 from ist_mpi.plots.words import rounded
 
 FLOOR = 1e-12

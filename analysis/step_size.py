@@ -25,12 +25,12 @@ from ist_mpi.plots.curves import (
     diverged,
     expectation,
     open_curves,
-    problem_name,
     require_rows,
     stacked,
     tail,
 )
 from ist_mpi.plots.drawing import COLOURS, PREDICTED_LEVEL, Figure, Panel
+from ist_mpi.plots.names import problem_name
 from ist_mpi.plots.words import rounded
 
 FACTOR = 2.0

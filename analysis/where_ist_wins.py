@@ -16,8 +16,9 @@ import numpy as np
 from bias_removed import reached, short_name
 from command import main_of
 
-from ist_mpi.plots.curves import Curve, by_problem, open_curves, problem_name, stacked
+from ist_mpi.plots.curves import Curve, by_problem, open_curves, stacked
 from ist_mpi.plots.drawing import Figure, Panel, look
+from ist_mpi.plots.names import problem_name
 from ist_mpi.plots.words import rounded
 
 LEVELS = np.logspace(-0.25, -12, 48)

@@ -16,8 +16,8 @@ class Reached(NamedTuple):
     """Up and down, a worker's, in units of d."""
 
 
-BIASED = 0.5
-"""The share of a limit from which on it is the bias that makes it."""
+BIAS_ALONE, STEP_ALONE = 0.9, 0.1
+"""From which share of a limit on the bias makes it, and up to which the step size does."""
 SOLVED = 1e-14
 """Relative gap below which a limit is the solution itself, to rounding."""
 
@@ -110,12 +110,24 @@ def _why(constants: Constants) -> str:
         words += ", which is worse than the start"
     if place is None or relative is None:
         return words
-    if place >= BIASED * relative:
+    return f"{words}, {cause(relative, place)}"
+
+
+def cause(limit: float, place: float) -> str:
+    """Why a limit is where it is: `place`, the gap of x∞, is left as γ goes to 0; nan: unknown."""
+    if math.isnan(place):
+        return "whose parts are not known"
+    if place >= BIAS_ALONE * limit:
         return (
-            f"{words}, because of the bias of the method, not of the step size: a smaller γ will "
-            "not help (docs/bias.md)"
+            "because of the bias of the method, not of the step size: a smaller γ will not help "
+            "(docs/bias.md)"
         )
-    return f"{words}, because of the step size: a smaller γ goes further down"
+    if place <= STEP_ALONE * limit:
+        return "because of the step size: a smaller γ goes further down"
+    return (
+        "because of both the step size and the bias of the method: a smaller γ goes down to "
+        f"{place:.3g}, and no further (docs/bias.md)"
+    )
 
 
 def _theorem(known: Known, gamma: float, constants: Constants) -> str:

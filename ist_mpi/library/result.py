@@ -16,9 +16,11 @@ from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
 
 X_AXES = {
     "rounds": ("round", "communication round"),
-    "floats": ("floats_up", "floats sent by a worker"),
+    "floats": ("floats", "floats sent and received by a worker"),
     "seconds": ("seconds", "seconds"),
 }
+LIMITS = {"relative_gap": "limit_relative_gap", "gap": "limit_gap"}
+"""Of columns, the constants that say where their means go."""
 TAIL = 5
 """The last fifth of a run is what its limit is compared with."""
 
@@ -183,16 +185,15 @@ class Result(runlog.Run):
         if x not in X_AXES:
             raise InputError(Fault("x", repr(x), " or ".join(f'"{name}"' for name in X_AXES)))
         column, words = X_AXES[x]
-        values, along = self.rounds[y], self.rounds[column]
+        sent = {"floats": self.rounds["floats_up"] + self.rounds["floats_down"]}
+        values, along = self.rounds[y], {**self.rounds, **sent}[column]
         if ax is None:
             ax = optional("matplotlib.pyplot", "plot").subplots()[1]
         (line,) = ax.plot(along, values, label=self.label)
-        predicted = float(
-            self.theory.get({"relative_gap": "limit_relative_gap"}.get(y, y), math.nan)
-        )
+        predicted = float(self.theory.get(LIMITS.get(y, ""), math.nan))
         if predicted > 0:
             ax.axhline(predicted, color=line.get_color(), linestyle=":", label="predicted limit")
-        if np.nanmin(values) >= 0 < np.nanmax(values):
+        if np.isfinite(values).any() and np.nanmin(values) >= 0 < np.nanmax(values):
             ax.set_yscale("log")
         ax.set_xlabel(words)
         ax.set_ylabel({**OF_FUNCTIONS, **COLUMNS}.get(y, ("1", y))[1])

@@ -9,22 +9,22 @@ of each curve NAME.h5; it is read from NAME.csv, which
 `ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ist_mpi.errors import Fault, InputError
 from ist_mpi.plots.curves import (
     Curve,
     column,
     diverged,
     expectation,
-    names_of,
     open_curves,
     scale_of,
     stacked,
-    words_of,
 )
 from ist_mpi.plots.drawing import (
     COLOURS,
@@ -37,6 +37,9 @@ from ist_mpi.plots.drawing import (
     darker,
     look,
 )
+from ist_mpi.plots.names import names_of, words_of
+from ist_mpi.plots.words import listed
+from ist_mpi.store.log import Run
 
 X_AXES = ("round", "floats", "floats_up", "seconds")
 Y_AXES = (
@@ -61,6 +64,8 @@ EXPECTED = {
     "relative_gap": ("expected_relative_gap", "mean_iterate_relative_gap"),
 }
 """The columns of exact theory, the better one first; it is empty where it was too costly."""
+GROWN = 1e3
+"""From which multiple of where it began a curve is on its way to infinity."""
 ROOM = 1e3, 0.5
 """Above and below the other curves, as factors, where curves that diverge leave the panel."""
 EXACT_NAMES = {"expected": "exact $E f(x^k)$", "mean": "exact $f(E\\,x^k)$"}
@@ -157,7 +162,14 @@ def draw_curves(
                 colour=expected(curves, place, colours),
             )
     draw_predictions(panel, curves, y, colours)
-    keep_in_view(panel, [curve for curve in curves if not diverged(curve)], len(curves), y)
+    keep_in_view(panel, [curve for curve in curves if not leaves(curve, y)], len(curves), y)
+
+
+def leaves(curve: Curve, y: str) -> bool:
+    """Whether a curve goes out of sight of others: it diverged, or is about to."""
+    values = stacked(curve, y)
+    grown = (values[:, -1] > GROWN * values[:, 0]).any() if y not in SHARES else False
+    return diverged(curve) or bool(grown)
 
 
 def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:
@@ -192,9 +204,20 @@ def draw(
     x_scale = ("rounds" if x == "round" else "log") if log_x else "linear"
     panel.describe(x, y, title, x_scale, "linear" if y in SHARES else "log")
     draw_curves(panel, curves, x, y, names_of(curves), theory)
+    if not any(row.kind == "measured" and math.isfinite(row.y) for row in figure.rows):
+        runs_of = [run for curve in curves for run in curve.runs]
+        others = [name for name in Y_AXES if all(_has_numbers(run, name) for run in runs_of)]
+        kind = "number" if y in SHARES else "number above 0"
+        raise InputError(
+            Fault(f"--y {y}", f"no {kind}", f"what the logs have: {listed(others) or 'nothing'}")
+        )
     panel.legend()
     figure.save(output, beside, force)
     return caption(curves, y, theory)
+
+
+def _has_numbers(run: Run, y: str) -> bool:
+    return y in run.rounds and bool((np.isfinite(column(run, y)) & (column(run, y) != 0.0)).any())
 
 
 def caption(curves: Sequence[Curve], y: str, theory: bool) -> str:

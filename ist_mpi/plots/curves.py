@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import OPERATION
-from ist_mpi.plots.words import plain_text, rounded, shown
 from ist_mpi.store.log import Run, open_run
 
 Float64 = NDArray[np.float64]
 MANY = 8
 """Curves that a colour scale tells apart better than a legend does."""
-WORDS_OF_SETTINGS = {"method.step_size": "$\\gamma$"}
 
 
 class Curve(NamedTuple):
@@ -65,35 +63,6 @@ def by_problem(curves: Sequence[Curve]) -> list[list[Curve]]:
     return list(problems.values())
 
 
-def names_of(curves: Sequence[Curve]) -> list[str]:
-    """What tells each curve from the others: the settings in which they differ.
-
-    Different kinds of problems are named as wholes, as most of their settings differ. What is
-    logged of a run is said only where nothing else tells curves apart.
-    """
-    kinds = {curve.settings["problem.kind"] for curve in curves}
-    keys = sorted({key for curve in curves for key in curve.settings})
-    differing = [
-        key
-        for key in keys
-        if len({repr(curve.settings.get(key)) for curve in curves}) > 1
-        and not (len(kinds) > 1 and key.startswith("problem."))
-    ]
-    telling = [key for key in differing if not key.startswith("log.") and key != "run.theory"]
-    for wanted in (telling, differing):
-        names = [_name_of(curve, wanted, len(kinds) > 1) for curve in curves]
-        if len(set(names)) == len(names):
-            break
-    return [with_remarks(name, curve) for name, curve in zip(names, curves, strict=True)]
-
-
-NAMED = {
-    *("method.name", "method.sketch", "method.scaling", "method.momentum", "method.form"),
-    *("method.q", "method.alpha", "method.refresh", "method.step_size_rule"),
-}
-"""Settings that a method's name says."""
-
-
 def scale_of(curves: Sequence[Curve]) -> tuple[str, list[float]] | None:
     """The setting in which alone many curves differ, and its numbers; None where that is not so."""
     keys = {key for curve in curves for key in curve.settings} - {"method.step_size_rule"}
@@ -104,37 +73,6 @@ def scale_of(curves: Sequence[Curve]) -> tuple[str, list[float]] | None:
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return None
     return differing[0], [float(value) for value in values if value is not None]
-
-
-def words_of(key: str) -> str:
-    """A setting as an axis or a legend names it."""
-    return WORDS_OF_SETTINGS.get(key, key.partition(".")[2].replace("_", " "))
-
-
-def _name_of(curve: Curve, keys: Sequence[str], by_kind: bool) -> str:
-    parts = [problem_name(curve)] if by_kind else []
-    of_method = {"method.name", "method.sketch", "method.scaling", "method.momentum"} & set(keys)
-    if of_method:
-        parts.append(method_name(curve))
-    for key in keys:
-        if key in curve.settings and not (of_method and key in NAMED):
-            value = curve.settings[key]
-            value = rounded(value, 3) if isinstance(value, float) else shown(value)
-            value = plain_text(Path(value).name) if key == "problem.path" else value
-            parts.append(f"{WORDS_OF_SETTINGS.get(key, key.partition('.')[2])} = {value}")
-    return ", ".join(parts) or str(curve.settings["method.name"])
-
-
-def with_remarks(name: str, curve: Curve, seeds: bool = True) -> str:
-    """The name of a curve with how many seeds it is, and with what became of those not finished."""
-    count = len(curve.runs)
-    remarks = [f"{count} seeds"] if seeds and count > 1 else []
-    for word, states in (("diverged", ("failed",)), ("unfinished", ("running", "stopped"))):
-        found = sum(run.status in states for run in curve.runs)
-        many = "all" if found == count else str(found)
-        if found:
-            remarks.append(word if count == 1 else f"{many} {word}")
-    return f"{name} ({', '.join(remarks)})" if remarks else name
 
 
 def is_whole(curve: Curve) -> bool:
@@ -173,78 +111,6 @@ def require_kind(curves: Iterable[Curve], kind: str) -> None:
         if found != kind:
             path = curve.runs[0].path
             raise ValueError(f'{path}: problem.kind = "{found}"; expected "{kind}"')
-
-
-WORDS = {
-    "gradient_descent": "gradient descent",
-    "shared_block": "shared block",
-    "anchored": "anchored",
-    "stale": "stale",
-    "marina_p": "MARINA-P",
-    "diana": "DIANA",
-    "ef21": "EF21",
-    "marina": "MARINA",
-    "scaffnew": "Scaffnew",
-}
-"""What the methods are called, but for those whose sketch is most of their name."""
-
-
-def _settings_of_method(settings: dict[str, Any]) -> str:
-    """What tells one run of a method from another."""
-    text = ", Nesterov" if settings.get("method.momentum") == "nesterov" else ""
-    if "method.alpha" in settings:
-        text += f", α = {rounded(float(settings['method.alpha']))}"
-    if "method.refresh" in settings:
-        text += f", m = {settings['method.refresh']}"
-    return text
-
-
-def method_name(curve: Curve) -> str:
-    """A method in a few words: IST, Perm-10."""
-    settings = curve.settings
-    name, sketch = settings["method.name"], settings["method.sketch"]
-    if name in WORDS:
-        return WORDS[name] + _settings_of_method(settings)
-    if name not in ("ist", "dcgd"):
-        return plain_text(str(name).rpartition(":")[2])
-    n, d = settings.get("problem.n", math.nan), len(curve.runs[0].x)
-    if sketch == "rand":
-        words = f"Rand-{settings['method.q']}"
-    elif sketch == "identity":
-        words = "whole models"
-    elif math.isnan(n):
-        words = "Perm"
-    else:
-        g = int(settings.get("method.group_size", 1))
-        q = max(g, d / n) if g > 1 else d / n
-        words = f"Perm-{round(q)}" if q == round(q) else f"Perm-{q:.2g}"
-        words += f" in groups of {g}" if g > 1 else ""
-        if settings["method.scaling"] != "unbiased":
-            words = f"{settings['method.scaling']} {words}"
-    return f"{'DCGD' if name == 'dcgd' else 'IST'}, {words}"
-
-
-ON_DATA = {
-    "ridge": "ridge regression",
-    "logistic": "logistic regression",
-    "network": "a network",
-}
-"""Kinds of problems that are made of samples, in words."""
-
-
-def problem_name(curve: Curve) -> str:
-    """A problem in a few words."""
-    kind = curve.settings["problem.kind"]
-    path = curve.settings.get("problem.path")
-    data = curve.settings.get("problem.dataset") or (Path(path).name if path else "arrays")
-    if kind in ON_DATA:
-        return f"{ON_DATA[kind]} on {plain_text(data)}, n = {curve.settings['problem.n']}"
-    if kind == "arrays":
-        return f"quadratic from {plain_text(data)}"
-    if "problem.heterogeneous" not in curve.settings:
-        return plain_text(str(kind).rpartition(":")[2])
-    sort = "heterogeneous" if curve.settings["problem.heterogeneous"] else "homogeneous"
-    return f"{sort}, d = {curve.settings['problem.d']}, n = {curve.settings['problem.n']}"
 
 
 def workers_of(run: Run) -> int:

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import cm, colors, figure, ticker
+from matplotlib import cm, colors, figure, mathtext, ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
 
 from ist_mpi.plots import saving
-from ist_mpi.plots.words import LABELS
+from ist_mpi.plots.words import LABELS, plain_text
 
 # Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
@@ -72,7 +72,7 @@ class Panel:
         self._title, self._x, self._y = title if name is None else name, x, y
         self.axes.set_xlabel(LABELS[x])
         self.axes.set_ylabel(LABELS[y])
-        self.axes.set_title(title, fontsize=10)
+        self.axes.set_title(readable(title), fontsize=10)
         if x_scale == "rounds":  # logarithmic, and yet with round 0
             self.axes.set_xscale("symlog", linthresh=1.0, linscale=0.35)
             self.axes.xaxis.set_major_formatter(ticker.FuncFormatter(_plain_number))
@@ -104,7 +104,7 @@ class Panel:
             across = np.where(across > 0, across, math.nan)
         if np.isfinite(values).sum() == 1:  # a line needs two points
             look = {"marker": "o", **look}
-        self.axes.plot(across, values, label=label, **{"linewidth": 1.4, **look})
+        self.axes.plot(across, values, label=_shown_name(label), **{"linewidth": 1.4, **look})
         low, high = (np.full(values.shape, math.nan),) * 2
         if band is not None:
             low, high = (self._drawable(edge) for edge in band)
@@ -131,7 +131,7 @@ class Panel:
             low, high = (np.asarray(edge, dtype=np.float64) for edge in bars)
             errors = np.maximum(0.0, [values - low, high - values])
         style = {"linestyle": "none", "capsize": 2.0, "elinewidth": 1.0, "markersize": 5.0, **look}
-        self.axes.errorbar(across, values, yerr=errors, label=label, **style)
+        self.axes.errorbar(across, values, yerr=errors, label=_shown_name(label), **style)
         self._record(series, kind, across, values, low, high)
 
     def bars(
@@ -147,7 +147,7 @@ class Panel:
         """Bars from `base` up, one for each name; the table has their heights."""
         tall, low = np.asarray(heights, dtype=np.float64), np.asarray(base, dtype=np.float64)
         style = {"edgecolor": "black", "linewidth": 0.6, **look}
-        self.axes.bar(list(names), tall, bottom=low, label=label, **style)
+        self.axes.bar(list(names), tall, bottom=low, label=_shown_name(label), **style)
         self._record(series, "measured", list(names), tall, low, low + tall)
 
     def across(
@@ -162,9 +162,9 @@ class Panel:
     ) -> None:
         """A line across the panel: upright at x, or level at y."""
         if math.isnan(x):
-            self.axes.axhline(y, label=label, **look)
+            self.axes.axhline(y, label=_shown_name(label), **look)
         else:
-            self.axes.axvline(x, label=label, **look)
+            self.axes.axvline(x, label=_shown_name(label), **look)
         self._record(series, kind, [x], [y], [math.nan], [math.nan])
 
     def colour_scale(self, name: str, values: Sequence[float]) -> list[Any]:
@@ -234,7 +234,7 @@ class Figure:
 
     def title(self, text: str) -> None:
         """A title above all panels."""
-        self._figure.suptitle(text, fontsize=10)
+        self._figure.suptitle(readable(text), fontsize=10)
 
     def legend_below(self, panel: Panel, columns: int) -> None:
         """One legend for all panels, with what `panel` names."""
@@ -249,9 +249,9 @@ class Figure:
 
     def svg(self) -> str:
         """The picture as an element of a page: letters are paths, and no file or font is needed."""
-        drawn = io.StringIO()
+        drawn = io.BytesIO()
         self._figure.savefig(drawn, format="svg")
-        text = drawn.getvalue()
+        text = drawn.getvalue().decode()
         return text[text.index("<svg") :]
 
     def _table(self) -> str:
@@ -274,6 +274,22 @@ def look(place: int, marked: bool = False) -> dict[str, Any]:
     if marked:
         return {**colour, "marker": MARKERS[place % len(MARKERS)]}
     return {**colour, "linestyle": STYLES[place % len(STYLES)]}
+
+
+def readable(text: str) -> str:
+    """A text with its formulas, or as it is where those are none."""
+    try:
+        mathtext.MathTextParser("path").parse(text)
+    except ValueError:
+        return plain_text(text)
+    return text
+
+
+def _shown_name(label: str | None) -> str | None:
+    """A name that a legend shows: it leaves out those that begin with an underscore."""
+    if not label:
+        return label
+    return readable(f" {label}" if label.startswith("_") else label)
 
 
 def _folded(label: str) -> str:

@@ -5,22 +5,20 @@ configurations, constants, provenance.
 import html
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ist_mpi.plots.convergence import draw_curves
-from ist_mpi.plots.curves import Curve, curves_of, names_of
+from ist_mpi.plots.curves import Curve, curves_of
 from ist_mpi.plots.drawing import Figure
-from ist_mpi.store.log import Run, open_run
+from ist_mpi.plots.names import names_of
+from ist_mpi.plots.outcome import tail, verdict
+from ist_mpi.store.log import open_run
 
-TAIL = 5
-"""The last fifth of a run is what its limit is compared with."""
-LEVEL = 1.1
-"""A gap within this factor of a level has reached it."""
-
+SHOWN = ("relative_gap", "gap", "value", "train_loss")
+"""What a page shows of a run: the first of these that it has."""
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 * { box-sizing: border-box; }
@@ -56,11 +54,7 @@ def page(paths: Sequence[Path], title: str = "") -> str:
     curves = curves_of(runs)
     names = names_of(curves)
     head = title or ("One run" if len(runs) == 1 else f"{len(runs)} runs")
-    figures = "".join(
-        f"<figure>{_picture(curves, names, x)}</figure>"
-        for x in ("round", "floats")
-        if _has(runs, x)
-    )
+    figures = "".join(_figures(curves, names))
     details = "".join(
         _details(curve, name, len(curves) == 1) for curve, name in zip(curves, names, strict=True)
     )
@@ -75,17 +69,31 @@ def page(paths: Sequence[Path], title: str = "") -> str:
     )
 
 
-def _has(runs: Iterable[Run], x: str) -> bool:
-    return x == "round" or all(np.isfinite(run.rounds["floats_up"]).any() for run in runs)
+def _figures(curves: Sequence[Curve], names: Sequence[str]) -> Iterator[str]:
+    """Pictures against rounds and floats, of each of `SHOWN` that is a curve's first."""
+    for y in SHOWN:
+        one = [pair for pair in zip(curves, names, strict=True) if _shown(pair[0]) == y]
+        for x in ("round", "floats"):
+            if one and (x == "round" or all(_has(curve, "floats_up") for curve, _ in one)):
+                yield f"<figure>{_picture([c for c, _ in one], [n for _, n in one], x, y)}</figure>"
 
 
-def _picture(curves: Sequence[Curve], names: Sequence[str], x: str) -> str:
-    """The curves as SVG; of functions without x*, the value."""
-    known = all(np.isfinite(run.rounds["relative_gap"]).any() for c in curves for run in c.runs)
+def _has(curve: Curve, name: str) -> bool:
+    """Whether all runs of a curve have numbers in a column."""
+    columns = [run.rounds.get(name) for run in curve.runs]
+    return all(values is not None and np.isfinite(values).any() for values in columns)
+
+
+def _shown(curve: Curve) -> str | None:
+    return next((y for y in SHOWN if _has(curve, y)), None)
+
+
+def _picture(curves: Sequence[Curve], names: Sequence[str], x: str, y: str) -> str:
+    """The curves as SVG."""
     figure = Figure()
     panel = figure.panels[0][0]
-    panel.describe(x, "relative_gap" if known else "value", y_scale="log" if known else "linear")
-    draw_curves(panel, curves, x, "relative_gap" if known else "value", names, theory=False)
+    panel.describe(x, y, y_scale="log" if "gap" in y else "linear")
+    draw_curves(panel, curves, x, y, names, theory=False)
     panel.legend()
     return figure.svg()
 
@@ -95,7 +103,7 @@ def _outcomes(curves: Sequence[Curve], names: Sequence[str]) -> str:
     rows = []
     for curve, name in zip(curves, names, strict=True):
         last = [run.last_row() for run in curve.runs]
-        ends = [float(np.mean(_tail(run))) for run in curve.runs]
+        ends = [float(np.mean(tail(run))) for run in curve.runs]
         cells = [
             (_number(float(np.median([row["round"] for row in last]))), "number"),
             (_number(float(np.median([row["relative_gap"] for row in last]))), "number"),
@@ -112,37 +120,6 @@ def _outcomes(curves: Sequence[Curve], names: Sequence[str]) -> str:
     )
     top = "".join(f"<th>{head}</th>" for head in heads)
     return f"<div class='wide'><table><tr>{top}</tr>{''.join(rows)}</table></div>"
-
-
-def verdict(run: Run) -> str:
-    """What became of a run, as far as its log and its theory tell."""
-    if run.status == "failed":
-        return run.stop_reason
-    if run.status != "finished":
-        return f"{run.status} at round {run.last_row()['round']}"
-    gaps = _tail(run)
-    if not np.isfinite(gaps).any():
-        return "finished; without x* there is no gap"
-    end, limit = float(np.mean(gaps)), float(run.theory.get("limit_relative_gap", math.nan))
-    bias = float(run.theory.get("fixed_point_relative_gap", math.nan))
-    if limit > 0 and limit / LEVEL <= end <= limit * LEVEL:
-        of_bias = bias >= 0.5 * limit
-        why = (
-            "because of the method's bias: a smaller step size will not help"
-            if of_bias
-            else "because of the step size: a smaller one goes further down"
-        )
-        return f"has levelled off at the predicted limit, {why}"
-    if limit > 0 and end < limit:
-        return "below the predicted limit of the mean of runs"
-    if run.stop_reason == "tolerance":
-        return "reached the tolerance"
-    return "still on its way" if limit >= 0 and end > limit * LEVEL else "finished"
-
-
-def _tail(run: Run) -> Any:
-    gaps = run.rounds["relative_gap"]
-    return gaps[-max(1, len(gaps) // TAIL) :]
 
 
 def _details(curve: Curve, name: str, opened: bool) -> str:
@@ -190,6 +167,6 @@ def _plain(name: str) -> str:
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return ""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else str(value)
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e7 else f"{value:.4g}"

@@ -15,6 +15,7 @@ import pytest
 from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
+from ist_mpi.plots.names import names_of
 
 # Pictures.
 pytestmark = pytest.mark.slow
@@ -151,7 +152,7 @@ def test_a_curve_is_drawn_as_far_as_it_is_finite(
     log = logs["diverged alone"][0]
     assert scripts["convergence"].main([str(log), "-o", str(figure)]) == 0
     rows = [row for row in drawn(figure) if row["kind"] == "measured"]
-    assert {row["series"] for row in rows} == {"ist (diverged)"}
+    assert {row["series"] for row in rows} == {"IST, Perm-2 (diverged)"}
     gaps = ist_mpi.open_run(log).rounds["relative_gap"]
     shown = np.array([float(row["y"] or "nan") for row in rows])
     finite = np.isfinite(shown)
@@ -163,7 +164,7 @@ def test_the_legend_says_who_diverged_and_who_is_not_finished(
     scripts: dict[str, ModuleType], logs: dict[str, list[Path]]
 ) -> None:
     def names(*paths: Path) -> list[str]:
-        return list(scripts["curves"].names_of(scripts["curves"].open_curves(paths)))
+        return list(names_of(scripts["curves"].open_curves(paths)))
 
     one, two = logs["diverged"]
     assert names(one, two) == ["ist (2 seeds, all diverged)"]

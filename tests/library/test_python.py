@@ -167,12 +167,14 @@ def test_a_plot_has_the_columns_and_the_prediction(x: Any) -> None:
     result = ist_mpi.run(CONFIG)
     ax = result.plot(x)
     line, predicted = ax.get_lines()
-    column = {"rounds": "round", "floats": "floats_up", "seconds": "seconds"}[x]
-    np.testing.assert_array_equal(line.get_xdata(), result.rounds[column])
+    across = {"rounds": ["round"], "floats": ["floats_up", "floats_down"], "seconds": ["seconds"]}
+    along = sum(result.rounds[name] for name in across[x])
+    np.testing.assert_array_equal(line.get_xdata(), along)
     np.testing.assert_array_equal(line.get_ydata(), result.rounds["relative_gap"])
     assert set(predicted.get_ydata()) == {result.theory["limit_relative_gap"]}
     assert ax.get_yscale() == "log"
     assert result.plot(y="gap", ax=ax) is ax
+    assert set(ax.get_lines()[-1].get_ydata()) == {result.theory["limit_gap"]}
     with pytest.raises(InputError, match='"rounds" or "floats"'):
         result.plot("time")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="nothing"):

@@ -11,7 +11,9 @@ from commands import call
 import ist_mpi
 from ist_mpi import InputError
 from ist_mpi.plots import drawing, saving
-from ist_mpi.plots.curves import names_of, open_curves, scale_of
+from ist_mpi.plots.convergence import draw_curves
+from ist_mpi.plots.curves import Curve, open_curves, scale_of, settings_of
+from ist_mpi.plots.names import names_of
 
 CONFIG: dict[str, Any] = {
     "problem": {"kind": "synthetic", "n": 3, "d": 12},
@@ -137,3 +139,70 @@ def test_methods_are_called_by_their_names(tmp_path: Path) -> None:
         ist_mpi.run(CONFIG | {"method": method}, out=paths[-1])
     names = names_of(open_curves(paths))
     assert names == ["IST, Perm-4", "DCGD, Rand-4", "DIANA"]
+
+
+MARINA = {"method__name": "marina"}
+
+
+def of_settings(run: Any, **settings: Any) -> Curve:
+    return Curve(
+        {**settings_of(run), **{k.replace("__", "."): v for k, v in settings.items()}}, [run]
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([{"method__step_size": 1.0001e-3}, {"method__step_size": 1.0002e-3}], "1.0001e-3"),
+        ([{"method__step_size": 1 / 3}, {"method__step_size": 1 / 3 + 1e-13}], "0.3333333333334"),
+        (
+            [{"method__name": "marina", "method__sketch": s} for s in ("rand", "permutation")],
+            "rand",
+        ),
+        (
+            [{"method__name": "diana", "method__sketch": "rand", "method__q": q} for q in (1, 5)],
+            "5",
+        ),
+        ([{"method__how": "$x$"}, {"method__how": "$y_1"}], r"how = \$x\$"),
+        ([{"method__code": c * 64} for c in "ab"], "code = aaaaaaaa"),
+        ([{"method__code": c * 64, "log__every": 1} for c in "ab"], "bbbbbbbb"),
+        ([{"log__every": 1}, {"log__every": 2}], "every = 2"),
+        ([{"method__name": "x.py:_A", "method__code": c * 64} for c in "ab"], "_A, code = a"),
+        ([{"problem__kind": "a.py:P"}, {"problem__kind": "b.py:P"}], "a.py:P"),
+        ([{"method__name": "a.py:M"}, {"method__name": "b.py:M"}], "b.py:M"),
+    ],
+)
+def test_no_two_curves_have_one_name(tmp_path: Path, values: list[Any], said: str) -> None:
+    run = open_curves(made(tmp_path, [1e-3]))[0].runs[0]
+    names = names_of([of_settings(run, **some) for some in values])
+    assert len(set(names)) == len(names)
+    assert any(said in name for name in names), names
+    assert all(len(name) < 90 for name in names)
+
+
+@pytest.mark.parametrize("text", ["_Hidden", "a $ b $^", r"$\gamma$ = 1", r"\$x\$ of $x$", "$"])
+def test_every_name_is_in_the_legend_and_titles_are_drawn(tmp_path: Path, text: str) -> None:
+    figure = drawing.Figure()
+    panel = figure.panels[0][0]
+    panel.describe("round", "gap", title=text)
+    figure.title(text)
+    panel.line("a", [0, 1], [1, 2], label=text, **drawing.look(0))
+    panel.legend()
+    figure.save(tmp_path / "picture.png")
+    shown = [one.get_text() for one in panel.axes.get_legend().get_texts()]
+    assert [one.strip() for one in shown] == [drawing.readable(text)]
+
+
+def test_what_grows_leaves_through_the_top(tmp_path: Path) -> None:
+    """As what diverged does; the others are seen."""
+    paths = made(tmp_path, [1e-3, 2e-3])
+    out = tmp_path / "grows.h5"
+    ist_mpi.run(CONFIG, method={"step_size": 10.0}, rounds=40, out=out)
+    assert ist_mpi.open_run(out).rounds["gap"][-1] > 1e60
+    done = call("plot", *map(str, paths), str(out), "-o", str(tmp_path / "p.svg"))
+    assert done.returncode == 0, done.stderr
+    curves = open_curves([*paths, out])
+    panel = drawing.Figure().panels[0][0]
+    panel.describe("round", "relative_gap")
+    draw_curves(panel, curves, "round", "relative_gap", names_of(curves), False)
+    assert panel.axes.get_ylim()[1] < 1e5
