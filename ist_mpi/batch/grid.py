@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from ist_mpi.batch import points
+from ist_mpi.batch.points import Plan
 from ist_mpi.config import Config
+from ist_mpi.config.reading import anchored
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.store import files
 
@@ -61,18 +64,20 @@ def _value(word: str) -> Any:
     return parsed["value"] if set(parsed) == {"value"} else word
 
 
-def written(config: Config, grid: Mapping[str, Any], folder: Path) -> Path:
-    """The sweep of a base and a grid as a file in `folder`, named by what it says.
+def planned(config: Config, grid: Mapping[str, Any], folder: Path) -> Plan:
+    """The sweep of a base and a grid, checked; its files in `folder` are named by what they say.
 
     Parameters
     ----------
     grid : mapping
-        By ``section.key``: lists, arrays, ranges, as a sweep file has them.
+        By ``section.key``: lists, arrays, ranges, as a sweep file has them; paths are relative to
+        the current folder.
 
     Raises
     ------
     InputError
-        If the base has arrays that only this process has, or the grid is none.
+        If the base has arrays that only this process has, or the grid is none, or a point has
+        faults; no file is left then.
     """
     if config.problem.arrays():
         got, expected = "arrays in memory", "a problem that settings or a file describe"
@@ -82,25 +87,36 @@ def written(config: Config, grid: Mapping[str, Any], folder: Path) -> Path:
     text = config.to_toml()
     base = f"base-{_digest(text)}.toml"
     try:
-        axes = {str(key): _plain(values) for key, values in grid.items()}
+        axes = {str(key): _plain(str(key), values) for key, values in grid.items()}
         document = tomli_w.dumps({"base": base, "grid": axes})
     except TypeError as error:
         raise InputError(Fault("grid", str(error), "numbers, strings, true or false")) from error
     folder.mkdir(parents=True, exist_ok=True)
-    files.replace(folder / base, text.encode())
     path = folder / f"sweep-{_digest(document)}.toml"
-    files.replace(path, document.encode())
-    return path
+    wanted = {folder / base: text, path: document}
+    made = [name for name in wanted if not name.exists()]
+    try:
+        for name in made:
+            files.replace(name, wanted[name].encode())
+        found = points.plan(path, folder)
+        points.check(found)
+    except InputError:
+        for name in made:
+            name.unlink(missing_ok=True)
+        raise
+    return found
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _plain(values: Any) -> Any:
+def _plain(setting: str, values: Any) -> Any:
     """The values of an axis as a sweep file has them."""
     if isinstance(values, np.ndarray):
         return values.tolist()
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         return values
-    return [value.item() if isinstance(value, np.generic) else value for value in values]
+    section, _, key = setting.partition(".")
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    return [anchored(section, key, value, Path.cwd()) for value in plain]

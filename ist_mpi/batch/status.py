@@ -1,6 +1,7 @@
 """What there is of the runs of a sweep, told from their locks, logs and notes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -61,6 +62,17 @@ def status_of(point: Point) -> Status:
         holder = locks.holder(point.log)
         return found if holder is None else found._replace(state="running", reason=holder)
     return found
+
+
+def state_of_log(log: Path, status: str) -> str:
+    """The state of a run that has a log with that status, whatever sweep it is of."""
+    if locks.holder(log) is not None:
+        return "running"
+    if status in ("finished", "failed"):
+        return "finished" if status == "finished" else "diverged"
+    if (noted := attempts.read(log)) is not None:
+        return noted[0]
+    return "killed" if status == "running" else "stopped"
 
 
 def _look(point: Point) -> Status:

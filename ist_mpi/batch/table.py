@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ist_mpi.batch.points import Plan, plan
-from ist_mpi.batch.status import status_of
+from ist_mpi.batch.status import state_of_log, status_of
 from ist_mpi.config import OPERATION
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.store.log import Run, open_run
@@ -65,7 +65,7 @@ def _of_folder(folder: Path) -> list[Member]:
     return [
         Member(
             {key: settings[path].get(key) for key in differing},
-            "diverged" if run.status == "failed" else run.status,
+            state_of_log(path, run.status),
             path,
             True,
         )

@@ -181,7 +181,7 @@ def run(
 
 def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
     """The file of a sweep that is given by its base and its axes."""
-    from ist_mpi.batch import grid, points
+    from ist_mpi.batch import grid
     from ist_mpi.config import load
     from ist_mpi.training import outputs
 
@@ -189,9 +189,8 @@ def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
     base = load(config)
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
-    path = grid.written(base, found, folder)
     with waiting():
-        points.check(points.plan(path, folder))
+        path = grid.planned(base, found, folder).sweep.path
     say(f"the sweep is {path}: status, table and run take it")
     return path
 

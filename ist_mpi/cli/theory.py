@@ -46,13 +46,13 @@ def theory(
         found = foresight.foresee(
             comm, config, override or (), rounds, full, table, force, constants=wanted
         )
-        if comm.rank != 0:
-            return
-        if found.trajectory is not None and table is not None:
+        if comm.rank == 0 and found.trajectory is not None and table is not None:
             foresight.write_csv(found.trajectory, table)
-        if as_json:
-            print(to_json(foresight.to_document(found)))
-        elif table is None:
-            show_foresight(found)
-        else:
-            print(printable(f"expected trajectory: {table}"))
+    if comm.rank != 0:
+        return
+    if as_json:
+        print(to_json(foresight.to_document(found)))
+    elif table is None:
+        show_foresight(found)
+    else:
+        print(printable(f"expected trajectory: {table}"))

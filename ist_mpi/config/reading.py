@@ -12,7 +12,7 @@ import numpy as np
 from ist_mpi import registry
 from ist_mpi.config.faults import Labels
 from ist_mpi.config.model import Config
-from ist_mpi.config.tables import replaced_names, validated
+from ist_mpi.config.tables import NAMES, validated
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.store import files, forms
 
@@ -146,8 +146,8 @@ OF_DATA = ("path", "test")
 """Settings of [problem] that are paths."""
 
 
-def _anchor(tables: dict[str, Any], folder: Path) -> None:
-    """Make the paths of data absolute, and the files of code."""
+def anchored(section: str, key: str, value: Any, folder: Path) -> Any:
+    """A setting whose path, if it is one of data or names a file of code, is absolute."""
 
     def absolute(text: str) -> str:
         path = Path(text)
@@ -155,18 +155,22 @@ def _anchor(tables: dict[str, Any], folder: Path) -> None:
             path = path.expanduser()
         return str((folder / path).absolute())
 
-    def named(room: str, name: Any) -> Any:
-        if not isinstance(name, str) or not registry.is_file(name):
-            return name
-        path, _, member = name.rpartition(":")
-        return name if registry.is_given(name) else f"{absolute(path)}:{member}"
+    if not isinstance(value, str) or not value:
+        return value
+    if section == "problem" and key in OF_DATA:
+        return absolute(value)
+    if key in NAMES.get(section, {}) and registry.is_file(value) and not registry.is_given(value):
+        path, _, member = value.rpartition(":")
+        return f"{absolute(path)}:{member}"
+    return value
 
-    problem = tables.get("problem")
-    if isinstance(problem, dict):
-        for key in OF_DATA:
-            if isinstance(path := problem.get(key), str) and path:
-                problem[key] = absolute(path)
-    replaced_names(tables, named)
+
+def _anchor(tables: dict[str, Any], folder: Path) -> None:
+    """Make the paths of data absolute, and the files of code."""
+    for section, table in tables.items():
+        if isinstance(table, dict):
+            for key, value in table.items():
+                table[key] = anchored(section, key, value, folder)
 
 
 _ALTERNATIVES = {"path": ("dataset",), "dataset": ("path", "header", "target", "worker")}

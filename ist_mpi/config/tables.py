@@ -1,7 +1,7 @@
 """Plain tables to a `Config`: each by the class that its method, sketch or problem declares."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -217,12 +217,3 @@ def _check_installed(named: Named, where: str) -> None:
     if named.digest is not None and registry.digest(path) != named.digest:
         got = f'"{named.name}" of {path}, which is not what the log was made with'
         raise InputError(Fault(where, got, f"SHA-256 {named.digest}"))
-
-
-def replaced_names(tables: dict[str, Any], new_name: Callable[[str, Any], Any]) -> None:
-    """Put ``new_name(room, name)`` for every setting that names code, in place."""
-    for section, keys in NAMES.items():
-        table: Any = tables.get(section)
-        for key, room in keys.items() if isinstance(table, dict) else ():
-            if key in table:
-                table[key] = new_name(room, table[key])

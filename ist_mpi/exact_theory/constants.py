@@ -5,7 +5,6 @@ constants, and the step size that is made from them, are the same on any number 
 """
 
 import json
-import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -14,23 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import enumeration, own, recursions, stability, theorems
 from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate
-from ist_mpi.exact_theory.moments import RoundMoments, round_moments
-from ist_mpi.exact_theory.objective import TOO_LARGE, Means, Objective
-from ist_mpi.exact_theory.over_ranks import OverRanks
+from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.objective import TOO_LARGE, Objective
+from ist_mpi.exact_theory.over_ranks import OverRanks, moments_of
+from ist_mpi.exact_theory.stages import stages, tell
 from ist_mpi.exact_theory.step import Known
-from ist_mpi.exact_theory.units import Units
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.sketches.law import Finite
 
 Float64 = NDArray[np.float64]
 
-LOGGER = logging.getLogger(__name__)
 SLOW = "--full"
 """Why a constant was left out: it takes longer than was allowed."""
 NO_MEMORY = "does not fit into free memory"
@@ -108,45 +105,6 @@ class Constants:
         return {**{name: getattr(self, name) for name in names}, **self.further}
 
 
-def moments_of(
-    team: Team, local: LocalQuadratics, known: Known, mean: Means
-) -> tuple[RoundMoments, Units]:
-    """The moments of one round, on every rank, and the units that they are in."""
-    workers = OverRanks(team, local, known, mean)
-    return round_moments(known.step, known.law, team.n, team.d, workers), workers.units
-
-
-def theory_step_size(team: Team, local: LocalQuadratics, known: Known, mean: Means) -> float:
-    """1/θ, the largest step size of Theorem 1.
-
-    Raises
-    ------
-    InputError
-        On every rank, where no θ exists, or d is too large to find it.
-    """
-    expected = "a number, or a problem for which θ of (14) exists"
-    if not known.closed:
-        raise _agreed(Fault("method.step_size", f'"theory", but {known.why_not}', "a number"))
-    if team.d > DENSE:
-        raise _agreed(Fault("method.step_size", f'"theory" at d = {team.d}', f"d ≤ {DENSE}"))
-    moments, units = moments_of(team, local, known, mean)
-    found = theorems.theorem_one(moments)
-    if found is None or not found.theta:
-        reason = "Theorem 1 does not apply"
-        if found is not None:
-            smallest = units.number("w_min_eigenvalue", found.w_min_eigenvalue)
-            reason = f"no θ exists: W̄ has eigenvalue {smallest:.4g}"
-        raise _agreed(Fault("method.step_size", f'"theory", but {reason}', expected))
-    return units.number("step_size_limit", 1.0 / found.theta)
-
-
-def _agreed(fault: Fault) -> InputError:
-    """An error that every rank raises, since all came to the same numbers."""
-    error = InputError(fault)
-    error.agreed = True
-    return error
-
-
 THEOREM = ("theta", "step_size_limit")
 LIMIT = ("limit_relative_gap", "limit_gap")
 OF_FIXED_POINT = ("fixed_point_relative_gap", "bias_norm_squared")
@@ -185,6 +143,7 @@ def _compute(
     effort: Effort,
 ) -> Constants:
     values = _of_fixed_point(objective, first_gap)
+    tell(values)
     if known.own is not None:
         computed: dict[str, float | None] = {}
         if effort != "none":
@@ -205,22 +164,29 @@ def _compute(
     moments, units = moments_of(team, local, known, objective.mean)
     gamma = units.step_size(gamma)
     found: dict[str, float | None] = {"sigma_squared": moments.sigma_squared()}
-    LOGGER.info("theory: eigenvalues of the mean round")
+    at = stages(_stages(known, effort))
+    next(at)
     found["spectral_radius"] = stability.mean_spectral_radius(moments, gamma)
+    tell(units.constants(found))
     if known.theorem_one:
-        found |= _of_theorem_one(moments, gamma, effort)
+        if effort != "cheap":
+            next(at)
+        of_theorem = _of_theorem_one(moments, gamma, effort)
+        tell(units.constants(of_theorem))
+        found |= of_theorem
     if effort != "full":
         values |= units.constants(found)
         return Constants.of(values, _left_out(_defined(known), values, SLOW))
-    LOGGER.info("theory: γ_max, the largest stable step size")
+    next(at)
     largest = stability.step_size_limit(moments)
     found["stable_step_size_limit"] = largest
+    tell(units.constants({"stable_step_size_limit": largest}))
     values |= units.constants(found)
     left_out = {}
     if largest is None and known.theorem_one:
         left_out["stable_step_size_limit"] = NOT_DEFINITE
     stable = gamma < largest if largest else stability.is_stable(moments, gamma)
-    LOGGER.info("theory: where the expected gap levels off")
+    next(at)
     limits = recursions.limits(moments, gamma, stable=stable)
     if limits is None and stable:  # so close to γ_max that the equation cannot be solved
         return Constants.of(values, left_out | dict.fromkeys(LIMIT, AT_THE_LIMIT))
@@ -231,6 +197,13 @@ def _compute(
         values["limit_gap"] = gap
         values["limit_relative_gap"] = gap / first_gap if first_gap > 0 else None
     return Constants.of(values, left_out)
+
+
+def _stages(known: Known, effort: Effort) -> list[str]:
+    """What is to be computed with matrices, one after the other."""
+    of_theorem = ["θ of Theorem 1"] if known.theorem_one and effort != "cheap" else []
+    of_limit = ["γ_max, the largest stable step size", "where the expected gap levels off"]
+    return ["eigenvalues of the mean round", *of_theorem, *(of_limit if effort == "full" else [])]
 
 
 def _beside_zero(found: Constants, zero: float) -> Constants:
@@ -290,7 +263,6 @@ def _of_theorem_one(moments: RoundMoments, gamma: float, effort: Effort) -> dict
             return _no_theta(w_min)
         contraction = 1.0 - gamma * float(spectrum.eigenvalues[0])
         return {"w_min_eigenvalue": w_min, "contraction": contraction}
-    LOGGER.info("theory: θ of Theorem 1")
     theorem = theorems.theorem_one(moments)
     if theorem is None or theorem.theta is None:
         return _no_theta(None if theorem is None else theorem.w_min_eigenvalue)
@@ -327,7 +299,7 @@ def _without_matrices(
         restarts = MAX_RESTARTS if effort == "full" else few_restarts(objective.mean.L.entries)
         why = SLOW if restarts < MAX_RESTARTS else NOT_FOUND
         first = first_moments(*known.both)
-        LOGGER.info("theory: extreme eigenvalues, by Lanczos' method")
+        next(stages(["extreme eigenvalues, by Lanczos' method"]))
         estimates = estimate(objective.mean.L, objective.X, first, gamma, restarts)
         found |= estimates.found
         if estimates.indefinite:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ist_mpi.exact_theory.moments import RoundMoments, round_moments
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.exact_theory.units import Units
@@ -49,3 +50,11 @@ class OverRanks:
     def beat(self) -> None:
         """Tell the watchdog of progress."""
         beat()
+
+
+def moments_of(
+    team: Team, local: LocalQuadratics, known: Known, mean: Means
+) -> tuple[RoundMoments, Units]:
+    """The moments of one round, on every rank, and the units that they are in."""
+    workers = OverRanks(team, local, known, mean)
+    return round_moments(known.step, known.law, team.n, team.d, workers), workers.units

@@ -1,15 +1,14 @@
 """The constants of a method that has exact theory of its own; see `chain`."""
 
-import logging
-
 import numpy as np
 
 from ist_mpi.exact_theory import chain
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.over_ranks import OverRanks
+from ist_mpi.exact_theory.stages import stages, tell
 from ist_mpi.exact_theory.step import Known
 
-LOGGER = logging.getLogger(__name__)
+SECOND, LARGEST = "second moments of the method's rounds", "γ_max, the largest stable step size"
 NAMES = (
     "spectral_radius",
     "stable_step_size_limit",
@@ -33,13 +32,16 @@ def constants(
     gamma = units.step_size(gamma)
     here: chain.Chain = chain_at(gamma)
     found["cycle_rounds"] = float(here.period)
+    at = stages([SECOND, LARGEST] if effort == "full" else [SECOND])
     with np.errstate(over="ignore", invalid="ignore"):
         found["spectral_radius"] = here.mean_contraction() ** (1.0 / here.period)
         if effort != "cheap":
-            LOGGER.info("theory: second moments of the method's rounds")
+            tell(units.constants(found))
+            next(at)
             found |= _of_second_moments(here)
         if effort == "full":
-            LOGGER.info("theory: γ_max, the largest stable step size")
+            tell(units.constants(found))
+            next(at)
             limit = known.own.limit
             exact = None if limit is None else limit(known.law, workers, n, d)
             largest = chain.limit(chain_at, gamma) if exact is None else exact

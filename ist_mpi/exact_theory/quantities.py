@@ -14,7 +14,6 @@ from scipy import linalg
 
 from ist_mpi.exact_theory import krylov, matrix_free, stability
 from ist_mpi.exact_theory.chain import Chain
-from ist_mpi.exact_theory.constants import moments_of, theory_step_size
 from ist_mpi.exact_theory.cost import (
     DENSE,
     MAX_RESTARTS,
@@ -26,9 +25,10 @@ from ist_mpi.exact_theory.first_moments import FirstMoments, mean_operator
 from ist_mpi.exact_theory.moments import RoundMoments
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.operators import Slabs
-from ist_mpi.exact_theory.over_ranks import OverRanks
+from ist_mpi.exact_theory.over_ranks import OverRanks, moments_of
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import Known, OwnTheory, Step
+from ist_mpi.exact_theory.theorem_step import theory_step_size
 from ist_mpi.exact_theory.theorems import theorem_one
 from ist_mpi.exact_theory.units import Units, exponent
 from ist_mpi.parallel.team import Team

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ist_mpi.batch import points, pool, status, table
-from ist_mpi.batch.grid import written
+from ist_mpi.batch import pool, status, table
+from ist_mpi.batch.grid import planned
 from ist_mpi.batch.points import Point
 from ist_mpi.batch.status import Status
 from ist_mpi.cli.messages import waiting
@@ -93,9 +93,7 @@ def sweep(
     if (launcher.launched_size() or 1) > 1:
         raise InputError(Fault("sweep", "several ranks", "one process, which starts the runs"))
     with python_words():
-        file = written(load(configuration(base, {})), grid, Path(folder))
-        found = points.plan(file, Path(folder))
-        points.check(found)
+        found = planned(load(configuration(base, {})), grid, Path(folder))
     indices = set(status.to_be_made(status.statuses_of(found)))
     wanted = [point for point in found.points if point.index in indices]
     shown = sys.stderr.isatty() if progress is None else progress
@@ -106,4 +104,4 @@ def sweep(
 
     with signals.interrupt_deferred(), waiting() if shown else nullcontext():
         pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
-    return open_sweep(file, folder)
+    return open_sweep(found.sweep.path, folder)

@@ -34,9 +34,9 @@ from ist_mpi.plots.drawing import (
     SMALLEST,
     Figure,
     Panel,
-    darker,
     look,
 )
+from ist_mpi.plots.legends import darker
 from ist_mpi.plots.names import names_of, words_of
 from ist_mpi.plots.words import listed
 from ist_mpi.store.log import Run
@@ -211,6 +211,7 @@ def draw(
         raise InputError(
             Fault(f"--y {y}", f"no {kind}", f"what the logs have: {listed(others) or 'nothing'}")
         )
+    panel.label_ends()
     panel.legend()
     figure.save(output, beside, force)
     return caption(curves, y, theory)

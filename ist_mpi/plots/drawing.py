@@ -7,20 +7,18 @@ and NAME.png show.
 import csv
 import io
 import math
-import re
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import cm, colors, figure, mathtext, ticker
+from matplotlib import cm, colors, figure, ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
 
-from ist_mpi.plots import saving
-from ist_mpi.plots.words import LABELS, plain_text
+from ist_mpi.plots import legends, saving
+from ist_mpi.plots.words import LABELS
 
 # Okabe and Ito's colours, told apart by colour-blind readers; with the line styles, also in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
@@ -29,8 +27,6 @@ HATCHES = ["", "///", "...", "xxx", "---"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SMALLEST, LARGEST = 1e-200, 1e200
 """What a logarithmic axis shows: with values to 1e±308 its margins and ticks would overflow."""
-LEGEND_WIDTH, LEGEND_LINES, LEGEND_COLUMN = 46, 14, 40
-"""Characters of a line in a legend, lines of one on a panel, and lines of a column beside it."""
 EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.6)), "linewidth": 1.1}
 """The look of what is computed, not measured: drawn on top of what it predicts."""
 PREDICTED_LEVEL: dict[str, Any] = {"color": "0.15", "dashes": (6, 4), "linewidth": 1.0}
@@ -58,6 +54,7 @@ class Panel:
         self.axes = axes
         self._rows = rows
         self._title = self._x = self._y = ""
+        self._named: list[Any] = []
 
     def describe(
         self,
@@ -72,7 +69,7 @@ class Panel:
         self._title, self._x, self._y = title if name is None else name, x, y
         self.axes.set_xlabel(LABELS[x])
         self.axes.set_ylabel(LABELS[y])
-        self.axes.set_title(readable(title), fontsize=10)
+        self.axes.set_title(legends.readable(title), fontsize=10)
         if x_scale == "rounds":  # logarithmic, and yet with round 0
             self.axes.set_xscale("symlog", linthresh=1.0, linscale=0.35)
             self.axes.xaxis.set_major_formatter(ticker.FuncFormatter(_plain_number))
@@ -104,7 +101,11 @@ class Panel:
             across = np.where(across > 0, across, math.nan)
         if np.isfinite(values).sum() == 1:  # a line needs two points
             look = {"marker": "o", **look}
-        self.axes.plot(across, values, label=_shown_name(label), **{"linewidth": 1.4, **look})
+        (drawn,) = self.axes.plot(
+            across, values, label=legends.shown_name(label), **{"linewidth": 1.4, **look}
+        )
+        if label and kind == "measured":
+            self._named.append(drawn)
         low, high = (np.full(values.shape, math.nan),) * 2
         if band is not None:
             low, high = (self._drawable(edge) for edge in band)
@@ -131,7 +132,7 @@ class Panel:
             low, high = (np.asarray(edge, dtype=np.float64) for edge in bars)
             errors = np.maximum(0.0, [values - low, high - values])
         style = {"linestyle": "none", "capsize": 2.0, "elinewidth": 1.0, "markersize": 5.0, **look}
-        self.axes.errorbar(across, values, yerr=errors, label=_shown_name(label), **style)
+        self.axes.errorbar(across, values, yerr=errors, label=legends.shown_name(label), **style)
         self._record(series, kind, across, values, low, high)
 
     def bars(
@@ -147,7 +148,7 @@ class Panel:
         """Bars from `base` up, one for each name; the table has their heights."""
         tall, low = np.asarray(heights, dtype=np.float64), np.asarray(base, dtype=np.float64)
         style = {"edgecolor": "black", "linewidth": 0.6, **look}
-        self.axes.bar(list(names), tall, bottom=low, label=_shown_name(label), **style)
+        self.axes.bar(list(names), tall, bottom=low, label=legends.shown_name(label), **style)
         self._record(series, "measured", list(names), tall, low, low + tall)
 
     def across(
@@ -162,9 +163,9 @@ class Panel:
     ) -> None:
         """A line across the panel: upright at x, or level at y."""
         if math.isnan(x):
-            self.axes.axhline(y, label=_shown_name(label), **look)
+            self.axes.axhline(y, label=legends.shown_name(label), **look)
         else:
-            self.axes.axvline(x, label=_shown_name(label), **look)
+            self.axes.axvline(x, label=legends.shown_name(label), **look)
         self._record(series, kind, [x], [y], [math.nan], [math.nan])
 
     def colour_scale(self, name: str, values: Sequence[float]) -> list[Any]:
@@ -177,26 +178,13 @@ class Panel:
         self.axes.figure.colorbar(scale, ax=self.axes, label=name)
         return [shades(0.92 * norm(value)) for value in values]
 
+    def label_ends(self) -> None:
+        """Name the curves where they end, if that is clear; see `legends.label_ends`."""
+        legends.label_ends(self.axes, self._named)
+
     def legend(self, **where: Any) -> None:
-        """Name what is drawn; where that is more than fits on the panel, beside it."""
-        handles, labels = self.axes.get_legend_handles_labels()
-        if not labels:
-            return
-        folded = [_folded(label) for label in labels]
-        lines = sum(label.count("\n") + 1 for label in folded)
-        if lines > LEGEND_LINES:
-            where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "ncols": _columns(lines)}
-        legend = self.axes.legend(
-            handles, folded, **{"fontsize": "small", "framealpha": 0.9, **where}
-        )
-        if lines > LEGEND_LINES:
-            figure = self.axes.figure
-            width, height = figure.get_size_inches()
-            extent = legend.get_window_extent(figure.canvas.get_renderer())
-            across, down = extent.width / figure.dpi, extent.height / figure.dpi
-            figure.set_size_inches(width + across, max(height, down + 0.8))
-        else:
-            legend.set_in_layout(False)  # it lies on the panel, and takes no room from it
+        """Name what is drawn; see `legends.legend`."""
+        legends.legend(self.axes, **where)
 
     def _drawable(self, values: ArrayLike) -> NDArray[np.float64]:
         """A log axis shows what is positive, and no axis shows what is not finite."""
@@ -234,7 +222,7 @@ class Figure:
 
     def title(self, text: str) -> None:
         """A title above all panels."""
-        self._figure.suptitle(readable(text), fontsize=10)
+        self._figure.suptitle(legends.readable(text), fontsize=10)
 
     def legend_below(self, panel: Panel, columns: int) -> None:
         """One legend for all panels, with what `panel` names."""
@@ -263,45 +251,12 @@ class Figure:
         return text.getvalue()
 
 
-def darker(colour: Any) -> Any:
-    """For what is predicted of a curve of that colour."""
-    return tuple(0.65 * part for part in colors.to_rgb(colour))
-
-
 def look(place: int, marked: bool = False) -> dict[str, Any]:
     """The look of the curve at `place`: colour and line style, or colour and marker."""
     colour = {"color": COLOURS[place % len(COLOURS)]}
     if marked:
         return {**colour, "marker": MARKERS[place % len(MARKERS)]}
     return {**colour, "linestyle": STYLES[place % len(STYLES)]}
-
-
-def readable(text: str) -> str:
-    """A text with its formulas, or as it is where those are none."""
-    try:
-        mathtext.MathTextParser("path").parse(text)
-    except ValueError:
-        return plain_text(text)
-    return text
-
-
-def _shown_name(label: str | None) -> str | None:
-    """A name that a legend shows: it leaves out those that begin with an underscore."""
-    if not label:
-        return label
-    return readable(f" {label}" if label.startswith("_") else label)
-
-
-def _folded(label: str) -> str:
-    """A label in lines that fit on a panel; formulas and settings stay whole."""
-    whole = re.sub(r"(?<!\\)\$.*?(?<!\\)\$", lambda found: found[0].replace(" ", "\xa0"), label)
-    whole = whole.replace(" = ", "\xa0=\xa0")
-    lines = textwrap.wrap(whole, LEGEND_WIDTH, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace("\xa0", " ")
-
-
-def _columns(lines: int) -> int:
-    return math.ceil(lines / LEGEND_COLUMN)
 
 
 def _plain_number(value: float, _: int) -> str:

@@ -94,6 +94,7 @@ def _picture(curves: Sequence[Curve], names: Sequence[str], x: str, y: str) -> s
     panel = figure.panels[0][0]
     panel.describe(x, y, y_scale="log" if "gap" in y else "linear")
     draw_curves(panel, curves, x, y, names, theory=False)
+    panel.label_ends()
     panel.legend()
     return figure.svg()
 

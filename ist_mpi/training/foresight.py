@@ -16,7 +16,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.bounds import NOT_QUADRATIC
 from ist_mpi.exact_theory.chain import Chain, rounds_to
-from ist_mpi.exact_theory.constants import NO_MEMORY, Constants, moments_of
+from ist_mpi.exact_theory.constants import NO_MEMORY, Constants
 from ist_mpi.exact_theory.cost import (
     AUTO_DENSE,
     DENSE,
@@ -29,7 +29,7 @@ from ist_mpi.exact_theory.cost import (
     patient_effort,
 )
 from ist_mpi.exact_theory.objective import Objective
-from ist_mpi.exact_theory.over_ranks import OverRanks
+from ist_mpi.exact_theory.over_ranks import OverRanks, moments_of
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.units import Units
 from ist_mpi.exact_theory.updates import update

@@ -15,7 +15,7 @@ import pytest
 from logs import ROOT, SCRIPTS, expect, make, synthetic
 
 import ist_mpi
-from ist_mpi.plots.names import names_of
+from ist_mpi.plots.names import names_of, with_remarks
 
 # Pictures.
 pytestmark = pytest.mark.slow
@@ -167,12 +167,12 @@ def test_the_legend_says_who_diverged_and_who_is_not_finished(
         return list(names_of(scripts["curves"].open_curves(paths)))
 
     one, two = logs["diverged"]
-    assert names(one, two) == ["ist (2 seeds, all diverged)"]
-    assert names(logs["stopped"][0]) == ["ist (unfinished)"]
+    assert names(one, two) == ["IST, Perm-2 (2 seeds, all diverged)"]
+    assert names(logs["stopped"][0]) == ["IST, Perm-2 (unfinished)"]
     curve = scripts["curves"].open_curves([*logs["stopped"]])[0]
     ended = ist_mpi.open_run(logs["well"][0])
     mixed = curve._replace(runs=[*curve.runs, ended])
-    assert scripts["curves"].with_remarks("x", mixed) == "x (3 seeds, 2 unfinished)"
+    assert with_remarks("x", mixed) == "x (3 seeds, 2 unfinished)"
     well = names(*logs["well"], *logs["diverged"])
     assert [("diverged" in name) for name in well] == [False, True]
 

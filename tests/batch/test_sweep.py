@@ -385,8 +385,10 @@ def test_a_killed_run_is_not_running(write: Any) -> None:
     assert f"process {process.pid} on " in found["reason"]
     with pytest.raises(LockedError, match=str(process.pid)):
         command("sweep", "run", str(path), "--index", "1")
+    assert ist_mpi.open_sweep(FOLDER).table()["state"].tolist() == ["running"]
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert ist_mpi.open_sweep(FOLDER).table()["state"].tolist() == ["killed"]
     found = status(path)[1]
     assert found["state"] == "killed"
     assert f"process {process.pid} on " in found["reason"]

@@ -323,16 +323,63 @@ def test_a_grid_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text(BASE)
     config = load(tmp_path / "base.toml")
     axes = grid.parsed(["run.seed=0:2", "method.step_size=1e-3,2e-3"])
-    path = grid.written(config, axes, tmp_path)
-    assert grid.written(config, axes, tmp_path) == path
+    path = grid.planned(config, axes, tmp_path).sweep.path
+    assert grid.planned(config, axes, tmp_path).sweep.path == path
     found = read_sweep(path)
     assert found.points == [
         {"run.seed": seed, "method.step_size": gamma} for seed in (0, 1) for gamma in (1e-3, 2e-3)
     ]
     assert found.config(3).method.step_size == 2e-3
-    assert read_sweep(grid.written(config, {"run.seed": np.arange(3)}, tmp_path)).points[2] == {
-        "run.seed": 2
+    counted = grid.planned(config, {"run.seed": np.arange(3)}, tmp_path).sweep
+    assert read_sweep(counted.path).points[2] == {"run.seed": 2}
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"run.seed": [-1]},
+        {"method.step_size": [1e-3, "x"]},
+        {"problem.path": ["none.svm"]},
+        {"run.seed": []},
+        {},
+    ],
+)
+def test_a_grid_that_is_refused_leaves_no_files(axes: Any, tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    folder = tmp_path / "runs"
+    with pytest.raises(InputError):
+        grid.planned(load(tmp_path / "base.toml"), axes, folder)
+    assert not list(folder.iterdir())
+    good = grid.planned(load(tmp_path / "base.toml"), {"run.seed": [1]}, folder)
+    there = sorted(folder.iterdir())
+    with pytest.raises(InputError):
+        grid.planned(load(tmp_path / "base.toml"), axes, folder)
+    assert sorted(folder.iterdir()) == there  # the base of the good one too
+    assert read_sweep(good.sweep.path).config(0).run.seed == 1
+
+
+def test_paths_of_a_grid_are_relative_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever its file is put; data and code alike."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "from ist_mpi.methods.ist import IndependentSubnetworkTraining\n"
+        "class Mine(IndependentSubnetworkTraining): pass\n"
+    )
+    Path("a.svm").write_text("1 1:1 2:1\n-1 1:2\n")
+    Path("b.svm").write_text("1 1:3 2:1\n-1 1:2\n")
+    base: dict[str, Any] = {
+        "problem": {"kind": "ridge", "path": "a.svm", "n": 2},
+        "method": {"name": "ist", "step_size": 1e-3},
+        "run": {"rounds": 3},
     }
+    axes = grid.parsed(["problem.path=a.svm,b.svm", "method.name=ist,mine.py:Mine"])
+    found = grid.planned(load(base), axes, tmp_path / "results" / "runs")
+    assert len(found.points) == 4
+    last = found.sweep.config(3)
+    assert last.problem.path == str(tmp_path / "b.svm")
+    assert last.method.name == f"{tmp_path / 'mine.py'}:Mine"
 
 
 def test_files_of_code_are_beside_the_sweep(sweep: Any, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typer.main import get_command
 from ist_mpi.cli.main import COMMANDS, app
 from ist_mpi.cli.report import progress
 from ist_mpi.cli.report.progress import ProgressReport, Waiting
+from ist_mpi.exact_theory.stages import stages, tell
 from ist_mpi.training.progress import Progress
 
 SMALL = """
@@ -43,6 +44,26 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on_a_terminal(text: io.StringIO) -> Console:
     return Console(file=text, force_terminal=True, width=80, legacy_windows=False)
+
+
+def test_what_theory_has_found_stays_to_be_seen(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Above what it is at; and what a command prints meanwhile goes where it always goes."""
+    monkeypatch.setattr(progress, "SHOWN_AFTER", 0.0)
+    heard = io.StringIO()
+    with Waiting(on_a_terminal(heard)):
+        at = stages(["one thing", "another"])
+        next(at)
+        tell({"theta": 2.5, "contraction": None})
+        next(at)
+        print("for a pipe")
+        time.sleep(0.4)
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", heard.getvalue())
+    assert re.search(r"theta = 2.5\s.*theory, 2 of 2: another", last, re.DOTALL)
+    assert "contraction" not in last
+    assert "for a pipe" not in last
+    assert capfd.readouterr().out == "for a pipe\n"
 
 
 class Heard(logging.Handler):

@@ -10,7 +10,7 @@ from commands import call
 
 import ist_mpi
 from ist_mpi import InputError
-from ist_mpi.plots import drawing, saving
+from ist_mpi.plots import drawing, legends, saving
 from ist_mpi.plots.convergence import draw_curves
 from ist_mpi.plots.curves import Curve, open_curves, scale_of, settings_of
 from ist_mpi.plots.names import names_of
@@ -190,7 +190,7 @@ def test_every_name_is_in_the_legend_and_titles_are_drawn(tmp_path: Path, text: 
     panel.legend()
     figure.save(tmp_path / "picture.png")
     shown = [one.get_text() for one in panel.axes.get_legend().get_texts()]
-    assert [one.strip() for one in shown] == [drawing.readable(text)]
+    assert [one.strip() for one in shown] == [legends.readable(text)]
 
 
 def test_what_grows_leaves_through_the_top(tmp_path: Path) -> None:
@@ -206,3 +206,38 @@ def test_what_grows_leaves_through_the_top(tmp_path: Path) -> None:
     panel.describe("round", "relative_gap")
     draw_curves(panel, curves, "round", "relative_gap", names_of(curves), False)
     assert panel.axes.get_ylim()[1] < 1e5
+
+
+@pytest.mark.parametrize(
+    ("ends", "at_ends"),
+    [
+        ([(10, 1e-1), (10, 1e-4), (10, 1e-8)], True),
+        ([(10, 1e-1), (10, 1.1e-1), (10, 1e-8)], False),  # not apart
+        ([(10, 1e-1), (5, 1e-4), (10, 1e-8)], False),  # in the middle
+        ([(10, 10.0**-k) for k in range(9)], False),  # too many
+        ([(10, 1e-1)], False),  # a legend says as much
+    ],
+)
+def test_curves_that_end_apart_are_named_there(ends: list[Any], at_ends: bool) -> None:
+    figure = drawing.Figure()
+    panel = figure.panels[0][0]
+    panel.describe("round", "gap")
+    names = [f"curve {place}" for place in range(len(ends))]
+    for place, (name, (x, y)) in enumerate(zip(names, ends, strict=True)):
+        panel.line(name, [0, x], [1, y], label=name, **drawing.look(place))
+    panel.across("level", y=1e-12, label="predicted", color="0.15")
+    panel.label_ends()
+    panel.legend()
+    figure.svg()  # at its final size
+    texts = {text.get_text(): text.get_window_extent() for text in panel.axes.texts}
+    told = [text.get_text() for text in panel.axes.get_legend().get_texts()]
+    if at_ends:
+        assert told == ["predicted"]
+        for name, end in zip(names, ends, strict=True):
+            across, up = panel.axes.transData.transform(end)
+            middle = (texts[name].y0 + texts[name].y1) / 2
+            assert abs(middle - up) < 3
+            assert texts[name].x0 > across
+    else:
+        assert told == [*names, "predicted"]
+        assert not texts

@@ -8,7 +8,7 @@ import time
 from contextlib import nullcontext
 from typing import Self
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.spinner import Spinner
@@ -25,6 +25,8 @@ SHOWN_AFTER = 1.0
 PACKAGE = "ist_mpi"
 COMPILING = "ist_mpi.kernels.compiling"
 """What it says is inside of what is being done."""
+FOUND = "ist_mpi.exact_theory.stages.found"
+"""What it says stays to be seen until everything is known."""
 
 
 class _Hearing(logging.Handler):
@@ -85,12 +87,15 @@ class Waiting:
         self._text, self._began = "starting", time.monotonic()
         self._since = self._began
         self._inside = ""
+        self._found: list[str] = []
         self._spinner = Spinner("dots" if screen.encoding.startswith("utf") else "line")
         self._over = threading.Event()
         self._live: Live | None = None
         self._lines = threading.Thread(target=self._say_lines, daemon=True)
         if screen.is_terminal and not screen.is_dumb_terminal:
-            self._live = Live(console=screen, get_renderable=self._view, transient=True)
+            self._live = Live(
+                console=screen, get_renderable=self._view, transient=True, redirect_stdout=False
+            )
 
     def note(self, record: logging.LogRecord) -> None:
         """Take note of what is being done now."""
@@ -99,6 +104,8 @@ class Waiting:
         text = printable(record.getMessage())
         if record.name == COMPILING:
             self._inside = text
+        elif record.name == FOUND:
+            self._found.append(text)
         elif text != self._text:
             self._text, self._since = text, time.monotonic()
 
@@ -132,7 +139,7 @@ class Waiting:
             return Text("", end="")
         words, seconds = self._inside or self._text, now - self._since
         self._spinner.update(text=Text(f"{words} … {duration(round(seconds))}"))
-        return self._spinner
+        return Group(*map(Text, self._found), self._spinner)
 
     def _say_lines(self) -> None:
         said = 0.0
