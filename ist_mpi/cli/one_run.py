@@ -68,7 +68,7 @@ def serve(sweep: Path, folder: Path, expected: str) -> None:
         if any(comm.allgather(signals.requested())):
             break  # whoever asked sees this process end
         if comm.rank == 0:
-            os.write(answers, line.encode())
+            os.write(answers, f"\n{line}".encode())  # a line of its own, whoever began one
     kept.forget()
 
 

@@ -38,6 +38,7 @@ from ist_mpi.plots.drawing import (
 )
 from ist_mpi.plots.legends import darker
 from ist_mpi.plots.names import names_of, words_of
+from ist_mpi.plots.outcome import GROWN
 from ist_mpi.plots.words import listed
 from ist_mpi.store.log import Run
 
@@ -64,8 +65,6 @@ EXPECTED = {
     "relative_gap": ("expected_relative_gap", "mean_iterate_relative_gap"),
 }
 """The columns of exact theory, the better one first; it is empty where it was too costly."""
-GROWN = 1e3
-"""From which multiple of where it began a curve is on its way to infinity."""
 ROOM = 1e3, 0.5
 """Above and below the other curves, as factors, where curves that diverge leave the panel."""
 EXACT_NAMES = {"expected": "exact $E f(x^k)$", "mean": "exact $f(E\\,x^k)$"}
@@ -168,8 +167,8 @@ def draw_curves(
 def leaves(curve: Curve, y: str) -> bool:
     """Whether a curve goes out of sight of others: it diverged, or is about to."""
     values = stacked(curve, y)
-    grown = (values[:, -1] > GROWN * values[:, 0]).any() if y not in SHARES else False
-    return diverged(curve) or bool(grown)
+    first, last = values[:, 0], values[:, -1]
+    return diverged(curve) or bool(((first > 0.0) & (last > GROWN * first)).any())
 
 
 def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:

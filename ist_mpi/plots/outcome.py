@@ -15,7 +15,7 @@ TAIL = 5
 LEVEL = 1.1
 """A gap within this factor of a level has reached it."""
 GROWN = 1e3
-"""From this relative gap on a run that is not over is on its way to infinity."""
+"""From this multiple of where it began on a gap is on its way to infinity."""
 
 
 def tail(run: Run) -> NDArray[np.float64]:

@@ -104,6 +104,17 @@ def test_what_code_of_a_run_prints_or_reads_is_its_own(write: Any, words: list[A
     assert states(path) == ["finished"] * 3
 
 
+def test_what_a_start_leaves_on_a_line_is_no_part_of_an_answer(write: Any) -> None:
+    """Whatever python, or a launcher, wrote there before without ending the line."""
+    path, folder = write(), Path("site")
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("import os\nos.write(1, b'7')\n")
+    paths = os.pathsep.join(filter(None, [str(folder.resolve()), os.environ.get("PYTHONPATH", "")]))
+    done = make(path, env=os.environ | {"PYTHONPATH": paths})
+    assert done.returncode == 0, done.stderr
+    assert states(path) == ["finished"] * 3
+
+
 def test_a_sweep_that_changes_meanwhile(write: Any) -> None:
     """The points left are others: each says so, and none is made."""
     change = "k == 3 and Path('sweep.toml').write_text('base = \"base.toml\"\\n[grid]\\n"

@@ -45,12 +45,17 @@ def test_the_lowest_versions_are_those_that_are_allowed() -> None:
         assert Version(bound.version) == version, name
 
 
+def said(pattern: str, name: str) -> tuple[str, ...]:
+    """What a line of a file says, by the groups of a pattern."""
+    found = re.search(pattern, (ROOT / name).read_text(), re.M)
+    assert found is not None, f"{name}: no line {pattern}"
+    return found.groups()
+
+
 def test_the_citation_is_of_this_version() -> None:
-    text = (ROOT / "CITATION.cff").read_text()
-    assert re.search(r"^version: (\S+)$", text, re.M)[1] == ist_mpi.__version__  # type: ignore[index]
-    cited = date.fromisoformat(re.search(r"^date-released: \"?([\d-]+)", text, re.M)[1])  # type: ignore[index]
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-    head = re.search(r"^## (\S+) \((\d+ \w+ \d+)\)$", changelog, re.M)
-    assert head is not None
-    assert head[1] == ist_mpi.__version__
-    assert head[2] == f"{cited.day} {cited:%B %Y}"
+    (cited,) = said(r"^version: (\S+)$", "CITATION.cff")
+    (released,) = said(r"^date-released: \"?([\d-]+)", "CITATION.cff")
+    version, day = said(r"^## (\S+) \((\d+ \w+ \d+)\)$", "CHANGELOG.md")
+    assert cited == version == ist_mpi.__version__
+    then = date.fromisoformat(released)
+    assert day == f"{then.day} {then:%B %Y}"

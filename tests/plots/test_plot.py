@@ -1,6 +1,7 @@
 """``ist-mpi plot``, and how many curves are told apart."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from commands import call
 import ist_mpi
 from ist_mpi import InputError
 from ist_mpi.plots import drawing, legends, saving
-from ist_mpi.plots.convergence import draw_curves
+from ist_mpi.plots.convergence import draw_curves, leaves
 from ist_mpi.plots.curves import Curve, open_curves, scale_of, settings_of
 from ist_mpi.plots.names import names_of
 
@@ -206,6 +207,17 @@ def test_what_grows_leaves_through_the_top(tmp_path: Path) -> None:
     panel.describe("round", "relative_gap")
     draw_curves(panel, curves, "round", "relative_gap", names_of(curves), False)
     assert panel.axes.get_ylim()[1] < 1e5
+
+
+@pytest.mark.parametrize(
+    ("values", "leaving"),
+    [([1.0, 2e3], True), ([1.0, 9e2], False), ([-5.0, -7.0], False), ([0.0, 1.0], False)],
+)
+def test_what_leaves_the_panel(tmp_path: Path, values: list[float], leaving: bool) -> None:
+    """Values below 0 do not grow by being less than a thousand times the first."""
+    run = open_curves(made(tmp_path, [1e-3]))[0].runs[0]
+    shown = replace(run, rounds={**run.rounds, "value": np.array(values)})
+    assert leaves(Curve(settings_of(run), [shown]), "value") is leaving
 
 
 @pytest.mark.parametrize(

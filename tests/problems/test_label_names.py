@@ -250,6 +250,14 @@ def test_text_is_no_number_for_regression(tmp_path: Path) -> None:
                 run_of("ridge", **FORMS[form](tmp_path, y), l2=0.1)
 
 
+@pytest.mark.parametrize("word", ["0.1", "2", "-3.25", "1000000"])
+def test_numbers_among_names_are_the_same_in_samples_of_numbers_alone(word: str) -> None:
+    first = labels_of([word, "red", word])
+    other = labels_of([word, word])
+    assert numbered(other, np.unique(first), "y").tolist() == [0, 0]
+    assert signs(first, word, "y").of(other, "y").tolist() == [1.0, 1.0]
+
+
 def test_what_words_are() -> None:
     assert labels_of(["01", " 2.0", "1e1"]).tolist() == [1.0, 2.0, 10.0]
     assert labels_of(["TRUE", "false"]).tolist() == ["true", "false"]

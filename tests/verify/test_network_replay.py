@@ -109,7 +109,8 @@ def test_gradients_and_minibatches_are_those_of_the_reference() -> None:
         settings: Any = type("Settings", (), {"loss": loss, "logit_scale": 1.5})
         zeros = np.zeros((1, 0)), np.zeros((1, 0)), np.zeros(1)
         x = rng.standard_normal(sum(b * (a + 1) for a, b in pairwise(widths)))
-        one: Any = network.NetworkInstance(None, *zeros, x, False, settings, widths)  # type: ignore[arg-type]
+        no_method: Any = None
+        one = network.NetworkInstance(no_method, *zeros, x, False, settings, widths)
         X, y = rng.standard_normal((9, widths[0])), np.arange(9) % 3
         value, slope = truth.loss_and_gradient(x, widths, X, y, loss, 1.5)
         np.testing.assert_allclose(one.slope(x, network.Samples(X, y)), slope, atol=1e-13)

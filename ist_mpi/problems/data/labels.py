@@ -106,7 +106,7 @@ def named(found: Labels) -> str:
 def _alike(y: Labels, names: bool) -> Labels:
     """Labels of other samples; numbers as names, where those of the first samples are names."""
     if names and y.dtype.kind != "O":
-        return np.array([f"{label:.17g}" for label in y], dtype=object)
+        return np.array([np.format_float_positional(label, trim="-") for label in y], dtype=object)
     return y
 
 
