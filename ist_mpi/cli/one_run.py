@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from ist_mpi.cli.messages import progress, say, show, warn
@@ -16,6 +16,9 @@ from ist_mpi.parallel import launcher, signals
 
 if TYPE_CHECKING:
     from ist_mpi.training.kept import Kept
+
+PAUSE = 0.2
+"""Seconds between two looks at whether this process is to stop, while nobody asks for a run."""
 
 
 def make(sweep: Path, folder: Path, index: int, expected: str, kept: "Kept | None" = None) -> int:
@@ -83,7 +86,8 @@ def _take_input() -> int:
 def _lines_of(source: int) -> Callable[[], str]:
     """What gives the next line of a file that is read from now on, and "" after its end.
 
-    Its end asks this process to stop, so that it is noticed during a run.
+    Its end asks this process to stop, so that it is noticed during a run; "" too where it is asked
+    to stop while there is no line.
     """
     lines = SimpleQueue[str]()
 
@@ -94,8 +98,15 @@ def _lines_of(source: int) -> Callable[[], str]:
         signals.request(signal.SIGHUP)
         lines.put("")
 
+    def next_line() -> str:
+        while True:
+            with suppress(Empty):
+                return lines.get(timeout=PAUSE)
+            if signals.requested():
+                return ""
+
     threading.Thread(target=listen, daemon=True).start()
-    return lines.get
+    return next_line
 
 
 def compile_for(sweep: Path, folder: Path, index: int) -> None:

@@ -148,6 +148,23 @@ def test_a_worker_that_nobody_asks_any_more_stops(write: Any, words: list[str]) 
     assert made.x.tobytes() == whole.x.tobytes()
 
 
+def test_a_worker_that_waits_for_a_run_can_be_stopped(write: Any) -> None:
+    """Also while whoever started it is there, and does not ask."""
+    path = write()
+    words = ["sweep", "run", str(path), "--folder", str(FOLDER), "--serve"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ist_mpi", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"0\n")
+    process.stdin.flush()
+    assert process.stdout.readline().strip() in (b"", b"0")  # its run has ended
+    until(lambda: states(path)[0] == "finished")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+
+
 PROGRAM = """
 import ist_mpi
 try:
