@@ -15,10 +15,11 @@ from ist_mpi.store import run as runlog
 from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
 
 X_AXES = {
-    "rounds": ("round", "communication round"),
-    "floats": ("floats", "floats sent and received by a worker"),
-    "seconds": ("seconds", "seconds"),
+    "rounds": (("round",), "communication round"),
+    "floats": (("floats_up", "floats_down"), "floats sent and received by a worker"),
+    "seconds": (("seconds",), "seconds"),
 }
+"""The columns that are added up, and the words of the axis."""
 LIMITS = {"relative_gap": "limit_relative_gap", "gap": "limit_gap"}
 """Of columns, the constants that say where their means go."""
 TAIL = 5
@@ -184,9 +185,8 @@ class Result(runlog.Run):
         """
         if x not in X_AXES:
             raise InputError(Fault("x", repr(x), " or ".join(f'"{name}"' for name in X_AXES)))
-        column, words = X_AXES[x]
-        sent = {"floats": self.rounds["floats_up"] + self.rounds["floats_down"]}
-        values, along = self.rounds[y], {**self.rounds, **sent}[column]
+        columns, words = X_AXES[x]
+        values, along = self.rounds[y], sum(self.rounds[name] for name in columns)
         if ax is None:
             ax = optional("matplotlib.pyplot", "plot").subplots()[1]
         (line,) = ax.plot(along, values, label=self.label)

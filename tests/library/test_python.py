@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,8 @@ def test_a_plot_has_the_columns_and_the_prediction(x: Any) -> None:
     assert ax.get_yscale() == "log"
     assert result.plot(y="gap", ax=ax) is ax
     assert set(ax.get_lines()[-1].get_ydata()) == {result.theory["limit_gap"]}
+    bare = replace(result, rounds={k: v for k, v in result.rounds.items() if "floats" not in k})
+    assert len(bare.plot().get_lines()) == 2
     with pytest.raises(InputError, match='"rounds" or "floats"'):
         result.plot("time")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="nothing"):
