@@ -50,6 +50,7 @@ def submit(
     with collecting(faults):
         job, problem = jobs.checked(config, size, override or (), log, seeds, going_on="resume")
         api.rehearse(ranks.world_if_any(), job, problem, REHEARSED)
+        faults += jobs.disk_faults(job)
     if request is None or job is None or faults:
         raise InputError(faults)
     warn(ranks.world_if_any(), job.config.cautions())

@@ -146,7 +146,7 @@ def checked(
 ) -> tuple[Job, Source]:
     """What one process can check of a run on `size` ranks, and the opened problem.
 
-    That is everything but the memory of the hosts. Parameters as for `open_job`.
+    That is everything but the memory of the hosts and the disk. Parameters as for `open_job`.
 
     Raises
     ------
@@ -183,18 +183,16 @@ def checked(
         done = tuple((log, status) for log, status in found.items() if status in OVER)
         outs = {seed: log for seed, log in outs.items() if log not in dict(done)}
     needs = budget.estimate(config, facts, size)
-    if faults := budget.disk_faults(needs, [log for log in outs.values() if log is not None]):
-        raise InputError(faults)
     return Job(config.without_arrays(), facts, needs, outs, done=done), opened
 
 
 def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Job:
-    """The job with as much theory as fits into memory on every host; collective.
+    """The job with as much theory as fits into memory on every host, if its logs do; collective.
 
     Raises
     ------
     InputError
-        On every rank, where not even the least of theory fits, or the job itself.
+        On every rank, where not even the least of theory fits, or the job itself, or its logs.
     """
     hosts = ranks.hosts(comm)
     here = hosts[comm.rank]
@@ -213,13 +211,21 @@ def _fitted(comm: Any, job: Job, wish_of: Callable[[Config, Facts], Wish]) -> Jo
     fits = EFFORTS.index(wanted)
     with ranks.agreeing(comm):
         if comm.rank == hosts.index(here):  # one rank speaks for its host
-            if found := faults(least):
+            found = faults(least)
+            if comm.rank == 0:  # with those of memory: what fits into neither hears of both
+                found += disk_faults(job)
+            if found:
                 raise InputError(found)
             while fits > 0 and faults(EFFORTS[fits]):
                 fits -= 1
     effort = EFFORTS[min(comm.allgather(fits))]
     most = EFFORTS[max(EFFORTS.index(effort), EFFORTS.index(least))]
     return job._replace(effort=effort, budget=needs(most))
+
+
+def disk_faults(job: Job) -> list[Fault]:
+    """Whether the logs of the job fit on their disk."""
+    return budget.disk_faults(job.budget, [log for log in job.outs.values() if log is not None])
 
 
 def _copies(job: Job, short: Mapping[str, int]) -> str:
