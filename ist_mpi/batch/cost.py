@@ -13,7 +13,7 @@ from ist_mpi.batch.points import Plan
 from ist_mpi.batch.status import Status
 from ist_mpi.config import Config
 from ist_mpi.exact_theory.cost import FLOPS, effort_seconds, wish_of_run
-from ist_mpi.problems.quadratic import Facts
+from ist_mpi.problems.source import Facts
 from ist_mpi.training import budget
 
 START = 0.1

@@ -14,7 +14,7 @@ from ist_mpi import problems
 from ist_mpi.batch.sweep_file import Settings, Sweep, described, read_sweep
 from ist_mpi.config import Config, Problem
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.problems.quadratic import Facts, Source
+from ist_mpi.problems.source import Facts, Source
 from ist_mpi.training.setup import facts_of
 
 

@@ -9,7 +9,8 @@ from ist_mpi.exact_theory.quantities import OfSketch, Quantities
 from ist_mpi.exact_theory.rules import StepRule, no_rule
 from ist_mpi.exact_theory.step import Known, OwnTheory, Step
 from ist_mpi.parallel.team import Team
-from ist_mpi.problems.quadratic import LocalQuadratics, Stored
+from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.problems.source import Stored
 from ist_mpi.sketches.law import Exchangeable
 
 NOT_QUADRATIC = "the problem is not quadratic"

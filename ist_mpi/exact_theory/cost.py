@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 from ist_mpi.config import Config
 from ist_mpi.exact_theory.krylov import BASIS
 from ist_mpi.exact_theory.step import OwnTheory, known_of
-from ist_mpi.problems.quadratic import Facts
+from ist_mpi.problems.source import Facts
 
 Effort = Literal["none", "cheap", "dense", "full"]
 """How much is computed: what is known anyway; eigenvalues without second moments, too; θ, too;

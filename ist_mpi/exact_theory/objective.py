@@ -18,7 +18,8 @@ from ist_mpi.exact_theory.operators import MeanOfWorkers, Operator, Slabs
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.parallel.team import Team
-from ist_mpi.problems.quadratic import LocalQuadratics, Stored
+from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.problems.source import Stored
 from ist_mpi.sketches.law import Finite
 
 Float64 = NDArray[np.float64]

@@ -16,7 +16,7 @@ __all__ = ["FunctionProblem", "QuadraticProblem", "load"]
 
 
 def load(problem: Problem) -> Any:
-    """Open and check the configured problem, a `quadratic.Source`; called on rank 0 only.
+    """Open and check the configured problem, a `source.Source`; called on rank 0 only.
 
     Raises
     ------

@@ -27,7 +27,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.checking import checked
 from ist_mpi.problems.data import numpy_files
 from ist_mpi.problems.given import real_array
-from ist_mpi.problems.quadratic import Quadratic, Stored
+from ist_mpi.problems.source import Quadratic, Stored
 from ist_mpi.store import files, forms, hdf5
 from ist_mpi.store.files import ARRAYS_BYTES
 

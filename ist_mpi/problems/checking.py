@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError, apart
-from ist_mpi.problems.quadratic import Accepted, Quadratic, rounded
+from ist_mpi.problems.quadratic import rounded
+from ist_mpi.problems.source import Accepted, Quadratic
 
 Float64 = NDArray[np.float64]
 

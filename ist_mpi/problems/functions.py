@@ -15,7 +15,7 @@ from ist_mpi.config import Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.given import unmasked
 from ist_mpi.problems.own import sized
-from ist_mpi.problems.quadratic import Stored
+from ist_mpi.problems.source import Stored
 from ist_mpi.sketches import Units
 from ist_mpi.sketches.blocks import Blocks
 

@@ -24,7 +24,7 @@ from ist_mpi.problems.data.labels import signs
 from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.functions import Columns
 from ist_mpi.problems.local_logistic import LocalLogistic, local_of
-from ist_mpi.problems.quadratic import Stored
+from ist_mpi.problems.source import Stored
 
 Float64 = NDArray[np.float64]
 

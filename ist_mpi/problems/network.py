@@ -23,7 +23,7 @@ from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.functions import Columns
 from ist_mpi.problems.local_network import LocalNetwork, Objective, Samples, measured
 from ist_mpi.problems.neurons import Neurons, size_of
-from ist_mpi.problems.quadratic import Stored
+from ist_mpi.problems.source import Stored
 from ist_mpi.randomness import Purpose, data_stream
 
 Float64 = NDArray[np.float64]

@@ -9,7 +9,7 @@ from ist_mpi.config import Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.arrays import MemoryShare
 from ist_mpi.problems.given import unmasked
-from ist_mpi.problems.quadratic import AS_MATRICES, Stored
+from ist_mpi.problems.source import AS_MATRICES, Stored
 
 Float64 = NDArray[np.float64]
 

@@ -23,8 +23,9 @@ from ist_mpi.problems.data.dealing import DealtSamples
 from ist_mpi.problems.data.reading import read
 from ist_mpi.problems.data.settings import DataSettings
 from ist_mpi.problems.data.split import dealt
-from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
+from ist_mpi.problems.quadratic import rounded
 from ist_mpi.problems.samples import Samples
+from ist_mpi.problems.source import AS_MATRICES, Quadratic, Stored
 
 Float64 = NDArray[np.float64]
 

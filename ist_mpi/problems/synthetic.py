@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ist_mpi.config import Problem
 from ist_mpi.config.types import Count, Flag, Precision, Seed
 from ist_mpi.problems import digest
-from ist_mpi.problems.quadratic import AS_MATRICES, Quadratic, Stored, rounded
+from ist_mpi.problems.quadratic import rounded
+from ist_mpi.problems.source import AS_MATRICES, Quadratic, Stored
 from ist_mpi.randomness import Purpose, data_stream
 
 

@@ -11,7 +11,7 @@ from ist_mpi.config import Config
 from ist_mpi.errors import ISTError, LogError
 from ist_mpi.parallel import ranks
 from ist_mpi.parallel.watchdog import SETUP_FACTOR, Watchdog
-from ist_mpi.problems.quadratic import Source
+from ist_mpi.problems.source import Source
 from ist_mpi.store import checkpoint
 from ist_mpi.store.locks import locked
 from ist_mpi.store.log import Result, open_run

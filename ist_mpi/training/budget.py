@@ -18,7 +18,7 @@ from ist_mpi.exact_theory.objective import by_products
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.kernels import matrices as kernels
 from ist_mpi.methods.ledger import sent
-from ist_mpi.problems.quadratic import AS_MATRICES, Facts
+from ist_mpi.problems.source import AS_MATRICES, Facts
 from ist_mpi.training.columns import COLUMNS
 
 FLOAT = 8

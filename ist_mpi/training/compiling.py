@@ -19,8 +19,8 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.kernels import countdown, model, routes
 from ist_mpi.kernels.folder import NAMED
 from ist_mpi.parallel.mpi import Solo
-from ist_mpi.problems.quadratic import Facts, Stored
 from ist_mpi.problems.ridge import RidgeShare
+from ist_mpi.problems.source import Facts, Stored
 from ist_mpi.training.choice import warm_up
 from ist_mpi.training.setup import prepare
 

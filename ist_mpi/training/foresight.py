@@ -36,7 +36,7 @@ from ist_mpi.exact_theory.updates import update
 from ist_mpi.exact_theory.verdict import Reached
 from ist_mpi.methods.ledger import sent
 from ist_mpi.parallel import ranks
-from ist_mpi.problems.quadratic import Facts
+from ist_mpi.problems.source import Facts
 from ist_mpi.threads import one_thread
 from ist_mpi.training import job as jobs
 from ist_mpi.training import outputs

@@ -13,7 +13,7 @@ from ist_mpi.config.tables import Code
 from ist_mpi.errors import Caution, Fault, InputError, collecting
 from ist_mpi.exact_theory.cost import EFFORTS, Effort, Wish, wish_of_run
 from ist_mpi.parallel import nodes, ranks, watchdog
-from ist_mpi.problems.quadratic import Facts, Source
+from ist_mpi.problems.source import Facts, Source
 from ist_mpi.store.files import followed
 from ist_mpi.store.log import open_run
 from ist_mpi.threads import one_thread

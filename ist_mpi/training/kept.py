@@ -7,7 +7,8 @@ from ist_mpi import problems, registry
 from ist_mpi.config import Problem
 from ist_mpi.parallel.nodes import SharedArray
 from ist_mpi.parallel.team import Team
-from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source
+from ist_mpi.problems.quadratic import LocalQuadratics
+from ist_mpi.problems.source import Facts, Source
 from ist_mpi.training.budget import kept_bytes
 
 LARGEST = 2**28

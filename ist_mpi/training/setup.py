@@ -29,7 +29,8 @@ from ist_mpi.parallel.serverless import Serverless
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
 from ist_mpi.problems.given import unmasked
-from ist_mpi.problems.quadratic import Facts, LocalQuadratics, Source, assemble
+from ist_mpi.problems.quadratic import LocalQuadratics, assemble
+from ist_mpi.problems.source import Facts, Source
 from ist_mpi.registry import speaks_for
 from ist_mpi.sketches import drawing_of, has_kernel
 from ist_mpi.sketches.own import OwnDraws

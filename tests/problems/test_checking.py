@@ -12,7 +12,7 @@ from mpi4py import MPI
 import ist_mpi
 from ist_mpi.errors import InputError, apart
 from ist_mpi.problems.checking import checked
-from ist_mpi.problems.quadratic import Accepted
+from ist_mpi.problems.source import Accepted
 
 
 def gram(dtype: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from sklearn import datasets
 import ist_mpi
 from ist_mpi import problems
 from ist_mpi.config import load
-from ist_mpi.problems.quadratic import Source
+from ist_mpi.problems.source import Source
 
 
 def job(rounds: int = 1, **problem: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ist_mpi.exact_theory.constants import SLOW, TOO_LARGE, Constants
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.exact_theory.verdict import verdict
 from ist_mpi.parallel.mpi import Solo
-from ist_mpi.problems.quadratic import Facts
+from ist_mpi.problems.source import Facts
 from ist_mpi.sketches import sketch_of
 from ist_mpi.training import budget
 from ist_mpi.training import job as jobs

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ist_mpi.cli.report.text import console, duration, facts_table
 from ist_mpi.config import Config
-from ist_mpi.problems.quadratic import Facts
+from ist_mpi.problems.source import Facts
 from ist_mpi.training.budget import Budget, seconds_per_round, size_text
 
 KEPT = {
