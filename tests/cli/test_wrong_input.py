@@ -394,9 +394,14 @@ def test_q_larger_than_d(name: str, tmp_path: Path) -> None:
     assert ist_mpi.run(job({"name": name, "sketch": "rand", "q": 6})).status == "finished"
 
 
-def test_too_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free = psutil.virtual_memory()._replace(available=1 << 20)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_too_little_memory(tmp_path: Path) -> None:
     message = refused(job(kind="synthetic", d=400, n=3), tmp_path)
     assert "memory" in message
     assert "1.0 MiB" in message
@@ -424,10 +429,8 @@ def test_too_little_disk_of_commands(words: str, main: Callable[..., str], tmp_p
     assert "2.0 KiB" in message
 
 
-@pytest.mark.usefixtures("little_disk")
-def test_too_little_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = psutil.virtual_memory()._replace(available=1 << 20)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+@pytest.mark.usefixtures("little_memory", "little_disk")
+def test_too_little_of_both(tmp_path: Path) -> None:
     message = refused(job(kind="synthetic", d=400, n=3), tmp_path)
     assert "1.0 MiB" in message
     assert "2.0 KiB" in message
