@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory import enumeration, own, recursions, stability, theorems
+from ist_mpi.exact_theory import enumeration, recursions, stability, theorems
+from ist_mpi.exact_theory.chains import constants as own
 from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate

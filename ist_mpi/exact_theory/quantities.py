@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ist_mpi.exact_theory import krylov, matrix_free, stability
-from ist_mpi.exact_theory.chain import Chain
+from ist_mpi.exact_theory.chains.chain import Chain
 from ist_mpi.exact_theory.cost import (
     DENSE,
     MAX_RESTARTS,

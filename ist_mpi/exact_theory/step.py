@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 class OwnTheory(NamedTuple):
-    """Exact theory of a method that is linear and without noise around x*; see `chain`."""
+    """Exact theory of a method that is linear and without noise around x*; see `chains`."""
 
     size: int
     """m: the second moments that are carried from round to round take m² numbers."""

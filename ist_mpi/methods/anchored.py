@@ -89,8 +89,8 @@ class Anchored(Method):
 
     @staticmethod
     def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
-        """Of the way from the anchor and the anchor, in cycles; see `exact_theory.anchor`."""
-        from ist_mpi.exact_theory.anchor import Anchored as Chain
+        """Of the way from the anchor and the anchor, in cycles; see `chains.anchor`."""
+        from ist_mpi.exact_theory.chains.anchor import Anchored as Chain
         from ist_mpi.exact_theory.moments import round_moments
 
         def build(law: Any, workers: Any, n: int, d: int) -> Any:

@@ -67,7 +67,7 @@ class Marina(Method):
     @staticmethod
     def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
         """Of z = (e, g): anew with probability p, else g ← g − γ Σ A_i C_i L_i g."""
-        from ist_mpi.exact_theory.chain import Linear, blockwise, matrices
+        from ist_mpi.exact_theory.chains.chain import Linear, blockwise, matrices
 
         def build(law: Any, workers: Any, n: int, d: int) -> Any:
             each, eye, zero = matrices(workers, n, d), np.eye(d), np.zeros((d, d))

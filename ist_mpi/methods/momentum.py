@@ -11,7 +11,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.methods.method import Float64, Method, Room, Tools, Vector
 
 if TYPE_CHECKING:
-    from ist_mpi.exact_theory.chain import Linear
+    from ist_mpi.exact_theory.chains.chain import Linear
     from ist_mpi.exact_theory.quantities import Quantities
 
 
@@ -84,7 +84,7 @@ def momentum_chain(
     law: Any, n: int, L: Float64, mu: float, gamma: float, blocks: float
 ) -> "Linear":
     """The exact moments of z = (e, ζ) from L̄ (d, d): y = Yz, then −γ and −γ/(Na) times P L̄Yz."""
-    from ist_mpi.exact_theory.chain import Linear, blockwise
+    from ist_mpi.exact_theory.chains.chain import Linear, blockwise
 
     eye, a = np.eye(len(L)), float(np.sqrt(mu * gamma)) / blocks
     Y = np.hstack([eye, a * eye]) / (1.0 + a)

@@ -59,7 +59,7 @@ class SharedBlock(WithMomentum):
     @staticmethod
     def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
         """E⁺ = E − (γ/N)(L̄E + EL̄) + γ² E[P L̄EL̄ P], or that of momentum."""
-        from ist_mpi.exact_theory.chain import Linear, blockwise, one_block_limit
+        from ist_mpi.exact_theory.chains.chain import Linear, blockwise, one_block_limit
 
         blocks = sketch.n * sketch.d / sketch.total
 

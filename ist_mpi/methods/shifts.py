@@ -74,7 +74,7 @@ class Shifted(Method):
 
         `weighted`: whether x moves by Σ A_i C_i δ_i; else by their mean.
         """
-        from ist_mpi.exact_theory.chain import Linear, blockwise, matrices
+        from ist_mpi.exact_theory.chains.chain import Linear, blockwise, matrices
 
         def build(law: Any, workers: Any, n: int, d: int) -> Any:
             L, eye = matrices(workers, n, d), np.eye(d)

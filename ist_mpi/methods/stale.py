@@ -52,8 +52,8 @@ class Stale(Shifted):
     @staticmethod
     def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
         """Of the error, the workers' models and the shifts; None for groups of coordinates."""
-        from ist_mpi.exact_theory.chain import matrices
-        from ist_mpi.exact_theory.stale import stale_chain
+        from ist_mpi.exact_theory.chains.chain import matrices
+        from ist_mpi.exact_theory.chains.stale import stale_chain
 
         if settings.group_size > 1:
             return None

@@ -54,7 +54,7 @@ class LogisticSettings(HeldOutSettings):
         Literal["auto", "exact", "sampled", "gaussian"],
         Field(description='"auto", "exact", "sampled" or "gaussian"'),
     ] = "auto"
-    """How x∞, where submodels tend to, is found; see `exact_theory.submodel_objective`."""
+    """How x∞, where submodels tend to, is found; see `exact_theory.logistic.submodels`."""
 
 
 class LogisticShare(NamedTuple):
@@ -112,7 +112,7 @@ class LogisticSource(DealtSamples):
 
     Settings = LogisticSettings
     dealt: ClassVar[bool] = True
-    theory: ClassVar[str] = "ist_mpi.exact_theory.logistic:LogisticTheory"
+    theory: ClassVar[str] = "ist_mpi.exact_theory.logistic.theory:LogisticTheory"
     replay: ClassVar[str] = "ist_mpi.verify.logistic:instance_of"
     homogeneous: ClassVar[bool] = False
 

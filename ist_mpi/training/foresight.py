@@ -15,7 +15,7 @@ from ist_mpi.config import Config, Method
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.bounds import NOT_QUADRATIC
-from ist_mpi.exact_theory.chain import Chain, rounds_to
+from ist_mpi.exact_theory.chains.chain import Chain, rounds_to
 from ist_mpi.exact_theory.constants import NO_MEMORY, Constants
 from ist_mpi.exact_theory.cost import (
     AUTO_DENSE,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.exact_theory import recursions
-from ist_mpi.exact_theory.chain import Chain
+from ist_mpi.exact_theory.chains.chain import Chain
 from ist_mpi.exact_theory.cost import chain_seconds
 from ist_mpi.verify.logs import Instance
 from ist_mpi.verify.processes import Tossed, process_of

@@ -10,7 +10,7 @@ import pytest
 import reference
 
 from ist_mpi.config import method_table
-from ist_mpi.exact_theory.chain import Chain, limit
+from ist_mpi.exact_theory.chains.chain import Chain, limit
 from ist_mpi.exact_theory.stability import radius
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.exact_theory.workers import Here, Quadratic

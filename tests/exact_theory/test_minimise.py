@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from ist_mpi.exact_theory.minimise import few_vectors, minimise
+from ist_mpi.exact_theory.logistic.minimise import few_vectors, minimise
 
 L2 = 0.05
 

@@ -1,6 +1,6 @@
 """x∞ of logistic regression: where the mean iterate goes as the step size goes to 0.
 
-The minimiser of f_D (see `submodel_objective`): exactly, of a sample of draws, or with normal
+The minimiser of f_D (see `submodels`): exactly, of a sample of draws, or with normal
 margins. All is collective.
 """
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import submodel_objective as submodels
 from ist_mpi.exact_theory.cost import HESSIANS
-from ist_mpi.exact_theory.logistic_objective import Hessian, Objective
-from ist_mpi.exact_theory.minimise import GOAL, Minimum, few_vectors, minimise
+from ist_mpi.exact_theory.logistic import submodels
+from ist_mpi.exact_theory.logistic.minimise import GOAL, Minimum, few_vectors, minimise
+from ist_mpi.exact_theory.logistic.objective import Hessian, Objective
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.sketches.law import Exchangeable
 

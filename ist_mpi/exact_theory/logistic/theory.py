@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ist_mpi.exact_theory.bounds import Bounds
 from ist_mpi.exact_theory.constants import Constants
 from ist_mpi.exact_theory.cost import Effort
-from ist_mpi.exact_theory.logistic_fixed_point import Work, fixed_point
-from ist_mpi.exact_theory.logistic_objective import Objective
+from ist_mpi.exact_theory.logistic.fixed_point import Work, fixed_point
+from ist_mpi.exact_theory.logistic.objective import Objective
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.local_logistic import LocalLogistic

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ist_mpi.exact_theory import chain
+from ist_mpi.exact_theory.chains import chain
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.over_ranks import OverRanks
 from ist_mpi.exact_theory.stages import stages, tell

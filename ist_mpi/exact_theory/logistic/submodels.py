@@ -9,7 +9,7 @@ the step size goes to 0. Of logistic functions f_D is known
 `Gaussian`    about, with margins Σ_{j ∈ S} C a_j x_j that have the right mean and variance and are
               taken for normal
 
-Everything here is of one rank's workers; `logistic` adds up over all of them.
+Everything here is of one rank's workers; `fixed_point` adds up over all of them.
 """
 
 import math

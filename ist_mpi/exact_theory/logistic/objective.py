@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
-from ist_mpi.exact_theory import submodel_objective as submodels
 from ist_mpi.exact_theory.cost import HESSIANS
-from ist_mpi.exact_theory.minimise import Direction, Minimum, minimise
+from ist_mpi.exact_theory.logistic import submodels
+from ist_mpi.exact_theory.logistic.minimise import Direction, Minimum, minimise
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.local_logistic import LocalLogistic
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory.chain import Linear, pairs
+from ist_mpi.exact_theory.chains.chain import Linear, pairs
 from ist_mpi.exact_theory.partitions import block_means, inverted
 from ist_mpi.sketches.law import Exchangeable
 

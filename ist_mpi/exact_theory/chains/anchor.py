@@ -10,7 +10,7 @@ and before it the anchor may have moved: a ← a + u, u ← 0.
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory.chain import Chain, Moments
+from ist_mpi.exact_theory.chains.chain import Chain, Moments
 from ist_mpi.exact_theory.moments import RoundMoments
 
 Float64 = NDArray[np.float64]
