@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory import enumeration, recursions, stability, theorems
+from ist_mpi.exact_theory import recursions, stability, theorems
 from ist_mpi.exact_theory.chains import constants as own
 from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
-from ist_mpi.exact_theory.first_moments import first_moments
 from ist_mpi.exact_theory.matrix_free import estimate
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments import enumeration
+from ist_mpi.exact_theory.moments.first import first_moments
+from ist_mpi.exact_theory.moments.second import RoundMoments
 from ist_mpi.exact_theory.objective import TOO_LARGE, Objective
 from ist_mpi.exact_theory.over_ranks import OverRanks, moments_of
 from ist_mpi.exact_theory.stages import stages, tell

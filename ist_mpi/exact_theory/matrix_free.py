@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import krylov
-from ist_mpi.exact_theory.first_moments import FirstMoments
+from ist_mpi.exact_theory.moments.first import FirstMoments
 from ist_mpi.exact_theory.operators import Operator
 
 Float64 = NDArray[np.float64]

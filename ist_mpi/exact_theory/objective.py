@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import enumeration
-from ist_mpi.exact_theory import first_moments as theory
+from ist_mpi.exact_theory.moments import enumeration
+from ist_mpi.exact_theory.moments import first as theory
 from ist_mpi.exact_theory.operators import MeanOfWorkers, Operator, Slabs
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.kernels import matrices as kernels

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory.moments.second import RoundMoments, round_moments
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.exact_theory.units import Units

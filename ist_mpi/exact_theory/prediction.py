@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ist_mpi.exact_theory import first_moments as theory
 from ist_mpi.exact_theory import matrix_free
+from ist_mpi.exact_theory.moments import first as theory
 from ist_mpi.exact_theory.objective import Means, Prediction, StandIns
 from ist_mpi.exact_theory.operators import Slabs
 from ist_mpi.exact_theory.step import Known

@@ -21,8 +21,8 @@ from ist_mpi.exact_theory.cost import (
     chain_seconds,
     out_of_patience,
 )
-from ist_mpi.exact_theory.first_moments import FirstMoments, mean_operator
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments.first import FirstMoments, mean_operator
+from ist_mpi.exact_theory.moments.second import RoundMoments
 from ist_mpi.exact_theory.objective import Means
 from ist_mpi.exact_theory.operators import Slabs
 from ist_mpi.exact_theory.over_ranks import OverRanks, moments_of

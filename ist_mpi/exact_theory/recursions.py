@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.sparse.linalg import cg, gmres
 
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments.second import RoundMoments
 from ist_mpi.exact_theory.stability import contracts, inner_of, operator
 from ist_mpi.exact_theory.updates import Map, Update, update
 

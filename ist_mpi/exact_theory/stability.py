@@ -12,7 +12,7 @@ from scipy import linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 
 from ist_mpi.exact_theory.arpack import ALIKE
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments.second import RoundMoments
 from ist_mpi.exact_theory.updates import Map, Update, update
 
 Float64 = NDArray[np.float64]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments.second import RoundMoments
 
 Float64 = NDArray[np.float64]
 Map = Callable[[Float64], Float64]

@@ -91,7 +91,7 @@ class Anchored(Method):
     def own_theory(settings: Any, sketch: Any) -> OwnTheory | None:
         """Of the way from the anchor and the anchor, in cycles; see `chains.anchor`."""
         from ist_mpi.exact_theory.chains.anchor import Anchored as Chain
-        from ist_mpi.exact_theory.moments import round_moments
+        from ist_mpi.exact_theory.moments.second import round_moments
 
         def build(law: Any, workers: Any, n: int, d: int) -> Any:
             moments = round_moments(Step(scaled=False), law, n, d, workers)

@@ -16,7 +16,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import reach
 from ist_mpi.exact_theory.constants import Constants, compute
 from ist_mpi.exact_theory.cost import Effort
-from ist_mpi.exact_theory.first_moments import first_moments
+from ist_mpi.exact_theory.moments.first import first_moments
 from ist_mpi.exact_theory.objective import Objective, means, stand_ins, within_reach
 from ist_mpi.exact_theory.prediction import predict
 from ist_mpi.exact_theory.quantities import OfSketch, Quantities

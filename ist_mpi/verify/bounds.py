@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ist_mpi.errors import apart
 from ist_mpi.exact_theory import theorems
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments.second import RoundMoments
 from ist_mpi.verify import means
 from ist_mpi.verify.findings import Finding, Options, not_judged
 from ist_mpi.verify.groups import Group, Statistic

@@ -16,7 +16,7 @@ from ist_mpi.config import Method
 from ist_mpi.config.tables import Code, with_code
 from ist_mpi.errors import DamagedError, Fault, InputError
 from ist_mpi.exact_theory.chains.chain import Chain
-from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory.moments.second import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import Known, known_of
 from ist_mpi.exact_theory.workers import Here, Quadratic
 from ist_mpi.sketches import sketch_of

@@ -14,16 +14,15 @@ import ist_mpi
 from ist_mpi.cli.report.text import to_json
 from ist_mpi.config import load
 from ist_mpi.exact_theory import (
-    certainty,
     constants,
-    enumeration,
     objective,
     recursions,
     stability,
     theorems,
 )
 from ist_mpi.exact_theory.constants import NO_MEMORY, NOT_DEFINITE, TOO_LARGE
-from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory.moments import certainty, enumeration
+from ist_mpi.exact_theory.moments.second import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import Known, Step
 from ist_mpi.exact_theory.verdict import verdict
 from ist_mpi.exact_theory.workers import Quadratic

@@ -15,8 +15,9 @@ from thinned import FULL
 
 from ist_mpi.config import Method, method_table
 from ist_mpi.errors import InputError
-from ist_mpi.exact_theory import partitions, recursions, stability, terms, theorems
-from ist_mpi.exact_theory.moments import RoundMoments, round_moments
+from ist_mpi.exact_theory import recursions, stability, theorems
+from ist_mpi.exact_theory.moments import partitions, terms
+from ist_mpi.exact_theory.moments.second import RoundMoments, round_moments
 from ist_mpi.exact_theory.step import known_of
 from ist_mpi.exact_theory.workers import Here, Quadratic
 from ist_mpi.sketches import sketch_of

@@ -8,7 +8,7 @@ import reference
 from cases import VARIANTS
 
 import ist_mpi
-from ist_mpi.exact_theory import first_moments as theory
+from ist_mpi.exact_theory.moments import first as theory
 
 SHAPES = {"3 | 6": (3, 6), "3, 5": (3, 5), "4 = 4": (4, 4), "5 > 2": (5, 2), "4 > 2": (4, 2)}
 ONE_STEP = [name for name in VARIANTS if "local steps" not in name]

@@ -14,7 +14,8 @@ from unbiased import VARIANTS
 
 import ist_mpi
 from ist_mpi.errors import InputError
-from ist_mpi.exact_theory import first_moments, krylov
+from ist_mpi.exact_theory import krylov
+from ist_mpi.exact_theory.moments import first as first_moments
 from ist_mpi.training.foresight import foresee
 from ist_mpi.verify import verify
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.exact_theory.chains.chain import Chain, Moments
-from ist_mpi.exact_theory.moments import RoundMoments
+from ist_mpi.exact_theory.moments.second import RoundMoments
 
 Float64 = NDArray[np.float64]
 

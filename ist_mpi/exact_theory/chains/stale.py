@@ -5,8 +5,9 @@ and s_i = e − v_i, a round has δ_i = P_i r_i + P_i L_i P_i s_i and
 
     v_i ← v_i + P_i s_i,    k_i ← k_i + δ_i,    e ← e − γ (mean k + τ Σ A_i C_i δ_i).
 
-Expectations of P_i X P_i Y P_j and the like are sums over partitions of the slots, as in `moments`;
-here for all pairs of workers at once, which have different matrices on the two sides.
+Expectations of P_i X P_i Y P_j and the like are sums over partitions of the slots, as in
+`moments.second`; here for all pairs of workers at once, which have different matrices on the two
+sides.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.exact_theory.chains.chain import Linear, pairs
-from ist_mpi.exact_theory.partitions import block_means, inverted
+from ist_mpi.exact_theory.moments.partitions import block_means, inverted
 from ist_mpi.sketches.law import Exchangeable
 
 Float64 = NDArray[np.float64]

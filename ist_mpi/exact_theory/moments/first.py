@@ -24,8 +24,8 @@ from scipy import linalg
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import diagonals
 from ist_mpi.exact_theory.arpack import ALIKE
+from ist_mpi.exact_theory.moments import diagonals
 from ist_mpi.exact_theory.step import Step
 from ist_mpi.exact_theory.units import exponent
 from ist_mpi.sketches.law import Finite, Law

@@ -1,4 +1,4 @@
-"""The terms Φ_σ of second moments (see `moments`), weighed and added up.
+"""The terms Φ_σ of second moments (see `second`), weighed and added up.
 
 At g = 1 slots coincide that hold the same coordinate; in groups of g, those in the same group. BD,
 the g × g blocks on the diagonal, then takes the place of Diag, and products of blocks that of
@@ -8,7 +8,7 @@ products of entries: `diagonals` has both.
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory.diagonals import (
+from ist_mpi.exact_theory.moments.diagonals import (
     add_blocks,
     around,
     blocks_of,
@@ -23,7 +23,7 @@ from ist_mpi.exact_theory.diagonals import (
     times_left,
     times_right,
 )
-from ist_mpi.exact_theory.partitions import Weights
+from ist_mpi.exact_theory.moments.partitions import Weights
 
 Float64 = NDArray[np.float64]
 

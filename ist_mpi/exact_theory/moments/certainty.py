@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory.first_moments import first_moments
+from ist_mpi.exact_theory.moments.first import first_moments
 from ist_mpi.exact_theory.step import Step
 from ist_mpi.exact_theory.workers import Quadratic, Workers
 from ist_mpi.sketches.law import Exchangeable

@@ -1,7 +1,7 @@
 """From the expectations of a law to the coefficients of second moments.
 
 A partition is written with its slots' letters, "ac|eb": a, c | e, b for the rows and columns of
-B̄ and B̄ in E[B̄ A B̄]; a, c | b for E[B̄ Q Diag(c)]; a | b for E[c cᵀ]. See `moments` for how
+B̄ and B̄ in E[B̄ A B̄]; a, c | b for E[B̄ Q Diag(c)]; a | b for E[c cᵀ]. See `second` for how
 the coefficients follow.
 """
 

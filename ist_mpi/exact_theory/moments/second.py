@@ -31,12 +31,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.exact_theory import enumeration
-from ist_mpi.exact_theory.certainty import same_in_every_draw
-from ist_mpi.exact_theory.first_moments import first_moments, mean_operator
-from ist_mpi.exact_theory.partitions import Coefficients, Split, Weights, coefficients
+from ist_mpi.exact_theory.moments import enumeration
+from ist_mpi.exact_theory.moments.certainty import same_in_every_draw
+from ist_mpi.exact_theory.moments.first import first_moments, mean_operator
+from ist_mpi.exact_theory.moments.partitions import Coefficients, Split, Weights, coefficients
+from ist_mpi.exact_theory.moments.terms import cross_term, one_sided_term, outer_term, second_term
 from ist_mpi.exact_theory.step import Known, Step
-from ist_mpi.exact_theory.terms import cross_term, one_sided_term, outer_term, second_term
 from ist_mpi.exact_theory.workers import Here, Quadratic, Workers
 from ist_mpi.sketches.law import Exchangeable, Finite, Law
 

@@ -1,0 +1,1 @@
+"""Exact moments of one round: its mean, its second moments, and what they are made of."""
