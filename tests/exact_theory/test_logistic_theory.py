@@ -11,6 +11,7 @@ from commands import call
 
 import ist_mpi
 from ist_mpi.errors import InputError
+from ist_mpi.exact_theory.logistic import fixed_point, submodels
 
 METHODS: dict[str, dict[str, Any]] = {
     "unbiased": {},
@@ -181,6 +182,38 @@ def test_samples_and_normal_margins(method: str) -> None:
         assert 0.0 < off < 4.0 * found.fixed_point_error
         assert found.fixed_point_error < {"sampled": 0.05, "gaussian": 0.5}[how]
         assert "fixed_point_relative_gap" in found.estimated
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_the_error_of_the_fixed_point_is_honest(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One-hot samples, whose margins are far from normal, and Gaussian ones."""
+    monkeypatch.setattr(fixed_point, "MARGINS", 0.0)
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((100, 10))
+    if one_hot := seed > 0:
+        X = np.zeros((100, 10))
+        for first in (0, 5):
+            X[np.arange(100), first + rng.integers(0, 5, 100)] = 1.0
+    y = np.where(X @ rng.standard_normal(10) + 0.3 * rng.standard_normal(100) > 0, 1, -1)
+    problem = {"kind": "logistic", "X": X, "y": y, "n": 4, "l2": 1e-3, "split": "shuffled"}
+    exact = theory_of(problem, {}, fixed_point="exact").fixed_point
+    for wish in ("auto", "gaussian"):
+        found = theory_of(problem, {}, fixed_point=wish)
+        off = np.linalg.norm(found.fixed_point - exact) / np.linalg.norm(exact)
+        assert off < 2.0 * found.fixed_point_error < 20.0 * off
+        if wish == "auto" and one_hot:
+            assert off < 0.05
+            assert found.fixed_point_rule == "the average over 400 draws"
+
+
+def test_no_hessian_is_flat() -> None:
+    """One of a sample is made of a whole draw at least, however many its blocks are."""
+    d = submodels.CURVED + 10
+    whose = np.repeat(np.arange(2), d)
+    blocks = submodels.Blocks(np.tile(np.eye(d), 2), np.full(2 * d, 0.5 / d), whose)
+    H = submodels.OverBlocks(np.ones((1, d)), 0.1, blocks, None).hessian(np.zeros(d))
+    assert np.linalg.eigvalsh(H)[0] > 0.1 / (d + 1)
 
 
 def test_gap_of_what_submodels_minimise() -> None:

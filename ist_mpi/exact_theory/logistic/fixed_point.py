@@ -15,7 +15,13 @@ from scipy import linalg
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory.cost import HESSIANS
 from ist_mpi.exact_theory.logistic import submodels
-from ist_mpi.exact_theory.logistic.minimise import GOAL, Minimum, few_vectors, minimise
+from ist_mpi.exact_theory.logistic.minimise import (
+    GOAL,
+    Function,
+    Minimum,
+    few_vectors,
+    minimise,
+)
 from ist_mpi.exact_theory.logistic.objective import Hessian, Objective
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.sketches.law import Exchangeable
@@ -25,17 +31,13 @@ Float64 = NDArray[np.float64]
 BLOCKS = 20_000
 """Most blocks of a worker that are gone through one by one."""
 ENTRIES = 1e8
-"""Numbers that an evaluation of f_D may read: every block of every draw, of all samples."""
+"""Numbers that an evaluation of f_D may read: of all samples for every draw, of its blocks."""
 MARGINS = 3e5
 """Of all blocks, where "auto" goes through them: some milliseconds a logged round."""
 HELD = 2e7
 """Numbers of the blocks of a sample."""
-DRAWS = 2000
-"""Of a sample, at most."""
 COARSE = 0.05
-"""Error of x∞ with normal margins from which on "auto" corrects it by a sample."""
-SAMPLED = 1e-10
-"""Of the gradient of a sample's average, whose error is far larger."""
+"""Error of x∞ with normal margins beyond which "auto" takes that of the sample."""
 SEED = 20_240_721
 """Of the sample of draws, which is the same for every run."""
 
@@ -50,7 +52,21 @@ class FixedPoint(NamedTuple):
     value: float
     """f_D(x∞)."""
     error: float
-    """Standard error of x∞, relative to ‖x∞‖; 0: none but rounding; NaN: not known."""
+    """How far x∞ is off, about, relative to ‖x∞‖; 0: by rounding alone; NaN: not known."""
+
+
+class Effort(NamedTuple):
+    """That goes into a sample."""
+
+    draws: int
+    """At most."""
+    goal: float
+    """Of the gradient of its average, relative to that with normal margins."""
+
+
+ASKED = Effort(2000, 1e-8)
+UNASKED = Effort(400, 1e-3)
+"""What is then left of the gradient is part of the error; no gap is taken to such an x∞."""
 
 
 class Work(NamedTuple):
@@ -96,15 +112,25 @@ class _Search:
 
     def by(self, wish: str) -> FixedPoint | None:
         """x∞ in the way that is wished; None where there is none."""
-        how = self._way(wish)
-        if how == "exact":
-            return self._of_blocks(submodels.all_blocks(self._law, self._team.d), "exact")
-        if how == "sampled":
-            draws = self._draws()
-            return self._of_blocks(self._sample(draws), f"the average over {draws} draws", draws)
+        d, how = self._team.d, self._way(wish)
         if not how:
             return None
-        return self._of_normal_margins(wish == "auto")
+        if how == "exact":
+            of, found = self._of_blocks(submodels.all_blocks(self._law, d), self._x_star, GOAL)
+            return FixedPoint(found.x, how, self._objective(of), found.value, 0.0)
+        normal = self._of_normal_margins() if self._law.group_size == 1 else None
+        if normal is not None and d > HESSIANS:
+            return normal
+        start = self._x_star if normal is None else normal.x
+        sampled = self._of_sample(start, ASKED if how == "sampled" else UNASKED)
+        if normal is None or how == "sampled":
+            return sampled
+        far = float(np.linalg.norm(normal.x - sampled.x))
+        unsure = sampled.error * float(np.linalg.norm(sampled.x))
+        error = math.hypot(far, unsure) / float(np.linalg.norm(normal.x))
+        if wish == "auto" and error > COARSE:
+            return sampled._replace(objective=None, value=math.nan)  # too slow for every row
+        return normal._replace(error=error)
 
     def _way(self, wish: str) -> str:
         """How f_D is evaluated, "" for no way; InputError where it cannot be as it was wished."""
@@ -129,81 +155,52 @@ class _Search:
             return "exact"
         return next((name for name in ("gaussian", "sampled") if not trouble[name]), "")
 
-    def _draws(self) -> int:
+    def _draws(self, most: int) -> int:
         """Of a sample, so that it takes some 100 MB at most, and an evaluation about a second."""
         held = self._work.blocks * self._team.d
-        return int(min(DRAWS, max(16.0, min(ENTRIES / self._work.entries, HELD / held))))
+        read = max(self._work.entries, self._team.n * held)
+        return int(min(most, max(16.0, min(ENTRIES / read, HELD / held))))
 
-    def _sample(self, draws: int) -> submodels.Blocks:
-        """The blocks of so many draws."""
+    def _of_sample(self, start: Float64, effort: Effort) -> FixedPoint:
+        """x∞ of a sample of draws, with the standard error of it."""
+        d, draws = self._team.d, self._draws(effort.draws)
         rng = np.random.default_rng(SEED)
-        return submodels.sampled_blocks(self._law, self._team.d, draws, rng)
-
-    def _roots(self) -> Callable[[int], Float64 | None]:
-        """Worker ↦ D_i^{−1/2}, where sketches have it."""
-        if not self._law.preconditioned:
-            return lambda worker: None
-        roots = 1.0 / np.sqrt(self._f.local.diagonals)
-        return lambda worker: np.asarray(roots[worker - self._team.first])
-
-    def _of_blocks(self, blocks: submodels.Blocks, how: str, draws: int = 0) -> FixedPoint:
-        """x∞ of a list of blocks, all that there are or a sample."""
-        f, team, root = self._f, self._team, self._roots()
-        of = {
-            i: submodels.OverBlocks(f.local.half_samples(i), f.l2, blocks, root(i))
-            for i in range(team.first, team.last)
-        }
-
-        def function(x: Float64) -> tuple[float, Float64]:
-            return f.over_workers(lambda i: of[i].value_gradient(x))
-
-        def hessian(worker: int, x: Float64) -> Float64:
-            return of[worker].hessian(x)
-
-        goal = SAMPLED if draws else GOAL
-        found = minimise(function, f.newton(hessian), self._x_star, goal)
-        error = 0.0
-        if draws:
-            error = self._shift(of, hessian, found.x, draws)[1] / float(np.linalg.norm(found.x))
+        blocks = submodels.sampled_blocks(self._law, d, draws, rng)
+        of, found = self._of_blocks(blocks, start, effort.goal)
+        error = self._standard_error(of, found.x, draws)
+        how = f"the average over {draws} draws"
         return FixedPoint(found.x, how, self._objective(of), found.value, error)
 
-    def _of_normal_margins(self, corrected: bool) -> FixedPoint:
-        """x∞ with normal margins; its error is estimated by a sample of draws.
+    def _of_blocks(
+        self, blocks: submodels.Blocks, start: Float64, goal: float
+    ) -> tuple[Mapping[int, Any], Minimum]:
+        """The workers' parts of f_D over these blocks, and its minimum."""
+        of = self._parts(lambda H, root: submodels.OverBlocks(H, self._f.l2, blocks, root))
+        return of, minimise(self._mean(of), self._f.newton(_hessians(of)), start, goal)
 
-        `corrected`: where that is large, with a step of Newton's on the average over the sample.
-        """
-        f, team, root = self._f, self._team, self._roots()
-        of = {
-            i: submodels.Gaussian(f.local.half_samples(i), f.l2, self._law, root(i))
+    def _of_normal_margins(self) -> FixedPoint:
+        """x∞ with normal margins."""
+        of = self._parts(lambda H, root: submodels.Gaussian(H, self._f.l2, self._law, root))
+        function, start = self._mean(of), np.zeros(self._team.d)
+        if start.size > HESSIANS:
+            found = few_vectors(function, start)
+        else:
+            found = minimise(function, self._f.newton(_hessians(of)), start)
+        how = "normal margins, approximately"
+        return FixedPoint(found.x, how, self._objective(of), found.value, math.nan)
+
+    def _parts(self, made: Callable[[Any, Float64 | None], Any]) -> Mapping[int, Any]:
+        """The workers' parts of f_D, made of Y A/2 and, where sketches have it, D_i^{−1/2}."""
+        f, team = self._f, self._team
+        roots = 1.0 / np.sqrt(f.local.diagonals) if self._law.preconditioned else None
+        return {
+            i: made(f.local.half_samples(i), None if roots is None else roots[i - team.first])
             for i in range(team.first, team.last)
         }
 
-        def function(x: Float64) -> tuple[float, Float64]:
-            return f.over_workers(lambda i: of[i].value_gradient(x))
-
-        def hessian(worker: int, x: Float64) -> Float64:
-            return of[worker].hessian(x)
-
-        how = "normal margins, approximately"
-        start = np.zeros(team.d)
-        if team.d > HESSIANS:
-            found = few_vectors(function, start)
-            return FixedPoint(found.x, how, self._objective(of), found.value, math.nan)
-        found = minimise(function, f.newton(hessian), start)
-        draws = self._draws()
-        blocks = self._sample(draws)
-        sample = {
-            i: submodels.OverBlocks(f.local.half_samples(i), f.l2, blocks, root(i)) for i in of
-        }
-        way, spread = self._shift(sample, hessian, found.x, draws)
-        error = _relative(way, spread, found.x)
-        made = FixedPoint(found.x, how, self._objective(of), found.value, error)
-        if not corrected or not error > COARSE:
-            return made
-        there = found.x + way
-        better = _relative(*self._shift(sample, hessian, there, draws), there)
-        how = f"normal margins, corrected by the average over {draws} draws"
-        return FixedPoint(there, how, None, math.nan, better) if better < error else made
+    def _mean(self, of: Mapping[int, Any]) -> Function:
+        """f_D with its gradient, of the workers' parts."""
+        return lambda x: self._f.over_workers(lambda i: of[i].value_gradient(x))
 
     def _objective(self, of: Mapping[int, Any]) -> Callable[[Float64], float]:
         """x ↦ the mean of what the workers' parts of f_D are, on every rank."""
@@ -215,30 +212,24 @@ class _Search:
 
         return value
 
-    def _shift(
-        self,
-        of: Mapping[int, submodels.OverBlocks],
-        hessian: Hessian,
-        x: Float64,
-        draws: int,
-    ) -> tuple[Float64, float]:
-        """A step of Newton's on the average over draws, from x, and the standard error of it."""
+    def _standard_error(self, of: Mapping[int, Any], x: Float64, draws: int) -> float:
+        """Of a sample's x∞, relative to its norm: by Newton's steps of every draw alone from it."""
         team = self._team
         shape = (team.d, draws)
         slab = team.mean_rows(lambda i: of[i].gradients_of_draws(x, draws).T, shape)
-        each, whole = team.whole(slab), self._f.mean_hessian(hessian, x)
+        each, whole = team.whole(slab), self._f.mean_hessian(_hessians(of), x)
 
-        def solve() -> tuple[Float64, float]:
+        def solve() -> float:
             if each is None or whole is None:
-                return x, 0.0
-            steps = linalg.solve(whole, -draws * each, assume_a="pos")  # of every draw
-            spread = float(np.sqrt(steps.var(axis=1, ddof=1).sum() / draws))
-            return steps.mean(axis=1), spread
+                return 0.0
+            steps = linalg.solve(whole, draws * each, assume_a="pos")
+            squared = steps.var(axis=1, ddof=1) / draws + steps.mean(axis=1) ** 2
+            return math.sqrt(float(squared.sum())) / float(np.linalg.norm(x))
 
-        found: tuple[Float64, float] = team.on_root(solve)
+        found: float = team.on_root(solve)
         return found
 
 
-def _relative(way: Float64, spread: float, x: Float64) -> float:
-    """The size of a step with its standard error, relative to ‖x‖."""
-    return float(math.hypot(float(np.linalg.norm(way)), spread) / np.linalg.norm(x))
+def _hessians(of: Mapping[int, Any]) -> Hessian:
+    """Those of the workers' parts of f_D."""
+    return lambda worker, x: np.asarray(of[worker].hessian(x))

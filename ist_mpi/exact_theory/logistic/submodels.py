@@ -31,7 +31,7 @@ NODES = 24
 ROOM = 1 << 22
 """Margins that are in memory at once."""
 CURVED = 200
-"""Blocks, at most, of which the Hessian of a sample is made: it only steers the steps."""
+"""Blocks of which Hessians are made, of one draw at least: they only steer the steps."""
 
 
 class Blocks(NamedTuple):
@@ -162,7 +162,9 @@ class OverBlocks:
     def hessian(self, x: Float64) -> Float64:
         """Its Hessian (d, d); of many blocks, that of the first of them."""
         H, d = self._H.tocsc() if sparse.issparse(self._H) else self._H, x.size
-        m, few = H.shape[0], min(self._C.shape[1], CURVED)
+        draws = self._blocks.draws
+        of_one = int(draws.searchsorted(1)) if draws[-1] else 0  # all coordinates, none is flat
+        m, few = H.shape[0], min(draws.size, max(CURVED, of_one))
         weights = self._blocks.weights[:few] / self._blocks.weights[:few].sum()
         total = np.zeros((d, d))
         for c in range(few):
