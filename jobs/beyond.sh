@@ -3,6 +3,8 @@
 #
 #   sh jobs/beyond.sh                     all of it
 #   sh jobs/beyond.sh bias_removed        a part
+#   DATA=folder sh jobs/beyond.sh         with LIBSVM's public sets a9a and mushrooms, which are in
+#                                         that folder under these names
 #
 # Runs that ended are not repeated, so that a second start continues where the first one stopped;
 # to repeat an experiment, remove its folder in results/beyond/. Independent runs go side by side,
@@ -100,20 +102,35 @@ stability() {
     draw stability stability "$out"/stability/*/*.h5
 }
 
-# The gap of what submodels tend to along the regularisation: logs of one round say it.
+# bias_on FOLDER SEEDS "METHOD…" "L2…" CONFIG…: runs on a data set, and x∞ along the regularisation,
+# which logs of one round say
+bias_on() {
+    folder=logistic_bias/$1 seeds=$2 names=$3 penalties=$4
+    shift 4
+    for name in $names; do
+        seeded "$folder/$name" "$seeds" "$name" "$@"
+    done
+    for l2 in $penalties; do
+        for name in ist ist-unscaled; do
+            run "$folder-along/$name-$l2" "$@" --set $(method "$name") --set "problem.l2=$l2" \
+                --set run.rounds=1
+        done
+    done
+}
+
 logistic_bias() {
+    names="ist ist-unscaled gd gd-nesterov shared_block shared_block-nesterov anchored stale"
     for problem in cancer digits; do
-        config=$beyond/logistic-$problem.toml
-        for name in ist ist-unscaled gd gd-nesterov shared_block shared_block-nesterov anchored \
-            stale; do
-            seeded "logistic_bias/$problem/$name" 0:5 "$name" "$config"
-        done
-        for l2 in 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1 3e-1 1.0; do
-            for name in ist ist-unscaled; do
-                run "logistic_bias/$problem-along/$name-$l2" "$config" --set $(method "$name") \
-                    --set "problem.l2=$l2" --set run.rounds=1
-            done
-        done
+        bias_on "$problem" 0:5 "$names" "1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1 3e-1 1.0" \
+            "$beyond/logistic-$problem.toml"
+    done | work
+    for set in a9a mushrooms; do
+        if [ -f "${DATA:-}/$set" ]; then
+            bias_on "$set" 0:2 "$names" "1e-4 1e-3 1e-2 1e-1 1.0" "$beyond/logistic-libsvm.toml" \
+                --set "problem.path=$DATA/$set"
+        else
+            echo "  left out: LIBSVM's $set, which is no file of the folder DATA" >&2
+        fi
     done | work
     draw logistic_bias logistic_bias "$out"/logistic_bias/*/*.h5
 }
