@@ -19,7 +19,7 @@ from ist_mpi.problems.data.columns import roles
 from ist_mpi.problems.data.libsvm import read_libsvm
 from ist_mpi.problems.data.settings import OF_TABLES, DataSettings
 from ist_mpi.problems.data.table import read_table, split
-from ist_mpi.problems.data.words import LABELS, LabelError, Labels, labels_of_values
+from ist_mpi.problems.data.words import LABELS, LabelError, Labels, written_values
 from ist_mpi.problems.given import canonical
 from ist_mpi.store import files, forms
 
@@ -41,7 +41,7 @@ class Data(NamedTuple):
     A: Any
     """Shape (m, d): CSR array of float64, or ndarray of what is bundled."""
     y: Labels
-    """Shape (m,): float64, or names of classes."""
+    """Shape (m,): float64, or words; see `words.plain`."""
     worker: NDArray[Any] | None
     """Whose each sample is, (m,), where that is said."""
     name: str
@@ -178,7 +178,7 @@ def _of_array(array: NDArray[Any], path: Path, problem: DataSettings) -> Data:
 def _labels(y: NDArray[Any], path: Path) -> Labels:
     """The labels of an array; InputError where one is none."""
     try:
-        return labels_of_values(y)
+        return written_values(y)
     except LabelError as error:
         raise InputError(Fault(f"{path}: y", str(error), LABELS)) from error
 

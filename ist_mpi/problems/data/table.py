@@ -21,10 +21,10 @@ from ist_mpi.problems.data.words import (
     SHOWN,
     LabelError,
     Labels,
-    labels_of,
     not_text,
     shown,
     trouble,
+    written,
 )
 
 Float64 = NDArray[np.float64]
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
 
 
 Samples = tuple[sparse.csr_array, Labels, Float64 | None]
-"""A (m, d), y (m,) and, where a column says it, whose each sample is (m,)."""
+"""A (m, d), y (m,), of classes as written, and, where that is said, whose each sample is (m,)."""
 
 
 def read_table(
@@ -87,7 +87,7 @@ def read_table(
     words: list[str] = []
     try:
         chunks = [split(chunk, of) for chunk in _chunks(pandas, reopened(), layout, at, words)]
-        labels = None if at is None else labels_of(words)
+        labels = None if at is None else written(words)
     except InputError:
         raise
     except LabelError as error:
