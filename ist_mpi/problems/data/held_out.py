@@ -1,7 +1,7 @@
 """Samples that no worker has, to test models on: a file of their own, or a share of the data."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from ist_mpi.config.types import Field, Seed, Text
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.data.labels import classes
 from ist_mpi.problems.data.reading import Data, read
-from ist_mpi.problems.data.settings import DataSettings
+from ist_mpi.problems.data.settings import OF_TESTS, DataSettings
 from ist_mpi.problems.data.words import Labels, plain
 from ist_mpi.randomness import Purpose, data_stream
 
@@ -31,6 +31,17 @@ class HeldOutSettings(DataSettings):
     test_share: Share | None = None
     """In its place: so many of the samples, drawn from `seed`."""
     seed: Seed = 0
+
+    @property
+    def for_tests(self) -> tuple[str, ...]:
+        """See `DataSettings.for_tests`."""
+        return () if self.test is None else OF_TESTS
+
+    def of_tests(self) -> Self:
+        """The samples of `test` in place of those to train on."""
+        absent = dict.fromkeys(("X", "y", "columns", "dataset", "d"))
+        whose = None if isinstance(self.worker, np.ndarray) else self.worker
+        return self.model_copy(update={**absent, "path": self.test, "worker": whose})
 
     @classmethod
     def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
@@ -62,11 +73,7 @@ def read_parted(problem: HeldOutSettings, rescaled: bool = False) -> Parted:
     data = data._replace(y=plain(data.y))
     known = classes(data.y, data.name)  # also those of which all samples are held out
     if problem.test is not None:
-        d = int(data.A.shape[1])
-        arrays = dict.fromkeys(("X", "y", "dataset"))
-        whose = None if isinstance(problem.worker, np.ndarray) else problem.worker
-        other = problem.model_copy(update={**arrays, "path": problem.test, "d": d, "worker": whose})
-        test = read(other, rescaled)
+        test = read(problem.of_tests(), rescaled, data)
         return Parted(data, test._replace(worker=None), known)
     if problem.test_share is None:
         return Parted(data, None, known)
@@ -102,4 +109,4 @@ def left_of_both(y: NDArray[Any], name: str) -> None:
 
 def _rows(data: Data, rows: NDArray[np.int64]) -> Data:
     whose = None if data.worker is None else data.worker[rows]
-    return Data(data.A[rows], data.y[rows], whose, data.name)
+    return data._replace(A=data.A[rows], y=data.y[rows], worker=whose)

@@ -87,13 +87,13 @@ def signs(y: Labels, positive: Label | bool | None, name: str) -> Signs:
 def classes(y: Labels, name: str) -> Labels:
     """The labels that there are, in increasing order; InputError if there is but one."""
     found = distinct(y)[0]
-    if found.size < 2:
-        got = f"labels that are all {_said(found[0])}"
-        raise InputError(Fault(name, got, "labels of two classes"))
     if found.dtype.kind != "O" and (largest := np.abs(found).max()) >= INTEGERS:
         got = f"{_said(largest)} as label, where float64 has not every integer"
         remedy = "other numbers, or names with a letter"
         raise InputError(Fault(name, got, "labels below 2⁵³", remedy))
+    if found.size < 2:
+        got = f"labels that are all {_said(found[0])}"
+        raise InputError(Fault(name, got, "labels of two classes"))
     return found
 
 
@@ -188,7 +188,7 @@ def _said(label: Label | bool) -> str:
     if isinstance(label, bool):
         return str(label).lower()
     if not isinstance(label, str):
-        return str(label) if isinstance(label, int) else repr(float(label)).removesuffix(".0")
+        return str(label) if isinstance(label, int) else repr(float(label) + 0.0).removesuffix(".0")
     return f'"{shown(label)}"' if label.isprintable() else ascii(shown(label))
 
 
