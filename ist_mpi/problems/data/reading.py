@@ -20,7 +20,14 @@ from ist_mpi.problems.data.columns import Columns, Roles, roles, roles_to_test
 from ist_mpi.problems.data.libsvm import read_libsvm
 from ist_mpi.problems.data.settings import OF_TABLES, DataSettings
 from ist_mpi.problems.data.table import read_table, split
-from ist_mpi.problems.data.words import LABELS, LabelError, Labels, written_values
+from ist_mpi.problems.data.words import (
+    LABEL_KINDS,
+    LABELS,
+    LabelError,
+    Labels,
+    array_of,
+    written_values,
+)
 from ist_mpi.problems.given import canonical
 from ist_mpi.store import files, forms
 
@@ -30,8 +37,6 @@ LOGGER = logging.getLogger(__name__)
 EXPECTED = "a data set: LIBSVM or CSV text (packed or not), .npz, or .npy"
 TABLES, LIBSVM = {".csv", ".tsv"}, {".svm", ".libsvm", ".svmlight"}
 """What says which text it is; without, a table is one of which the target is named."""
-LABEL_KINDS = "fiubU"
-"""Kinds of arrays that may be labels of classes."""
 ROWS = 1 << 20
 """Numbers of a mapped array that are in memory at once."""
 
@@ -243,7 +248,8 @@ def _fitting(
     for name, array, of in (("y", y, kinds), ("worker", worker, "fiu")):
         if array is not None and (array.shape != (len(X),) or array.dtype.kind not in of):
             got = f"{array.dtype} of shape {array.shape}"
-            faults.append(Fault(f"{path}: {name}", got, f"a real array ({len(X)},), as X has"))
+            expected = f"{array_of(of)}, of shape ({len(X)},), as X has"
+            faults.append(Fault(f"{path}: {name}", got, expected))
     if faults:
         raise InputError(faults)
     rows = [sparse.csr_array(np.asarray(part, dtype=np.float64)) for part in _some_rows(X)]

@@ -21,7 +21,7 @@ from ist_mpi.config.types import (
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems import digest
 from ist_mpi.problems.data.columns import Columns, frame_columns, is_frame, roles
-from ist_mpi.problems.data.words import LABELS, LabelError, labels_of_values
+from ist_mpi.problems.data.words import LABEL_KINDS, LABELS, LabelError, array_of, labels_of_values
 from ist_mpi.problems.given import canonical, check_masked, real_array
 
 ColumnName = Annotated[
@@ -99,6 +99,9 @@ class DataSettings(Problem):
                     return labels_of_values(value)
                 except LabelError as error:
                     raise wrong("", str(error), LABELS) from error
+            if isinstance(value, np.ndarray) and (value.ndim != 1 or value.dtype.kind not in "fiu"):
+                got = f"{value.dtype} of shape {value.shape}"
+                raise wrong("", got, f"{array_of(LABEL_KINDS)}, of 1 dimension")
         return real_array(value, 1).astype(np.float64)
 
     @field_validator("columns", mode="before")

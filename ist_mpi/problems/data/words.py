@@ -25,6 +25,9 @@ BITS = 1023
 TRUTH = {"false", "true"}
 LABELS = "labels that are numbers, names or truth values, none of them missing"
 
+LABEL_KINDS = "fiubU"
+"""Kinds of arrays that may be labels of classes."""
+
 
 class LabelError(ValueError):
     """What is no label: its row, and why."""
@@ -32,6 +35,12 @@ class LabelError(ValueError):
     def __init__(self, row: int, why: str) -> None:
         super().__init__(f"row {row}: {why}")
         self.row, self.why = row, why
+
+
+def array_of(kinds: str) -> str:
+    """What an array of some kinds is called: a real one, or one of labels."""
+    labels = "an array of numbers, truth values or text (names: array.astype(str))"
+    return labels if kinds == LABEL_KINDS else "a real array"
 
 
 def shown(cell: str) -> str:
