@@ -165,7 +165,7 @@ def load(problem: LogisticSettings) -> LogisticSource:
         If the data cannot be read, are too few for n workers, or are of more or less than two
         classes.
     """
-    (A, labels, worker, name, _), test, known = read_parted(problem, rescaled=problem.standardize)
+    (A, labels, worker, name, *_), test, known = read_parted(problem, rescaled=problem.standardize)
     found = signs(known, problem.positive, name)
     y = found.of(labels, name)
     if problem.test_share is not None:

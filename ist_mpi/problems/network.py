@@ -234,7 +234,7 @@ def load(problem: NetworkSettings) -> NetworkSource:
         If the data cannot be read, are too few for n workers, or their labels are all of one class
         or no classes.
     """
-    (A, labels, worker, name, _), test, found = read_parted(problem, rescaled=problem.standardize)
+    (A, labels, worker, name, *_), test, found = read_parted(problem, rescaled=problem.standardize)
     whole(found, name)
     y = numbered(labels, found, name).astype(np.float64)
     if problem.test_share is not None:

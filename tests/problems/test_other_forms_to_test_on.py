@@ -144,18 +144,34 @@ def test_a_target_that_is_said_by_its_number_may_have_another_name(tmp_path: Pat
     check(problem, in_csv(TEST.rename(columns={"y": "side"})[["c", "b", "a", "side"]], tmp_path))
 
 
-def test_libsvm_text_whose_last_features_never_occur(tmp_path: Path) -> None:
-    (tmp_path / "train.svm").write_text("0 1:1 4:2\n1 2:1\n")
-    (tmp_path / "test.svm").write_text("1 1:3 2:1\n")
+COUNTED: dict[str, tuple[str, str, list[list[float]] | str]] = {
+    "the last never occurs": ("0 1:1 4:2\n1 2:1\n", "1 1:3 2:1\n", [[3.0, 1.0, 0.0, 0.0]]),
+    "the first never occurs": ("0 1:1 2:2\n1 2:1\n", "1 2:3\n", [[0.0, 3.0]]),
+    "from 0": ("0 0:1 2:2\n1 1:1\n", "1 0:3 2:1\n", [[3.0, 0.0, 1.0]]),
+    "from 0, which never occurs": ("0 0:1 2:2\n1 1:1\n", "1 1:3\n0 2:1\n", [[0, 3, 0], [0, 0, 1]]),
+    "from 0, all": ("0 0:1 1:2\n1 1:1\n", "1 0:3\n", [[3.0, 0.0]]),
+    "one too many": ("0 1:1 2:2\n1 1:1\n", "1 3:1\n", "got 3 features; expected 2, as .*train.svm"),
+    "one too many, from 0": ("0 0:1 1:2\n1 1:1\n", "1 2:1\n", "got 3 features; expected 2, as"),
+    "0 from 1": ("0 1:1 2:2\n1 1:1\n", "1 0:1\n", "feature 0, where the first of .*svm is 1"),
+}
+
+
+@pytest.mark.parametrize("what", COUNTED)
+def test_features_of_libsvm_text_are_counted_as_the_training_data_count(
+    what: str, tmp_path: Path
+) -> None:
+    train, tested, expected = COUNTED[what]
+    (tmp_path / "train.svm").write_text(train)
+    (tmp_path / "test.svm").write_text(tested)
     files = {"path": str(tmp_path / "train.svm"), "test": str(tmp_path / "test.svm")}
-    found = load_network(
-        NetworkSettings(kind="network", hidden=[2], n=1, standardize=False, **files)
-    )
+    settings = NetworkSettings(kind="network", hidden=[2], n=1, standardize=False, **files)
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            load_network(settings)
+        return
+    found = load_network(settings)
     assert found.test is not None
-    assert found.test.X.tolist() == [[3.0, 1.0, 0.0, 0.0]]
-    (tmp_path / "test.svm").write_text("1 1:3 5:1\n")
-    with pytest.raises(InputError, match=r"test\.svm: got 5 features; expected 4, as .*train\.svm"):
-        load_network(NetworkSettings(kind="network", hidden=[2], n=1, **files))
+    assert found.test.X.tolist() == expected
 
 
 def test_a_bundled_set(tmp_path: Path) -> None:

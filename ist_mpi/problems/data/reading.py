@@ -17,7 +17,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.data import numpy_files
 from ist_mpi.problems.data.bundled import bundled
 from ist_mpi.problems.data.columns import Columns, Roles, roles, roles_to_test
-from ist_mpi.problems.data.libsvm import read_libsvm
+from ist_mpi.problems.data.libsvm import as_wide, read_libsvm
 from ist_mpi.problems.data.settings import OF_TABLES, DataSettings
 from ist_mpi.problems.data.table import read_table, split
 from ist_mpi.problems.data.words import (
@@ -54,6 +54,8 @@ class Data(NamedTuple):
     """For messages."""
     columns: Columns | None = None
     """Of a table."""
+    first: int | None = None
+    """The index of the first feature in LIBSVM text."""
 
 
 def read(problem: DataSettings, rescaled: bool = False, like: Data | None = None) -> Data:
@@ -123,10 +125,10 @@ def _of_file(path: Path, problem: DataSettings, like: Data | None) -> Data:
         _refuse(
             *(problem, OF_TABLES, f"{path}, which is LIBSVM text", "a table of columns (CSV)", like)
         )
-        A, y = read_libsvm(text(), path, problem.d)
-        if like is not None:  # the last features may occur in none of these samples
-            A.resize(A.shape[0], max(A.shape[1], like.A.shape[1]))
-        return Data(A, y, None, str(path))
+        A, y, first = read_libsvm(text(), path, problem.d)
+        if like is not None:
+            A = as_wide(A, first, like.A.shape[1], like.first, path, like.name)
+        return Data(A, y, None, str(path), first=first)
 
 
 def _roles(
