@@ -174,6 +174,13 @@ def test_a_class_of_which_all_samples_are_held_out() -> None:
     assert 0 < out < 6
 
 
+def test_a_setting_that_may_be_several_labels() -> None:
+    y = labels_of(["01", "001", "A"])
+    with pytest.raises(InputError, match=r'got 1, several labels of data; expected "001", "01"$'):
+        signs(y, 1, "data")
+    assert signs(y, "01", "data").positive == "01"
+
+
 def test_places() -> None:
     known = classes(labels_of(["1", "x", "True"]), "data")
     assert known.tolist() == ["1", "True", "x"]

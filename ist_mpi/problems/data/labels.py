@@ -70,10 +70,7 @@ def signs(y: Labels, positive: Label | bool | None, name: str) -> Signs:
         If they are of one class, or of more than two and it is not said which is +1.
     """
     found = classes(y, name)
-    wanted = None if positive is None else _label(positive, found)
-    if positive is not None and wanted is None:
-        got = f"{_said(positive)}, no label of {name}"
-        raise InputError(Fault("problem.positive", got, listed(found)))
+    wanted = None if positive is None else _label(positive, found, name)
     if wanted is not None and found.size > 2:
         return Signs(wanted, None, found)
     if found.size > 2:
@@ -172,11 +169,16 @@ def named(found: Labels) -> str:
     return f"labels: {listed(found)} are classes 0 to {found.size - 1}, in this order"
 
 
-def _label(wanted: Label | bool, found: Labels) -> Label | None:
-    """Which of `classes` is meant by a setting; None if it is none of them."""
+def _label(wanted: Label | bool, found: Labels, name: str) -> Label:
+    """Which of `classes` is meant by a setting; InputError if it is none of them, or several."""
     word = str(wanted).lower() if isinstance(wanted, bool) else str(wanted).strip()
     meant = _meant(word, _by_key(found))
-    return found[meant[0]] if len(meant) == 1 else None
+    if len(meant) != 1:
+        what = f"several labels of {name}" if meant else f"no label of {name}"
+        expected = listed(found[meant] if meant else found)
+        raise InputError(Fault("problem.positive", f"{_said(wanted)}, {what}", expected))
+    label: Label = found[meant[0]]
+    return label
 
 
 def _strange(y: Labels, at: Any) -> str:
