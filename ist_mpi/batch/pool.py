@@ -53,9 +53,9 @@ def mpiexec(ranks: int) -> list[str]:
     return [str(path), "-n", str(ranks)]
 
 
-def command(found: Plan, folder: Path) -> list[str]:
+def command(found: Plan) -> list[str]:
     """The command that makes runs of a sweep, without what says which."""
-    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
+    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(found.folder)]
     return [*words, "--expect", found.sweep.digest]
 
 
