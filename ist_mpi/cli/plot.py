@@ -10,7 +10,6 @@ import typer
 from ist_mpi.cli.messages import waiting
 from ist_mpi.errors import Fault, InputError
 
-RUNS = Path("results/runs")
 Runs = Annotated[
     list[Path],
     typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
@@ -36,15 +35,17 @@ def plot(
             "train_accuracy",
             "test_loss",
             "test_accuracy",
-        ],
+        ]
+        | None,
         typer.Option(
             "--y",
             metavar="COLUMN",
             help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
             "gradient_norm_squared or gradient_norm_squared_w; where a problem measures them "
-            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy.",
+            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy. Default: of "
+            "relative_gap, gap, train_loss and value the first that all logs have.",
         ),
-    ] = "relative_gap",
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -69,8 +70,9 @@ def plot(
         bool, typer.Option("--force", help="Replace what is no earlier figure too.")
     ] = False,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
-    ] = RUNS,
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw how runs converge, with what is predicted of them.
 
@@ -106,8 +108,9 @@ def report(
     title: Annotated[str, typer.Option(metavar="TEXT", help="Of the page.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
-    ] = RUNS,
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.", show_default=False),
+    ] = None,
 ) -> None:
     """Write one page about runs: report.html.
 
@@ -139,7 +142,7 @@ def _matplotlib() -> Iterator[None]:
         raise InputError(fault) from error
 
 
-def _logs(paths: list[Path], folder: Path) -> list[Path]:
+def _logs(paths: list[Path], folder: Path | None) -> list[Path]:
     """The logs that these are, or have; InputError where there are none."""
     from ist_mpi.batch import table
 
