@@ -34,6 +34,6 @@ def run(
     bar = ProgressReport("run") if shown and speaks else nullcontext()
     with python_words(), bar as watch:
         found = api.run(source, comm, out=out, force=force, watch=watch, callback=callback)
-    if found.status == "failed" and speaks:
-        warnings.warn(found.stop_reason, stacklevel=3)
+    if found.divergence and speaks:
+        warnings.warn(found.divergence, stacklevel=3)
     return Result.of(found)

@@ -168,7 +168,9 @@ def leaves(curve: Curve, y: str) -> bool:
     """Whether a curve goes out of sight of others: it diverged, or is about to."""
     values = stacked(curve, y)
     first, last = values[:, 0], values[:, -1]
-    return diverged(curve) or bool(((first > 0.0) & (last > GROWN * first)).any())
+    grown = (first > 0.0) & (last > GROWN * first)
+    overflowed = ~np.isnan(first) & ~np.isfinite(last)
+    return diverged(curve) or bool((grown | overflowed).any())
 
 
 def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:

@@ -77,12 +77,14 @@ def scale_of(curves: Sequence[Curve]) -> tuple[str, list[float]] | None:
 
 def is_whole(curve: Curve) -> bool:
     """Whether all runs of a curve have finished, so that its end can be spoken of."""
-    return all(run.status == "finished" and len(run.rounds["round"]) > 1 for run in curve.runs)
+    return not diverged(curve) and all(
+        run.status == "finished" and len(run.rounds["round"]) > 1 for run in curve.runs
+    )
 
 
 def diverged(curve: Curve) -> bool:
     """Whether a run of the curve ceased to be finite."""
-    return any(run.status == "failed" for run in curve.runs)
+    return any(run.divergence for run in curve.runs)
 
 
 def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
@@ -95,7 +97,7 @@ def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
     """
     for run in (run for curve in curves for run in curve.runs):
         last = int(run.rounds["round"][-1])
-        if run.status == "failed":
+        if run.divergence:
             raise ValueError(f"{run.path}: diverged by round {last}; expected runs that do not")
         if finished and run.status != "finished":
             expected = "expected finished runs (ist-mpi resume goes on)"

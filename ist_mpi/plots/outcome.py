@@ -31,11 +31,11 @@ def verdict(run: Run) -> str:
     if run.status != "finished":
         why = f": {run.stop_reason}" if run.stop_reason else ""
         return f"{run.status} at round {run.last_row()['round']}{why}"
+    if run.divergence:
+        return f"{run.divergence}{_beyond(run)}"
     gaps = run.rounds["gap"]
     if np.isnan(gaps).all():
         return "finished; without x* there is no gap"
-    if not np.isfinite(gaps[-1]):
-        return f"diverges: the gap is beyond what a number holds{_beyond(run)}"
     if np.isnan(run.rounds["relative_gap"]).all():
         return _from_solution(gaps)
     return _of_gaps(run, float(np.mean(tail(run))))

@@ -124,6 +124,9 @@ def test_a_diverged_run_warns() -> None:
     with pytest.warns(UserWarning, match="diverged"):
         result = ist_mpi.run({**CONFIG, "method": {**METHOD, "step_size": 1e6}}, rounds=200)
     assert result.status == "failed"
+    with pytest.warns(UserWarning, match="diverged: the gap is beyond"):
+        result = ist_mpi.run({**CONFIG, "method": {**METHOD, "step_size": 1e6}}, rounds=34)
+    assert result.status == "finished"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ist_mpi.run(CONFIG)

@@ -56,7 +56,7 @@ def limits(limit: float, place: float = math.nan) -> dict[str, float]:
         (2e-35, limits(0.0, 0.0), "^at the solution, to rounding$"),
         (1e-33, limits(5e-30), "^at the solution, to rounding$"),
         (0.5, {}, "^finished$"),
-        (math.inf, {}, "^diverges: the gap is beyond what a number holds$"),
+        (math.inf, {}, "^diverged: the gap is beyond what a number holds$"),
         (1e9, {"stable_step_size_limit": 1e-3}, "^diverges; .* beyond γ_max = 0.001"),
         (0.5, {"stable_step_size_limit": 5e-3}, "^finished; .* beyond γ_max = 0.005"),
         (0.1, {**limits(0.1), "stable_step_size_limit": 6e-3}, "levelled off"),

@@ -13,7 +13,15 @@ import ist_mpi
 from ist_mpi import InputError
 from ist_mpi.plots import drawing, legends, saving
 from ist_mpi.plots.convergence import draw_curves, leaves
-from ist_mpi.plots.curves import Curve, open_curves, scale_of, settings_of
+from ist_mpi.plots.curves import (
+    Curve,
+    diverged,
+    is_whole,
+    open_curves,
+    require_rows,
+    scale_of,
+    settings_of,
+)
 from ist_mpi.plots.names import names_of
 
 CONFIG: dict[str, Any] = {
@@ -211,13 +219,41 @@ def test_what_grows_leaves_through_the_top(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "leaving"),
-    [([1.0, 2e3], True), ([1.0, 9e2], False), ([-5.0, -7.0], False), ([0.0, 1.0], False)],
+    [
+        ([1.0, 2e3], True),
+        ([1.0, 9e2], False),
+        ([-5.0, -7.0], False),
+        ([0.0, 1.0], False),
+        *(([first, end], True) for first in (1.0, -5.0) for end in (np.nan, np.inf)),
+        ([np.nan, np.nan], False),
+    ],
 )
 def test_what_leaves_the_panel(tmp_path: Path, values: list[float], leaving: bool) -> None:
-    """Values below 0 do not grow by being less than a thousand times the first."""
+    """Values below 0 do not grow by being less than a thousand times the first; what is not known
+    from the first does not leave.
+    """
     run = open_curves(made(tmp_path, [1e-3]))[0].runs[0]
     shown = replace(run, rounds={**run.rounds, "value": np.array(values)})
     assert leaves(Curve(settings_of(run), [shown]), "value") is leaving
+
+
+@pytest.mark.parametrize("end", [np.inf, -np.inf, np.nan])
+def test_a_run_without_a_last_gap_diverged_whatever_its_status(tmp_path: Path, end: float) -> None:
+    """Its model may be finite still, and the run finished."""
+    run = open_curves(made(tmp_path, [1e-3]))[0].runs[0]
+    gaps = {name: run.rounds[name].copy() for name in ("gap", "relative_gap")}
+    for values in gaps.values():
+        values[-1] = end
+    grown = replace(run, rounds={**run.rounds, **gaps})
+    curves = [of_settings(grown, method__step_size=9.0), of_settings(run)]
+    assert names_of(curves)[0].endswith("(diverged)")
+    assert (diverged(curves[0]), is_whole(curves[0])) == (True, False)
+    with pytest.raises(ValueError, match="diverged by round 20"):
+        require_rows(curves)
+    panel = drawing.Figure().panels[0][0]
+    panel.describe("round", "gap")
+    draw_curves(panel, curves, "round", "gap", names_of(curves), False)
+    assert panel.axes.get_ylim()[1] < 1e5 * run.rounds["gap"][0]
 
 
 @pytest.mark.parametrize(
