@@ -51,8 +51,8 @@ def plot(
             "--output",
             "-o",
             metavar="FILE",
-            help=".pdf, .png or .svg; default: the log's name, or plot.png. A .csv of what is "
-            "drawn is put beside it.",
+            help=".pdf, .png or .svg; default: the log's name, or plot.png; with --theory "
+            "NAME-theory.png. A .csv of what is drawn is put beside it.",
         ),
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Above the picture.")] = "",
@@ -81,8 +81,9 @@ def plot(
 
     launcher.stay_alone()
     logs = _logs(runs, folder)
-    if output is None:
-        output = Path("plot.png") if len(logs) > 1 else Path(f"{logs[0].stem}.png")
+    if output is None:  # with its table beside it, which is not that of theory
+        stem = logs[0].stem if len(logs) == 1 else "plot"
+        output = Path(f"{stem}-theory.png" if theory else f"{stem}.png")
     try:
         with waiting():
             with _matplotlib():
@@ -119,7 +120,8 @@ def report(
 
     launcher.stay_alone()
     logs = _logs(runs, folder)
-    if faults := outputs.output_faults([output], force, "--output"):
+    faults = outputs.output_faults([output], force, "--output")
+    if faults := faults + outputs.read_faults([output], logs, "--output"):
         raise InputError(faults)
     with waiting():
         with _matplotlib():

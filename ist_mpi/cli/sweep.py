@@ -112,8 +112,11 @@ def show_table(
     if faults := outputs.output_faults([csv], force, "--csv"):
         raise InputError(faults)
     with waiting():
-        rows = table.rows(table.members(sweep, folder), to)
+        found = table.members(sweep, folder)
+        rows = table.rows(found, to)
     if csv is not None:
+        if faults := outputs.read_faults([csv], [sweep, *(one.log for one in found)], "--csv"):
+            raise InputError(faults)
         outputs.put_text(csv, table.as_csv(rows), "--csv")
     else:
         report.show_table(rows)

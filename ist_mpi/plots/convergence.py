@@ -20,6 +20,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.plots.curves import (
     Curve,
     column,
+    companion,
     diverged,
     expectation,
     open_curves,
@@ -124,7 +125,8 @@ def draw_expectation(
     table = expectation(curve)
     chosen = next((key for key in EXPECTED[y] if np.isfinite(table.get(key, np.nan)).any()), "")
     if not chosen:
-        raise ValueError(f"the table beside {curve.runs[0].path} has no column {EXPECTED[y][0]}")
+        path, names = companion(curve.runs[0], ".csv"), listed(EXPECTED[y])
+        raise InputError(Fault(str(path), f"no number in {names}", f"what --y {y} is beside"))
     rounds = column(curve.runs[0], "round")
     rows = table["round"] <= rounds[-1]
     across = np.interp(table["round"], rounds, column(curve.runs[0], x))
@@ -214,7 +216,8 @@ def draw(
         )
     panel.label_ends()
     panel.legend()
-    figure.save(output, beside, force)
+    tables = [companion(curve.runs[0], ".csv") for curve in curves] if theory else []
+    figure.save(output, beside, force, read=[*runs, *tables])
     return caption(curves, y, theory)
 
 

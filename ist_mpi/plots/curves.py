@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import OPERATION
+from ist_mpi.errors import Fault, InputError, printable
 from ist_mpi.store.log import Run, open_run
 
 Float64 = NDArray[np.float64]
@@ -172,24 +173,34 @@ def expectation(curve: Curve) -> dict[str, Float64]:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is missing or not such a table.
     """
     return read_expectation(companion(curve.runs[0], ".csv"))
 
 
 def read_expectation(path: Path) -> dict[str, Float64]:
-    """A table of exact expectations; raises ValueError where `path` is none."""
-    wanted = f'made by "ist-mpi theory CONFIG --rounds K --csv {path}"'
+    """A table of exact expectations; raises InputError, with the line, where `path` is none."""
+    wanted = f'a table made by "ist-mpi theory CONFIG --rounds K --csv {path}"'
     if not path.is_file():
-        raise ValueError(f"{path}: missing; expected the exact expectations, {wanted}")
+        raise InputError(Fault(str(path), "nothing: it is missing", wanted))
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        names, rows = list(reader.fieldnames or []), list(reader)
-    try:
-        table = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
-        if "round" not in table or not rows:
-            raise ValueError("no rounds")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected a table {wanted} ({error})") from error
-    return table
+        reader = csv.reader(file)
+        try:
+            names = next(reader, [])
+            if "round" not in names:
+                raise ValueError('no column "round"')
+            rows = [_numbers(row, len(names)) for row in reader]
+            if not rows:
+                raise ValueError("no rounds")
+        except (ValueError, csv.Error) as error:
+            where = f"{path}, line {max(1, reader.line_num)}"
+            raise InputError(Fault(where, printable(str(error)), wanted)) from error
+    return dict(zip(names, np.array(rows).T.copy(), strict=True))
+
+
+def _numbers(row: Sequence[str], count: int) -> list[float]:
+    """A line of a table; what is empty is not known."""
+    if len(row) != count:
+        raise ValueError(f"{len(row)} values, not {count}")
+    return [float(text or "nan") for text in row]

@@ -1,6 +1,7 @@
 """``ist-mpi plot``, and how many curves are told apart."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import call
+from logs import expect
 
 import ist_mpi
 from ist_mpi import InputError
@@ -18,6 +20,7 @@ from ist_mpi.plots.curves import (
     diverged,
     is_whole,
     open_curves,
+    read_expectation,
     require_rows,
     scale_of,
     settings_of,
@@ -85,6 +88,52 @@ def test_only_figures_are_drawn_over(tmp_path: Path, end: str, there: str) -> No
         figure.save(output, force=force)
     wanted = {end, ".pdf", ".png", ".csv"} | {there}
     assert {path.suffix for path in tmp_path.iterdir()} == wanted
+
+
+@pytest.mark.slow
+def test_what_was_read_is_never_written_upon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By no command, by whatever name, and forced or not; the default is a name of its own."""
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path, [1e-3])
+    expect(tmp_path / "0.h5")
+    Path("plot.csv").symlink_to("0.csv")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for words in (
+        ("plot", "0.h5", "--theory", "-o", "0.png"),
+        ("plot", "0.h5", "--theory", "-o", "plot.svg"),
+        ("report", "0.h5", "-o", "0.h5"),
+        ("sweep", "table", ".", "--csv", "0.h5"),
+    ):
+        done = call(*words, "--force")
+        assert (done.returncode, "a file that this reads" in done.stderr) == (2, True), done.stderr
+        assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    for _ in range(2):
+        done = call("plot", "0.h5", "--theory")
+        assert done.returncode == 0, done.stderr
+        assert "0-theory.png" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "line 1: got no column"),
+        ("panel,series\na,b\n", "line 1: got no column"),
+        ("round,expected_gap\n", "line 1: got no rounds"),
+        ("round,expected_gap\n0,1\n1,IST\n", "line 3: got could not convert string to float"),
+        ("round,expected_gap\n0,1\n1\n", "line 3: got 1 values, not 2"),
+        ("round,expected_gap\n0,\xff\n", "line"),
+        ("round,expected_gap\n0,\0\n", "line"),
+    ],
+)
+def test_what_is_no_table_of_theory_is_said_with_its_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    table = tmp_path / "0.csv"
+    table.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=f"{re.escape(str(table))}, {said}"):
+        read_expectation(table)
 
 
 @pytest.mark.slow
