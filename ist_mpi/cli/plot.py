@@ -142,7 +142,7 @@ def _matplotlib() -> Iterator[None]:
 
 
 def _logs(paths: list[Path], folder: Path) -> list[Path]:
-    """The logs that these are, or have; InputError where there are none."""
+    """The logs that these are, or have, each once; InputError where there are none."""
     from ist_mpi.batch import table
 
     found: list[Path] = []
@@ -153,4 +153,7 @@ def _logs(paths: list[Path], folder: Path) -> list[Path]:
             found.append(path)
     if not found:
         raise InputError(Fault(str(paths[0]), "no logs yet", "runs that have begun"))
-    return found
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())

@@ -43,9 +43,12 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run]) -> list[Curve]:
-    """Group runs by all settings but the seed and what changes no result, by step size."""
+    """Group runs by all settings but the seed and what changes no result, by step size.
+
+    Each run is there once, however many logs of it there are: as far as one of them goes.
+    """
     curves: dict[str, Curve] = {}
-    for run in runs:
+    for run in _each_once(runs):
         settings = {
             key: value
             for key, value in settings_of(run).items()
@@ -53,6 +56,16 @@ def curves_of(runs: Sequence[Run]) -> list[Curve]:
         }
         curves.setdefault(repr(settings), Curve(settings, [])).runs.append(run)
     return sorted(curves.values(), key=lambda curve: curve.settings["method.step_size"])
+
+
+def _each_once(runs: Iterable[Run]) -> list[Run]:
+    found: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        same = run.attributes["run_id"], run.attributes.get("problem_digest", "")
+        kept = found.setdefault(same, run)
+        if run.rounds["round"][-1] > kept.rounds["round"][-1]:
+            found[same] = run
+    return list(found.values())
 
 
 def by_problem(curves: Sequence[Curve]) -> list[list[Curve]]:

@@ -50,10 +50,10 @@ def page(paths: Sequence[Path], title: str = "") -> str:
     InputError
         If one of them is no log.
     """
-    runs = [open_run(path, bulk=False) for path in paths]
-    curves = curves_of(runs)
+    curves = curves_of([open_run(path, bulk=False) for path in paths])
     names = names_of(curves)
-    head = title or ("One run" if len(runs) == 1 else f"{len(runs)} runs")
+    count = sum(len(curve.runs) for curve in curves)
+    head = title or ("One run" if count == 1 else f"{count} runs")
     figures = "".join(_figures(curves, names))
     details = "".join(
         _details(curve, name, len(curves) == 1) for curve, name in zip(curves, names, strict=True)

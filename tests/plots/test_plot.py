@@ -17,6 +17,7 @@ from ist_mpi.plots import drawing, legends, saving
 from ist_mpi.plots.convergence import draw_curves, leaves
 from ist_mpi.plots.curves import (
     Curve,
+    curves_of,
     diverged,
     is_whole,
     open_curves,
@@ -24,8 +25,10 @@ from ist_mpi.plots.curves import (
     require_rows,
     scale_of,
     settings_of,
+    stacked,
 )
 from ist_mpi.plots.names import names_of
+from ist_mpi.store.log import open_run
 
 CONFIG: dict[str, Any] = {
     "problem": {"kind": "synthetic", "n": 3, "d": 12},
@@ -177,6 +180,22 @@ def test_wrong_input_is_one_line(tmp_path: Path, words: list[str], said: str) ->
     done = call("plot", *(place.get(word, word) for word in words), *more)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert done.stderr.count("\n") <= 2
+
+
+@pytest.mark.slow
+def test_a_run_is_one_however_many_logs_of_it_there_are(tmp_path: Path) -> None:
+    """Also a copy, and also one from before the run was over; which is first does not matter."""
+    paths = made(tmp_path, [1e-3])
+    ist_mpi.run(CONFIG, seed=1, out=tmp_path / "1.h5")
+    whole, other = (open_run(path) for path in (*paths, tmp_path / "1.h5"))
+    before = replace(whole, rounds={name: v[:5] for name, v in whole.rounds.items()})
+    for runs in ([whole, whole, other], [before, other, whole], [whole, before, other, other]):
+        curves = curves_of(runs)
+        assert [len(curve.runs) for curve in curves] == [2]
+        assert stacked(curves[0], "gap").shape == (2, 21)
+    done = call("report", *map(str, [*paths, tmp_path, *paths]), "-o", str(tmp_path / "r.html"))
+    assert done.returncode == 0, done.stderr
+    assert "<h1>2 runs</h1>" in (tmp_path / "r.html").read_text()
 
 
 @pytest.mark.slow
