@@ -217,7 +217,7 @@ def draw(
     panel.label_ends()
     panel.legend()
     tables = [companion(curve.runs[0], ".csv") for curve in curves] if theory else []
-    figure.save(output, beside, force, read=[*runs, *tables])
+    figure.save(output, beside, force, [*runs, *tables])
     return caption(curves, y, theory)
 
 
