@@ -96,6 +96,11 @@ def is_whole(curve: Curve) -> bool:
     )
 
 
+def over(curve: Curve) -> list[Run]:
+    """The runs of a curve that have come to their end, whatever it is."""
+    return [run for run in curve.runs if run.status in ("finished", "failed")]
+
+
 def diverged(curve: Curve) -> bool:
     """Whether a run of the curve ceased to be finite."""
     return any(run.divergence for run in curve.runs)

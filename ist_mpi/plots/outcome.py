@@ -1,7 +1,8 @@
 """What became of a run, in words: as far as its log and its theory tell."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ LEVEL = 1.1
 """A gap within this factor of a level has reached it."""
 GROWN = 1e3
 """From this multiple of where it began on a gap is on its way to infinity."""
+
+SAID = 6
+"""Of what is said of the runs of one curve, lines at most."""
 
 
 def tail(run: Run) -> NDArray[np.float64]:
@@ -39,6 +43,18 @@ def verdict(run: Run) -> str:
     if np.isnan(run.rounds["relative_gap"]).all():
         return _from_solution(gaps)
     return _of_gaps(run, float(np.mean(tail(run))))
+
+
+def verdicts(runs: Sequence[Run]) -> list[str]:
+    """How each of several runs ended: what is said of most first, with how many those are."""
+    counts = Counter(map(verdict, runs)).most_common()
+    if len(counts) == 1:
+        return [counts[0][0]]
+    shown = counts if len(counts) <= SAID else counts[: SAID - 1]
+    lines = [f"{count} of {len(runs)}: {words}" for words, count in shown]
+    if rest := sum(count for _, count in counts[len(shown) :]):
+        lines.append(f"{rest} of {len(runs)}: otherwise, each by itself")
+    return lines
 
 
 def _from_solution(gaps: NDArray[np.float64]) -> str:
