@@ -23,6 +23,7 @@ from ist_mpi.plots.curves import (
     companion,
     diverged,
     expectation,
+    median,
     open_curves,
     scale_of,
     stacked,
@@ -85,7 +86,6 @@ def draw_curve(
     `colour`: of a scale, which then takes the place of a name in the legend.
     """
     values = stacked(curve, y)
-    across = column(curve.runs[0], x)[: values.shape[1]]
     band = None
     if len(values) > 1:
         with np.errstate(invalid="ignore"):  # between infinities
@@ -93,7 +93,7 @@ def draw_curve(
         band = (low, high)
     how = look(place) if colour is None else {"color": colour}
     label = name if colour is None else None
-    panel.line(name, across, np.median(values, axis=0), label=label, band=band, **how)
+    panel.line(name, median(curve, x), np.median(values, axis=0), label=label, band=band, **how)
 
 
 def draw_predictions(
@@ -127,9 +127,9 @@ def draw_expectation(
     if not chosen:
         path, names = companion(curve.runs[0], ".csv"), listed(EXPECTED[y])
         raise InputError(Fault(str(path), f"no number in {names}", f"what --y {y} is beside"))
-    rounds = column(curve.runs[0], "round")
+    rounds = median(curve, "round")
     rows = table["round"] <= rounds[-1]
-    across = np.interp(table["round"], rounds, column(curve.runs[0], x))
+    across = np.interp(table["round"], rounds, median(curve, x))
     words = EXACT_NAMES[chosen.partition("_")[0]]
     panel.line(
         *(name, across[rows], table[chosen][rows]),

@@ -160,9 +160,20 @@ def column(run: Run, name: str) -> Float64:
 
 
 def stacked(curve: Curve, name: str) -> Float64:
-    """A column of all the curve's runs, shape (runs, rows), as far as all of them got."""
-    rows = min(len(run.rounds["round"]) for run in curve.runs)
+    """A column of all the curve's runs, shape (runs, rows), as far as all have the same rounds.
+
+    The last row of a run that was stopped may be of a round that no other has logged.
+    """
+    rounds = [run.rounds["round"] for run in curve.runs]
+    rows = min(map(len, rounds))
+    same = np.all([one[:rows] == rounds[0][:rows] for one in rounds], axis=0)
+    rows = rows if same.all() else int(np.argmin(same))
     return np.stack([column(run, name)[:rows] for run in curve.runs])
+
+
+def median(curve: Curve, name: str) -> Float64:
+    """The median of a column over the curve's runs, shape (rows,)."""
+    return np.asarray(np.median(stacked(curve, name), axis=0))
 
 
 def tail(curve: Curve, name: str, share: float = 0.5) -> Float64:

@@ -14,7 +14,7 @@ from logs import expect
 import ist_mpi
 from ist_mpi import InputError
 from ist_mpi.plots import drawing, legends, saving
-from ist_mpi.plots.convergence import draw_curves, leaves
+from ist_mpi.plots.convergence import draw_curve, draw_curves, leaves
 from ist_mpi.plots.curves import (
     Curve,
     curves_of,
@@ -196,6 +196,30 @@ def test_a_run_is_one_however_many_logs_of_it_there_are(tmp_path: Path) -> None:
     done = call("report", *map(str, [*paths, tmp_path, *paths]), "-o", str(tmp_path / "r.html"))
     assert done.returncode == 0, done.stderr
     assert "<h1>2 runs</h1>" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_curve_of_seeds_is_where_their_median_is(tmp_path: Path) -> None:
+    """Whichever is first, and no row is of different rounds."""
+    method = {"name": "marina_p", "step_size": 1e-3, "refresh_probability": 0.3}
+    for seed in range(3):
+        ist_mpi.run(CONFIG, method=method, seed=seed, out=tmp_path / f"{seed}.h5")
+    runs = [open_run(tmp_path / f"{seed}.h5") for seed in range(3)]
+    ends = [row["floats_up"] + row["floats_down"] for row in (run.last_row() for run in runs)]
+    assert len(set(ends)) > 1
+    cut = replace(runs[0], rounds={name: v[[0, 1, 2, 7]] for name, v in runs[0].rounds.items()})
+    for x in ("floats", "floats_up", "seconds"):
+        drawn = []
+        for some in (runs, runs[::-1], [runs[1], runs[0], runs[2]]):
+            figure = drawing.Figure()
+            panel = figure.panels[0][0]
+            panel.describe(x, "gap")
+            draw_curve(panel, curves_of(some)[0], x, "gap", "a", 0)
+            drawn.append([(row.x, row.y) for row in figure.rows])
+        assert drawn[0] == drawn[1] == drawn[2]
+        assert x != "floats" or drawn[0][-1][0] == np.median(ends)
+        for some in ([cut, *runs[1:]], [*runs[1:], cut]):
+            assert stacked(curves_of(some)[0], x).shape == (3, 3)
 
 
 @pytest.mark.slow
