@@ -14,6 +14,7 @@ from rich.console import Console
 from same import same_run
 
 import ist_mpi
+from ist_mpi.cli.report import sweeps
 from ist_mpi.cli.report.progress import ProgressReport
 from ist_mpi.cli.report.text import facts_table, rate
 from ist_mpi.parallel import nodes
@@ -261,3 +262,33 @@ def test_a_narrow_terminal_shows_values_too() -> None:
     screen = Console(width=20, file=io.StringIO())
     screen.print(table)
     assert "1.33289" in screen.file.getvalue()  # type: ignore[attr-defined]  # StringIO's
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 4096])
+def test_no_number_is_broken_in_two(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """However narrow; what has no room is named."""
+    row = {
+        "method.step_size": 0.00196843,
+        "problem.path": "a/rather/long/path/of.svm",
+        "run.seed": 4,
+        "state": "finished",
+        "round": 200,
+        "relative_gap": 7.50284e-05,
+        "predicted_limit": None,
+        "floats_to": 1600.0,
+        "log": "x.h5",
+    }
+    screen = Console(file=io.StringIO(), width=width, highlight=False)
+    monkeypatch.setattr(sweeps, "console", lambda: screen)
+    sweeps.show_table([row, row])
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    words, left = text.split(), text.partition("without ")[2]
+    for name, shown in (
+        ("method.step_size", {"0.00196843"}),
+        ("state", {"finished"}),
+        ("relative_gap", {"7.50284e-05", "7.5e-05"}),
+        ("floats_to", {"1600", "1.6e+03"}),
+    ):
+        assert shown & set(words) or name in " ".join(left.split()), text
+    assert width < 100 or not left
+    assert max(map(len, text.split("\n"))) <= width

@@ -1,10 +1,12 @@
 """What there is of a sweep, and what it will cost."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from ist_mpi.batch.cost import Cost
@@ -19,6 +21,10 @@ ROWS = 40
 """Of a table of points that are shown unless all are asked for."""
 LONGEST = 300
 """Characters of a reason in a table."""
+
+TEXT = 20
+"""Signs of a text in a column that is not folded."""
+MEASURED = ("relative_gap", "predicted_limit", "floats_to")
 
 Statuses = Mapping[int, Status]
 """By the point's index."""
@@ -161,11 +167,51 @@ def _say_merged(plan: Plan) -> None:
 
 
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table with a row for every run, without the paths of its logs."""
+    """A table with a row for every run, without the paths of its logs.
+
+    No number is broken in two: where the screen is narrow they are shorter, and what still has no
+    room is left out, from the right, and named.
+    """
     names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "log"]
+    screen = console()
+    for digits, heading in ((6, str), (6, _folded), (3, _folded)):
+        columns = [Column(name, heading(name), rows, digits) for name in names]
+        if _width(columns) <= screen.width:
+            break
+    shown = columns[:]
+    while len(shown) > 1 and _width(shown) > screen.width:
+        shown.pop()
     table = Sheet()
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.row(*("" if row.get(name) is None else number(row[name]) for name in names))
-    console().print(table)
+    for column in shown:
+        table.add_column(column.heading, width=column.width, overflow="fold")
+    for cells in zip(*(column.cells for column in shown), strict=True):
+        table.row(*cells)
+    screen.print(table)
+    if left := ", ".join(column.name for column in columns[len(shown) :]):
+        screen.print(f"for want of room without {left}: --csv FILE has all")
+
+
+class Column:
+    """A column of a table of runs: texts may be folded, numbers are as wide as they are."""
+
+    def __init__(
+        self, name: str, heading: str, rows: Sequence[Mapping[str, Any]], digits: int
+    ) -> None:
+        self.name, self.heading = name, heading
+        values = [row.get(name) for row in rows]
+        digits = digits if name in MEASURED else 6  # by their settings runs are told apart
+        self.cells = ["" if value is None else number(value, digits) for value in values]
+        longest = max((cell_len(printable(cell)) for cell in self.cells), default=0)
+        if any(isinstance(value, str) for value in values):
+            longest = min(longest, TEXT)
+        self.width = max(longest, *map(cell_len, heading.split("\n")))
+
+
+def _width(columns: Sequence[Column]) -> int:
+    """Of a table of these, two blanks between each."""
+    return sum(column.width + 2 for column in columns) - 2
+
+
+def _folded(name: str) -> str:
+    """A heading in lines: ``method.``, ``step_``, ``size``."""
+    return re.sub("(?<=[._])", "\n", name)

@@ -67,10 +67,10 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def number(value: Any) -> str:
+def number(value: Any, digits: int = 6) -> str:
     """A measured value for people."""
     if isinstance(value, float):
-        return "undefined" if math.isnan(value) else f"{value:.6g}"
+        return "undefined" if math.isnan(value) else f"{value:.{digits}g}"
     return str(value)
 
 
