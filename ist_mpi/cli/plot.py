@@ -10,7 +10,6 @@ import typer
 from ist_mpi.cli.messages import waiting
 from ist_mpi.errors import Fault, InputError
 
-RUNS = Path("results/runs")
 Runs = Annotated[
     list[Path],
     typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
@@ -69,8 +68,9 @@ def plot(
         bool, typer.Option("--force", help="Replace what is no earlier figure too.")
     ] = False,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
-    ] = RUNS,
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw how runs converge, with what is predicted of them.
 
@@ -107,8 +107,9 @@ def report(
     title: Annotated[str, typer.Option(metavar="TEXT", help="Of the page.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
-    ] = RUNS,
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.", show_default=False),
+    ] = None,
 ) -> None:
     """Write one page about runs: report.html.
 
@@ -141,7 +142,7 @@ def _matplotlib() -> Iterator[None]:
         raise InputError(fault) from error
 
 
-def _logs(paths: list[Path], folder: Path) -> list[Path]:
+def _logs(paths: list[Path], folder: Path | None) -> list[Path]:
     """The logs that these are, or have, each once; InputError where there are none."""
     from ist_mpi.batch import table
 

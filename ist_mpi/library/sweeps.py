@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ist_mpi.batch import pool, status, table
+from ist_mpi.batch import points, pool, status, table
 from ist_mpi.batch.grid import planned
 from ist_mpi.batch.points import Point
 from ist_mpi.batch.status import Status
@@ -20,8 +20,6 @@ from ist_mpi.library.result import Result, open_run, optional
 from ist_mpi.library.words import python_words
 from ist_mpi.parallel import launcher, signals
 
-RUNS = Path("results/runs")
-
 
 class Sweep:
     """The runs of a sweep file, or of a folder of logs, as they are when this is asked.
@@ -33,8 +31,9 @@ class Sweep:
         Where the logs are.
     """
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self.path, self.folder = path, folder
+    def __init__(self, path: Path, folder: Path | None) -> None:
+        of_file = points.folder_of(path) if folder is None else folder
+        self.path, self.folder = path, path if path.is_dir() else of_file
         self._members = table.members(path, folder)
 
     def __len__(self) -> int:
@@ -74,10 +73,10 @@ class Sweep:
         return optional("pandas", "data").DataFrame(found)
 
 
-def open_sweep(path: str | Path, folder: str | Path = RUNS) -> Sweep:
+def open_sweep(path: str | Path, folder: str | Path | None = None) -> Sweep:
     """See `ist_mpi.open_sweep`."""
     with python_words():
-        return Sweep(Path(path), Path(folder))
+        return Sweep(Path(path), None if folder is None else Path(folder))
 
 
 def sweep(
@@ -85,7 +84,7 @@ def sweep(
     grid: Mapping[str, Any],
     *,
     jobs: int = 1,
-    folder: str | Path = RUNS,
+    folder: str | Path = points.RUNS,
     progress: bool | None = None,
 ) -> Sweep:
     """See `ist_mpi.sweep`."""
@@ -103,5 +102,5 @@ def sweep(
             print(f"{count} {point.title}: {ended.state} {ended.reason}", file=sys.stderr)
 
     with signals.interrupt_deferred(), waiting() if shown else nullcontext():
-        pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
+        pool.run_points(wanted, pool.command(found), jobs, 1, tell)
     return open_sweep(found.sweep.path, folder)
