@@ -9,6 +9,7 @@ of each curve NAME.h5; it is read from NAME.csv, which
 `ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ from ist_mpi.plots.outcome import GROWN
 from ist_mpi.plots.words import listed
 from ist_mpi.store.log import Run
 
+LOGGER = logging.getLogger(__name__)
 X_AXES = ("round", "floats", "floats_up", "seconds")
 Y_AXES = (
     "gap",
@@ -201,7 +203,8 @@ def draw(
 
     `beside` and `force`: as `saving.save` has them.
     """
-    curves = open_curves(runs)
+    curves = open_curves(runs, bulk=False)
+    LOGGER.info("drawing")
     figure = Figure()
     panel = figure.panels[0][0]
     x_scale = ("rounds" if x == "round" else "log") if log_x else "linear"

@@ -1,6 +1,7 @@
 """Run logs grouped into curves: the runs of one configuration, over their seeds."""
 
 import csv
+import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from ist_mpi.errors import Fault, InputError, printable
 from ist_mpi.store.log import Run, open_run
 
 Float64 = NDArray[np.float64]
+LOGGER = logging.getLogger(__name__)
 MANY = 8
 """Curves that a colour scale tells apart better than a legend does."""
 
@@ -31,9 +33,10 @@ class Curve(NamedTuple):
         return float(self.runs[0].theory.get(name, math.nan))
 
 
-def open_curves(paths: Iterable[Path]) -> list[Curve]:
-    """The curves of run logs; raises InputError where a file is none."""
-    return curves_of([open_run(path) for path in paths])
+def open_curves(paths: Sequence[Path], *, bulk: bool = True) -> list[Curve]:
+    """The curves of run logs; raises InputError where a file is none. `bulk`: as `open_run`'s."""
+    LOGGER.info("reading %d logs" if len(paths) > 1 else "reading %d log", len(paths))
+    return curves_of([open_run(path, bulk=bulk) for path in paths])
 
 
 def settings_of(run: Run) -> dict[str, Any]:

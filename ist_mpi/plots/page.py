@@ -4,6 +4,7 @@ configurations, constants, provenance.
 
 import html
 import json
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ist_mpi.plots.convergence import draw_curves
-from ist_mpi.plots.curves import Curve, curves_of, over
+from ist_mpi.plots.curves import Curve, open_curves, over
 from ist_mpi.plots.drawing import Figure
 from ist_mpi.plots.names import names_of
 from ist_mpi.plots.outcome import tail, verdicts
-from ist_mpi.store.log import open_run
 
+LOGGER = logging.getLogger(__name__)
 SHOWN = ("relative_gap", "gap", "value", "train_loss")
 """What a page shows of a run: the first of these that it has."""
 STYLE = """
@@ -50,7 +51,8 @@ def page(paths: Sequence[Path], title: str = "") -> str:
     InputError
         If one of them is no log.
     """
-    curves = curves_of([open_run(path, bulk=False) for path in paths])
+    curves = open_curves(paths, bulk=False)
+    LOGGER.info("drawing")
     names = names_of(curves)
     count = sum(len(curve.runs) for curve in curves)
     head = title or ("One run" if count == 1 else f"{count} runs")

@@ -6,20 +6,25 @@ import os
 import pty
 import re
 import select
+import shutil
 import sys
 import time
 from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import call
 from rich.console import Console
 from typer.main import get_command
 
+import ist_mpi
+from ist_mpi.batch.points import plan
 from ist_mpi.cli.main import COMMANDS, app
 from ist_mpi.cli.report import progress
 from ist_mpi.cli.report.progress import ProgressReport, Waiting
 from ist_mpi.exact_theory.stages import stages, tell
+from ist_mpi.store import hdf5
 from ist_mpi.training.progress import Progress
 
 SMALL = """
@@ -114,6 +119,54 @@ def test_a_terminal_shows_what_is_being_done(monkeypatch: pytest.MonkeyPatch) ->
     words = re.findall(r"weighing|compiling", found)
     assert re.search("^(weighing )+(compiling )+(weighing )+$", " ".join(words) + " ")
     assert "weighing [b]\\x1b[31m … 0 s" in found
+
+
+READERS = {
+    "plot": ("runs", "-o", "p.svg"),
+    "report": ("runs",),
+    "info": ("runs/0.h5",),
+    "verify": ("runs/0.h5", "--no-replay"),
+    "sweep table": ("runs",),
+    "sweep status": ("sweep.toml", "--folder", "runs"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", READERS)
+def test_logs_are_read_while_something_is_shown(
+    config: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """There may be a thousand; and what is done is said."""
+    for seed in range(2):
+        ist_mpi.run(config / "small.toml", seed=seed, out=config / "runs" / f"{seed}.h5")
+    sweep = Path("sweep.toml")
+    sweep.write_text('base = "small.toml"\n[grid]\n"run.seed" = [0, 1]\n')
+    (first, *_) = plan(sweep, Path("runs")).points
+    shutil.copy("runs/0.h5", first.log)
+    shown, read, heard = [False], [], Heard()
+    start, stop, reading = Waiting.start, Waiting.stop, hdf5.reading
+
+    def change(waiting: Waiting, to: bool) -> None:
+        shown[0] = to
+        (start if to else stop)(waiting)
+
+    def spy(*words: Any, **how: Any) -> Any:
+        read.append(shown[0])
+        return reading(*words, **how)
+
+    monkeypatch.setattr(Waiting, "start", lambda one: change(one, True))
+    monkeypatch.setattr(Waiting, "stop", lambda one: change(one, False))
+    monkeypatch.setattr(hdf5, "reading", spy)
+    note = Waiting.note
+    monkeypatch.setattr(
+        Waiting, "note", lambda one, record: (heard.handle(record), note(one, record))[1]
+    )
+    done = call(*command.split(), *READERS[command])
+    assert done.returncode == 0, done.stderr
+    assert read
+    assert all(read)
+    if command in ("plot", "report"):
+        assert {"reading 3 logs", "drawing"} <= set(heard.texts)
 
 
 def test_elsewhere_a_line_for_what_takes_long(
