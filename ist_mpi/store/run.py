@@ -230,11 +230,12 @@ def read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
     def bulk(group: str) -> dict[str, NDArray[Any]]:
         return file.arrays(group) if with_bulk else {}
 
+    where = "" if path is None else f"{path}:"  # a run that has no log has parts too
     run = Run(
         path=path,
         attributes=attributes,
-        rounds=Part(f"{path}:/rounds", rounds),
-        theory=Part(f"{path}:/theory", constants | vectors),
+        rounds=Part(f"{where}/rounds", rounds),
+        theory=Part(f"{where}/theory", constants | vectors),
         model=file.arrays("model"),
         iterates=bulk("iterates"),
         permutations=bulk("permutations"),
