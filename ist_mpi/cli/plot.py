@@ -37,15 +37,17 @@ def plot(
             "train_accuracy",
             "test_loss",
             "test_accuracy",
-        ],
+        ]
+        | None,
         typer.Option(
             "--y",
             metavar="COLUMN",
             help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
             "gradient_norm_squared or gradient_norm_squared_w; where a problem measures them "
-            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy.",
+            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy. Default: of "
+            "relative_gap, gap, train_loss and value the first that all logs have.",
         ),
-    ] = "relative_gap",
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -43,7 +43,6 @@ from ist_mpi.plots.legends import darker
 from ist_mpi.plots.names import names_of, words_of
 from ist_mpi.plots.outcome import GROWN
 from ist_mpi.plots.words import listed
-from ist_mpi.store.log import Run
 
 LOGGER = logging.getLogger(__name__)
 X_AXES = ("round", "floats", "floats_up", "seconds")
@@ -63,6 +62,8 @@ Y_AXES = (
 )
 SHARES = ("train_accuracy", "test_accuracy")
 """Of those, what is no more than 1 and nears it."""
+SHOWN = ("relative_gap", "gap", "train_loss", "value")
+"""What is shown of a run, unless it is said: the first of these that it has."""
 PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
 EXPECTED = {
     "gap": ("expected_gap", "mean_iterate_gap"),
@@ -191,7 +192,7 @@ def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> N
 def draw(
     runs: Sequence[Path],
     x: str,
-    y: str,
+    y: str | None,
     title: str,
     theory: bool,
     output: Path,
@@ -201,22 +202,24 @@ def draw(
 ) -> str:
     """Draw the runs on one panel; returns what its lines are, in words.
 
-    `beside` and `force`: as `saving.save` has them.
+    `y`: a column; None: the first of `SHOWN` that all have. `beside` and `force`: as `saving.save`
+    has them.
     """
     curves = open_curves(runs, bulk=False)
     LOGGER.info("drawing")
+    where = "plot" if y is None else f"--y {y}"
+    if y is None:
+        y = next((name for name in SHOWN if all(_has(curve, name) for curve in curves)), SHOWN[0])
     figure = Figure()
     panel = figure.panels[0][0]
     x_scale = ("rounds" if x == "round" else "log") if log_x else "linear"
     panel.describe(x, y, title, x_scale, "linear" if y in SHARES else "log")
     draw_curves(panel, curves, x, y, names_of(curves), theory)
     if not any(row.kind == "measured" and math.isfinite(row.y) for row in figure.rows):
-        runs_of = [run for curve in curves for run in curve.runs]
-        others = [name for name in Y_AXES if all(_has_numbers(run, name) for run in runs_of)]
+        others = [name for name in Y_AXES if all(_has(curve, name) for curve in curves)]
         kind = "number" if y in SHARES else "number above 0"
-        raise InputError(
-            Fault(f"--y {y}", f"no {kind}", f"what the logs have: {listed(others) or 'nothing'}")
-        )
+        expected = f"what the logs have: {listed(others) or 'nothing'}"
+        raise InputError(Fault(where, f"no {kind}", expected))
     panel.label_ends()
     panel.legend()
     tables = [companion(curve.runs[0], ".csv") for curve in curves] if theory else []
@@ -224,8 +227,11 @@ def draw(
     return caption(curves, y, theory)
 
 
-def _has_numbers(run: Run, y: str) -> bool:
-    return y in run.rounds and bool((np.isfinite(column(run, y)) & (column(run, y) != 0.0)).any())
+def _has(curve: Curve, y: str) -> bool:
+    """Whether all runs of a curve have numbers in a column, not all of them 0."""
+    columns = [column(run, y) for run in curve.runs if y in run.rounds]
+    numbers = [(np.isfinite(values) & (values != 0.0)).any() for values in columns]
+    return len(columns) == len(curve.runs) and all(numbers)
 
 
 def caption(curves: Sequence[Curve], y: str, theory: bool) -> str:

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ist_mpi.plots.convergence import draw_curves
+from ist_mpi.plots.convergence import SHOWN, draw_curves
 from ist_mpi.plots.curves import Curve, open_curves, over
 from ist_mpi.plots.drawing import Figure
 from ist_mpi.plots.names import names_of
 from ist_mpi.plots.outcome import tail, verdicts
 
 LOGGER = logging.getLogger(__name__)
-SHOWN = ("relative_gap", "gap", "value", "train_loss")
-"""What a page shows of a run: the first of these that it has."""
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 * { box-sizing: border-box; }

@@ -24,6 +24,8 @@ Float64 = NDArray[np.float64]
 
 RESIDUAL = 1e-10
 """Largest ‖∇f(x*)‖ relative to that at 0, and its like."""
+FORMED = 1e7
+"""Numbers of all L_i, at most, where their eigenvalues are judged."""
 VECTORS = 12
 """Of d numbers that a worker has in a replayed round."""
 MARGINS = 1e6
@@ -160,6 +162,28 @@ class LogisticInstance(Instance):
             gradient += weights @ (C[:, i] * (slopes.T + self.l2 * w)) / self.n
         return value, gradient
 
+    def bounds(self) -> dict[str, float]:
+        """What step sizes are made of; but for μ only where the L_i are small."""
+        method, n, d = self.method, self.n, self.d
+        found = {"mu": self.l2}
+        if n * d * d > FORMED:
+            return found
+        L = np.empty((n, d, d))
+        for i, (A, y) in enumerate(self.samples):
+            gram = A.T @ A / (4.0 * len(y))
+            L[i] = (gram.toarray() if sparse.issparse(gram) else gram) + self.l2 * np.eye(d)
+        mean = L.mean(axis=0)
+        found["l0"] = _largest(mean)
+        found["rms"] = math.sqrt(_largest(np.matmul(L, L).mean(axis=0)))
+        if method.sketch == "permutation" and method.group_size == 1:
+            sizes = np.diff(spans(d, n)) if n <= d else np.ones(d)
+            meet = float(np.sum(sizes * (sizes - 1.0))) / max(1, d * (d - 1))
+            found["l1"] = _largest(meet * mean + (1.0 - meet) * np.diag(np.diag(mean)))
+            if getattr(method, "scaling", None) in ("unbiased", "unscaled"):
+                factor = _scaled(method.scaling, n / max(1, n // d))
+                found["expected_smoothness"] = factor * max(map(_largest, L))
+        return found
+
     @staticmethod
     def _accuracies(samples: list[tuple[Any, Float64]], models: Float64, off: Float64) -> Measured:
         """The mean share of margins above 0, and of those that may be on either side of it."""
@@ -181,6 +205,13 @@ class LogisticInstance(Instance):
         yield Comparison("f_star", theory.get("f_star", np.nan), f_star, RELATIVE * abs(f_star))
         at_zero = float(self.values(zero)[0]) - f_star
         yield Comparison("gap_at_zero", theory.get("gap_at_zero", np.nan), at_zero, 1e-9 * at_zero)
+        if "fixed_point" in theory and at_zero > 0:
+            over = max(0.0, float(self.values(theory["fixed_point"][None])[0]) - f_star) / at_zero
+            seen = theory.get("fixed_point_gap_over_zero", np.nan)
+            yield Comparison("fixed_point_gap_over_zero", seen, over, 1e-9 * (1.0 + over))
+        for name, value in self.bounds().items() if "l0" in theory else ():
+            seen = theory.get(name, np.nan)
+            yield Comparison(name, seen, value, 1e-8 * value)
         if self.blocks is not None and "fixed_point" in theory:
             there = self.of_submodels(theory["fixed_point"])[1]
             first = float(np.linalg.norm(self.of_submodels(zero[0])[1]))
@@ -234,6 +265,11 @@ def every_block(method: Any, instance: LogisticInstance) -> EveryBlock | None:
 def _squares(A: Any) -> Any:
     """Of every number."""
     return A.multiply(A) if sparse.issparse(A) else A * A
+
+
+def _largest(matrix: Float64) -> float:
+    """Its largest eigenvalue."""
+    return float(np.linalg.eigvalsh(matrix)[-1])
 
 
 def _scaled(scaling: str, factor: float) -> float:

@@ -150,7 +150,7 @@ def test_a_page_is_made_of_any_logs(tmp_path: Path) -> None:
         text = page(some)
         assert text.count("<details") == len(some)
         assert 2 <= text.count("<figure>") <= 2 * len(some)
-    assert text.count("<figure>") == 6  # relative gap, gap, value
+    assert text.count("<figure>") == 8  # relative gap, gap, training loss, value
 
 
 @pytest.mark.slow
@@ -159,5 +159,5 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     LOGS["from the solution"](out)
     done = call("plot", str(out), "-o", str(tmp_path / "picture.png"))
     assert done.returncode == 2
-    assert "relative_gap: got no number above 0; expected what the logs have:" in done.stderr
+    assert "plot: got no number above 0; expected what the logs have:" in done.stderr
     assert not (tmp_path / "picture.png").exists()

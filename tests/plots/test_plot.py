@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from commands import call
@@ -14,7 +15,7 @@ from logs import expect
 import ist_mpi
 from ist_mpi import InputError
 from ist_mpi.plots import drawing, legends, saving
-from ist_mpi.plots.convergence import draw_curve, draw_curves, leaves
+from ist_mpi.plots.convergence import Y_AXES, draw_curve, draw_curves, leaves
 from ist_mpi.plots.curves import (
     Curve,
     curves_of,
@@ -140,15 +141,34 @@ def test_what_is_no_table_of_theory_is_said_with_its_line(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("y", ["test_accuracy", "train_loss"])
-def test_what_is_measured_of_samples(tmp_path: Path, y: str) -> None:
+@pytest.mark.parametrize("y", ["test_accuracy", "train_loss", None])
+def test_what_is_measured_of_samples(tmp_path: Path, y: str | None) -> None:
+    """Of a network there is no gap: unless it is said, the loss is drawn."""
     problem = {"kind": "network", "n": 2, "hidden": [4], "test_share": 0.2}
     run = ist_mpi.run(CONFIG | {"problem": problem}, out=tmp_path / "0.h5")
-    done = call("plot", str(tmp_path / "0.h5"), "--y", y, "-o", str(tmp_path / "picture.svg"))
+    done = call(
+        "plot",
+        str(tmp_path / "0.h5"),
+        *([] if y is None else ["--y", y]),
+        "-o",
+        str(tmp_path / "picture.svg"),
+    )
     assert done.returncode == 0, done.stderr
     with (tmp_path / "picture.csv").open() as file:
         rows = list(csv.DictReader(file))
-    np.testing.assert_array_equal([float(r["y"]) for r in rows], run.rounds[y])
+    expected = run.rounds["train_loss" if y is None else y]
+    np.testing.assert_array_equal([float(r["y"]) for r in rows], expected)
+
+
+def test_of_logs_with_nothing_to_draw_all_columns_are_found_wanting(tmp_path: Path) -> None:
+    made(tmp_path, [1e-3])
+    with h5py.File(tmp_path / "0.h5", "r+") as log:
+        for name in Y_AXES:
+            if name in log["rounds"]:
+                log["rounds"][name][...] = np.nan
+    done = call("plot", str(tmp_path / "0.h5"), "-o", str(tmp_path / "picture.svg"))
+    assert done.returncode == 2
+    assert "plot: got no number above 0; expected what the logs have: nothing" in done.stderr
 
 
 @pytest.mark.slow

@@ -69,6 +69,29 @@ def test_large_sparse_logs_are_judged(tmp_path: Path) -> None:
         assert {row.check for row in verify([log]).rows if row.verdict == "failed"} >= {"replay"}
 
 
+@pytest.mark.parametrize("n", [3, 9])
+@pytest.mark.parametrize("scaling", ["unbiased", "unscaled"])
+def test_constants_are_judged(n: int, scaling: str, data: Path, tmp_path: Path) -> None:
+    config = {
+        "problem": DATA | {"path": str(data), "n": n},
+        "method": {"name": "ist", "scaling": scaling, "form": "estimator", "step_size": 0.05},
+        "run": {"rounds": 3, "theory": True},
+    }
+    log = tmp_path / "run.h5"
+    ist_mpi.run(config, out=log)
+    found = {row.check: row for row in verify([log]).rows}
+    assert found["constants"].verdict == "ok", found["constants"]
+    names = ("l0", "l1", "rms", "mu", "expected_smoothness", "fixed_point_gap_over_zero")
+    for name in (*names, "f_star", "gap_at_zero"):
+        with h5py.File(log, "r+") as file:
+            right = file["theory"].attrs[name]
+            file["theory"].attrs[name] = right * (1.0 + 1e-6)
+        failed = {row.check for row in verify([log]).rows if row.verdict == "failed"}
+        assert "constants" in failed, name
+        with h5py.File(log, "r+") as file:
+            file["theory"].attrs[name] = right
+
+
 OF_SUBMODELS: dict[str, tuple[dict[str, Any], int]] = {
     "unbiased": ({"form": "estimator"}, 3),
     "unscaled": ({"scaling": "unscaled"}, 4),
