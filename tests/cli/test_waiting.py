@@ -250,12 +250,35 @@ def test_what_has_stopped_says_how_to_go_on(config: Path) -> None:
     assert "ist-mpi resume 'a b.h5'" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("name", ["", *(command.__name__ for command in COMMANDS)])
-def test_help_cuts_no_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+NAMES = [
+    *("", *(command.__name__ for command in COMMANDS)),
+    *("sweep", *(f"sweep {name}" for name in ("plan", "status", "table", "run", "submit"))),
+]
+"""Of all commands, by their words."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_cuts_no_sentence_and_shows_arguments_as_they_are_typed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    lines = call(*filter(None, [name]), "--help").stdout.splitlines()
+    lines = call(*name.split(), "--help").stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert not [line for line in lines if re.search(r"[a-z:,]\.\.\.$", line)]
+    assert not [line for line in lines if re.search(r"[{}]|^  \S+ <[^|]*>", line)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_completion_cuts_no_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line a word: fish offers whatever a line begins with."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("_IST_MPI_COMPLETE", "complete_fish")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    for begun in ("", "--"):
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", f"ist-mpi {name} {begun}")
+        lines = list(filter(None, call().stdout.splitlines()))
+        assert all(re.fullmatch(r"[\w-]+(\t.*[^.,]\.?)?", line) for line in lines), lines
+        assert lines or not begun
 
 
 def test_help_of_sweeps_cuts_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +306,7 @@ def test_arguments_are_named_as_what_they_are() -> None:
 def test_shells_complete_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = {"COMP_WORDS": "ist-mpi the", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "ist-mpi the"}
     words["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("_IST_MPI_COMPLETE", f"complete_{shell}")
     for name, value in words.items():
         monkeypatch.setenv(name, value)
