@@ -16,7 +16,7 @@ from same import same_run
 import ist_mpi
 from ist_mpi.cli.report import sweeps
 from ist_mpi.cli.report.progress import ProgressReport
-from ist_mpi.cli.report.text import facts_table, rate
+from ist_mpi.cli.report.text import Sheet, facts_table, rate, show_sheet
 from ist_mpi.parallel import nodes
 from ist_mpi.training.progress import Progress
 
@@ -292,3 +292,19 @@ def test_no_number_is_broken_in_two(monkeypatch: pytest.MonkeyPatch, width: int)
         assert shown & set(words) or name in " ".join(left.split()), text
     assert width < 100 or not left
     assert max(map(len, text.split("\n"))) <= width
+
+
+@pytest.mark.parametrize("width", range(1, 90, 8))
+def test_a_table_is_as_wide_as_its_screen_and_its_words_are_whole(width: int) -> None:
+    table = Sheet()
+    for heading in ("point", "settings", "relative gap", "reason"):
+        table.add_column(heading)
+    cells = ("10", "method.step_size = 0.00019684", "7.50284e-05", "a path: " + 30 * "x")
+    table.row(*cells)
+    screen = Console(file=io.StringIO(), width=width, highlight=False)
+    show_sheet(screen, table, "-")
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.split("\n"))) <= width
+    named = " ".join(text.partition("without ")[2].split())
+    for heading, cell in zip(("settings", "relative gap"), cells[1:], strict=False):
+        assert width < 20 or heading in named or set(cell.split()) <= set(text.split())

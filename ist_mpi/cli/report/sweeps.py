@@ -1,19 +1,25 @@
 """What there is of a sweep, and what it will cost."""
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from ist_mpi.batch.cost import Cost
 from ist_mpi.batch.points import Plan, Point
 from ist_mpi.batch.status import OVER, STATES, Status
 from ist_mpi.batch.sweep_file import described, ranges
-from ist_mpi.cli.report.text import Sheet, console, duration, facts_table, number, to_json
+from ist_mpi.cli.report.text import (
+    Sheet,
+    console,
+    duration,
+    facts_table,
+    number,
+    show_sheet,
+    to_json,
+)
 from ist_mpi.errors import printable
 from ist_mpi.training.budget import size_text
 
@@ -22,8 +28,6 @@ ROWS = 40
 LONGEST = 300
 """Characters of a reason in a table."""
 
-TEXT = 20
-"""Signs of a text in a column that is not folded."""
 MEASURED = ("relative_gap", "predicted_limit", "floats_to")
 
 Statuses = Mapping[int, Status]
@@ -72,7 +76,7 @@ def show_plan(
         facts.row("disk left", size_text(sum(cost.disk for cost in left)))
     facts.row("logs", str(plan.points[0].log.parent))
     screen = console()
-    screen.print(table)
+    show_sheet(screen, table, "a wider terminal shows all")
     if len(shown) < len(plan.points):
         screen.print(f"… and {len(plan.points) - len(shown)} more: --all")
     screen.print(facts)
@@ -96,7 +100,7 @@ def show_status(plan: Plan, statuses: Statuses, everything: bool) -> None:
             )
     screen = console()
     if table.row_count:
-        screen.print(table)
+        show_sheet(screen, table, "--json has all")
     facts = facts_table()
     for state, meaning in STATES.items():
         if which := [index for index, status in statuses.items() if status.state == state]:
@@ -155,7 +159,7 @@ def _points_table(*headings: str) -> Sheet:
     table = Sheet()
     table.add_column("point", justify="right")
     for heading in ("settings", *headings):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     return table
 
 
@@ -169,49 +173,22 @@ def _say_merged(plan: Plan) -> None:
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """A table with a row for every run, without the paths of its logs.
 
-    No number is broken in two: where the screen is narrow they are shorter, and what still has no
-    room is left out, from the right, and named.
+    Where the screen is narrow, measured numbers are shorter.
     """
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "log"]
     screen = console()
-    for digits, heading in ((6, str), (6, _folded), (3, _folded)):
-        columns = [Column(name, heading(name), rows, digits) for name in names]
-        if _width(columns) <= screen.width:
-            break
-    shown = columns[:]
-    while len(shown) > 1 and _width(shown) > screen.width:
-        shown.pop()
+    table = _table_of(rows, 6)
+    if not table.fits(screen.width):
+        table = _table_of(rows, 3)
+    show_sheet(screen, table, "--csv FILE has all")
+
+
+def _table_of(rows: Sequence[Mapping[str, Any]], digits: int) -> Sheet:
+    """Measured numbers to so many digits; by their settings runs are told apart."""
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "log"]
     table = Sheet()
-    for column in shown:
-        table.add_column(column.heading, width=column.width, overflow="fold")
-    for cells in zip(*(column.cells for column in shown), strict=True):
-        table.row(*cells)
-    screen.print(table)
-    if left := ", ".join(column.name for column in columns[len(shown) :]):
-        screen.print(f"for want of room without {left}: --csv FILE has all")
-
-
-class Column:
-    """A column of a table of runs: texts may be folded, numbers are as wide as they are."""
-
-    def __init__(
-        self, name: str, heading: str, rows: Sequence[Mapping[str, Any]], digits: int
-    ) -> None:
-        self.name, self.heading = name, heading
-        values = [row.get(name) for row in rows]
-        digits = digits if name in MEASURED else 6  # by their settings runs are told apart
-        self.cells = ["" if value is None else number(value, digits) for value in values]
-        longest = max((cell_len(printable(cell)) for cell in self.cells), default=0)
-        if any(isinstance(value, str) for value in values):
-            longest = min(longest, TEXT)
-        self.width = max(longest, *map(cell_len, heading.split("\n")))
-
-
-def _width(columns: Sequence[Column]) -> int:
-    """Of a table of these, two blanks between each."""
-    return sum(column.width + 2 for column in columns) - 2
-
-
-def _folded(name: str) -> str:
-    """A heading in lines: ``method.``, ``step_``, ``size``."""
-    return re.sub("(?<=[._])", "\n", name)
+    for name in names:
+        table.add_column(name)
+    for row in rows:
+        values = ((row.get(name), digits if name in MEASURED else 6) for name in names)
+        table.row(*("" if value is None else number(value, most) for value, most in values))
+    return table
