@@ -97,7 +97,7 @@ class Sheet(Table):
 
 def _folded(heading: str) -> str:
     """A heading in lines: ``method.``, ``step_``, ``size``."""
-    return re.sub("(?<=[._])", "\n", heading)
+    return re.sub("(?<=[._/])", "\n", heading)
 
 
 def show_sheet(screen: Console, table: Sheet, more: str) -> None:
