@@ -95,7 +95,7 @@ def run(
     -------
     Result
         What the log holds. Iterates, permutations and problem are on rank 0 only. A run that
-        diverged has the status "failed", and warns.
+        diverged warns; its status is "failed" if its model is not finite.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """``ist-mpi plot`` and ``ist-mpi report``."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from ist_mpi.cli.messages import waiting
 from ist_mpi.errors import Fault, InputError
 
+LOGGER = logging.getLogger(__name__)
 Runs = Annotated[
     list[Path],
     typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
@@ -52,8 +54,8 @@ def plot(
             "--output",
             "-o",
             metavar="FILE",
-            help=".pdf, .png or .svg; default: the log's name, or plot.png. A .csv of what is "
-            "drawn is put beside it.",
+            help=".pdf, .png or .svg; default: the log's name, or plot.png; with --theory "
+            "NAME-theory.png. A .csv of what is drawn is put beside it.",
         ),
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Above the picture.")] = "",
@@ -82,11 +84,12 @@ def plot(
     from ist_mpi.parallel import launcher
 
     launcher.stay_alone()
-    logs = _logs(runs, folder)
-    if output is None:
-        output = Path("plot.png") if len(logs) > 1 else Path(f"{logs[0].stem}.png")
     try:
         with waiting():
+            logs = _logs(runs, folder)
+            if output is None:  # with its table beside it, which is not that of theory
+                stem = logs[0].stem if len(logs) == 1 else "plot"
+                output = Path(f"{stem}-theory.png" if theory else f"{stem}.png")
             with _matplotlib():
                 from ist_mpi.plots import convergence
             across = {"rounds": "round"}.get(x, x)
@@ -118,13 +121,16 @@ def report(
     other file and no network.
     """
     from ist_mpi.parallel import launcher
-    from ist_mpi.training import outputs
 
     launcher.stay_alone()
-    logs = _logs(runs, folder)
-    if faults := outputs.output_faults([output], force, "--output"):
-        raise InputError(faults)
     with waiting():
+        from ist_mpi.training import outputs
+
+        if faults := outputs.output_faults([output], force, "--output"):
+            raise InputError(faults)
+        logs = _logs(runs, folder)
+        if faults := outputs.read_faults([output], logs, "--output"):
+            raise InputError(faults)
         with _matplotlib():
             from ist_mpi.plots.page import page
         outputs.put_text(output, page(logs, title), "--output")
@@ -143,15 +149,23 @@ def _matplotlib() -> Iterator[None]:
 
 
 def _logs(paths: list[Path], folder: Path | None) -> list[Path]:
-    """The logs that these are, or have; InputError where there are none."""
-    from ist_mpi.batch import table
-
+    """The logs that these are, or have, each once; InputError where there are none."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir() or path.suffix == ".toml":
+        if path.is_dir():
+            if not (there := sorted(path.glob("*.h5"))):
+                raise InputError(Fault(str(path), "no logs", "a folder of *.h5"))
+            found += there
+        elif path.suffix == ".toml":
+            from ist_mpi.batch import table
+
+            LOGGER.info("looking for the logs of %s", path)
             found += [one.log for one in table.members(path, folder) if one.whole]
         else:
             found.append(path)
     if not found:
         raise InputError(Fault(str(paths[0]), "no logs yet", "runs that have begun"))
-    return found
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())

@@ -11,12 +11,13 @@ import typer
 
 from ist_mpi.batch import slurm
 from ist_mpi.cli import one_run, options
+from ist_mpi.cli.group import Group
 from ist_mpi.cli.messages import STOPPED, say, waiting
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
 
-app = typer.Typer(help="Many runs of one configuration, each made once.")
+app = typer.Typer(cls=Group, help="Many runs of one configuration, each made once.")
 
 File = Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="The sweep.")]
 Folder = Annotated[
@@ -113,8 +114,11 @@ def show_table(
     if faults := outputs.output_faults([csv], force, "--csv"):
         raise InputError(faults)
     with waiting():
-        rows = table.rows(table.members(sweep, folder), to)
+        found = table.members(sweep, folder)
+        rows = table.rows(found, to)
     if csv is not None:
+        if faults := outputs.read_faults([csv], [sweep, *(one.log for one in found)], "--csv"):
+            raise InputError(faults)
         outputs.put_text(csv, table.as_csv(rows), "--csv")
     else:
         report.show_table(rows)

@@ -14,8 +14,8 @@ from ist_mpi.batch.status import Status
 from ist_mpi.cli.messages import waiting
 from ist_mpi.config import load
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.library.arguments import between, flag, integer, path_of
 from ist_mpi.library.asking import configuration
-from ist_mpi.library.numbers import between, integer
 from ist_mpi.library.result import Result, open_run, optional
 from ist_mpi.library.words import python_words
 from ist_mpi.parallel import launcher, signals
@@ -76,7 +76,8 @@ class Sweep:
 def open_sweep(path: str | Path, folder: str | Path | None = None) -> Sweep:
     """See `ist_mpi.open_sweep`."""
     with python_words():
-        return Sweep(Path(path), None if folder is None else Path(folder))
+        place = None if folder is None else path_of("folder", folder)
+        return Sweep(path_of("path", path), place)
 
 
 def sweep(
@@ -88,14 +89,14 @@ def sweep(
     progress: bool | None = None,
 ) -> Sweep:
     """See `ist_mpi.sweep`."""
-    jobs = integer("jobs", jobs, 1)
+    jobs, folder = integer("jobs", jobs, 1), path_of("folder", folder)
+    shown = sys.stderr.isatty() if progress is None else flag("progress", progress)
     if (launcher.launched_size() or 1) > 1:
         raise InputError(Fault("sweep", "several ranks", "one process, which starts the runs"))
     with python_words():
-        found = planned(load(configuration(base, {})), grid, Path(folder))
+        found = planned(load(configuration(base, {})), grid, folder)
     indices = set(status.to_be_made(status.statuses_of(found)))
     wanted = [point for point in found.points if point.index in indices]
-    shown = sys.stderr.isatty() if progress is None else progress
 
     def tell(point: Point, ended: Status, count: str) -> None:
         if shown:

@@ -9,6 +9,7 @@ of each curve NAME.h5; it is read from NAME.csv, which
 `ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,10 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.plots.curves import (
     Curve,
     column,
+    companion,
     diverged,
     expectation,
+    median,
     open_curves,
     scale_of,
     stacked,
@@ -41,6 +44,7 @@ from ist_mpi.plots.names import names_of, words_of
 from ist_mpi.plots.outcome import GROWN
 from ist_mpi.plots.words import listed
 
+LOGGER = logging.getLogger(__name__)
 X_AXES = ("round", "floats", "floats_up", "seconds")
 Y_AXES = (
     "gap",
@@ -85,7 +89,6 @@ def draw_curve(
     `colour`: of a scale, which then takes the place of a name in the legend.
     """
     values = stacked(curve, y)
-    across = column(curve.runs[0], x)[: values.shape[1]]
     band = None
     if len(values) > 1:
         with np.errstate(invalid="ignore"):  # between infinities
@@ -93,7 +96,7 @@ def draw_curve(
         band = (low, high)
     how = look(place) if colour is None else {"color": colour}
     label = name if colour is None else None
-    panel.line(name, across, np.median(values, axis=0), label=label, band=band, **how)
+    panel.line(name, median(curve, x), np.median(values, axis=0), label=label, band=band, **how)
 
 
 def draw_predictions(
@@ -125,10 +128,11 @@ def draw_expectation(
     table = expectation(curve)
     chosen = next((key for key in EXPECTED[y] if np.isfinite(table.get(key, np.nan)).any()), "")
     if not chosen:
-        raise ValueError(f"the table beside {curve.runs[0].path} has no column {EXPECTED[y][0]}")
-    rounds = column(curve.runs[0], "round")
+        path, names = companion(curve.runs[0], ".csv"), listed(EXPECTED[y])
+        raise InputError(Fault(str(path), f"no number in {names}", f"what --y {y} is beside"))
+    rounds = median(curve, "round")
     rows = table["round"] <= rounds[-1]
-    across = np.interp(table["round"], rounds, column(curve.runs[0], x))
+    across = np.interp(table["round"], rounds, median(curve, x))
     words = EXACT_NAMES[chosen.partition("_")[0]]
     panel.line(
         *(name, across[rows], table[chosen][rows]),
@@ -169,7 +173,9 @@ def leaves(curve: Curve, y: str) -> bool:
     """Whether a curve goes out of sight of others: it diverged, or is about to."""
     values = stacked(curve, y)
     first, last = values[:, 0], values[:, -1]
-    return diverged(curve) or bool(((first > 0.0) & (last > GROWN * first)).any())
+    grown = (first > 0.0) & (last > GROWN * first)
+    overflowed = ~np.isnan(first) & ~np.isfinite(last)
+    return diverged(curve) or bool((grown | overflowed).any())
 
 
 def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:
@@ -199,7 +205,8 @@ def draw(
     `y`: a column; None: the first of `SHOWN` that all have. `beside` and `force`: as `saving.save`
     has them.
     """
-    curves = open_curves(runs)
+    curves = open_curves(runs, bulk=False)
+    LOGGER.info("drawing")
     where = "plot" if y is None else f"--y {y}"
     if y is None:
         y = next((name for name in SHOWN if all(_has(curve, name) for curve in curves)), SHOWN[0])
@@ -215,7 +222,8 @@ def draw(
         raise InputError(Fault(where, f"no {kind}", expected))
     panel.label_ends()
     panel.legend()
-    figure.save(output, beside, force)
+    tables = [companion(curve.runs[0], ".csv") for curve in curves] if theory else []
+    figure.save(output, beside, force, [*runs, *tables])
     return caption(curves, y, theory)
 
 
