@@ -12,7 +12,7 @@ from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.library.asking import configuration
 from ist_mpi.library.numbers import between, integer
-from ist_mpi.library.words import python_words
+from ist_mpi.library.words import in_python, python_words
 from ist_mpi.parallel import ranks
 from ist_mpi.training import foresight
 from ist_mpi.training.foresight import foresee
@@ -38,8 +38,7 @@ NAMES = dict(zip(foresight.COLUMNS, ("round", "gap", "relative_gap"), strict=Fal
 class Theory:
     """Exact theory of a configuration, as `ist_mpi.theory` finds it.
 
-    Constants are None where they are undefined or were left out; `why` has the reason for the
-    latter.
+    Constants are None where they are undefined or were left out; `why` has the reasons.
 
     Attributes
     ----------
@@ -98,9 +97,9 @@ class Theory:
 
     @property
     def why(self) -> Mapping[str, str]:
-        """By constant, why it is None; one that is None and not here is undefined."""
-        reasons: Mapping[str, str] = self.to_dict()["not_computed_because"]
-        return reasons
+        """By constant, why it is None: a sentence."""
+        reasons: Mapping[str, str] = self._document["not_computed_because"]
+        return {name: in_python(why) for name, why in reasons.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """What ``ist-mpi theory --json`` prints."""

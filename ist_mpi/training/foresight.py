@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +15,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.bounds import NOT_QUADRATIC
 from ist_mpi.exact_theory.chains.chain import Chain, rounds_to
-from ist_mpi.exact_theory.constants import NO_MEMORY, Constants
+from ist_mpi.exact_theory.constants import NO_MEMORY, SLOW, Constants
 from ist_mpi.exact_theory.cost import (
     AUTO_DENSE,
     DENSE,
@@ -132,7 +131,7 @@ def foresee(
         experiment = prepare(comm, job.config, job.facts, problem, job.effort)
         found = experiment.constants
         if job.effort != wish_of(job.config, job.facts).wanted:
-            found = replace(found, not_computed=dict.fromkeys(found.not_computed, NO_MEMORY))
+            found = found.because(SLOW, NO_MEMORY)
         del problem
         total = job.config.run.rounds
         expected = None
@@ -304,7 +303,7 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
         "floats_down_per_round": foresight.floats_down,
         "floats_up_per_round": foresight.floats_up,
         "not_computed": list(constants.not_computed),
-        "not_computed_because": dict(constants.not_computed),
+        "not_computed_because": constants.why,
         "estimated": list(constants.estimated),
         "step_size_rule": foresight.method.step_size_rule,
         "reached": {
