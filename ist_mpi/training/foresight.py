@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -54,11 +54,13 @@ COLUMNS = (
 )
 """Of the trajectory's table: E f(x^k) − f* and so on, and f(E x^k) − f*."""
 
-
 MAX_ROUNDS = 100_000
 """That are followed to a relative gap."""
 MAX_NUMBERS = 2**28
 """Of a trajectory in memory: 2 GiB."""
+CHANGED = Fault(
+    "problem", "data that have changed since", "those of this theory; ask ist_mpi.theory anew"
+)
 
 
 class Foresight(NamedTuple):
@@ -227,6 +229,41 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     if table[0, 5] > 0:
         table[:, 2], table[:, 6] = table[:, 1] / table[0, 5], table[:, 5] / table[0, 5]
     return table
+
+
+def follow(
+    comm: Any, source: Any, full: bool, digest: str, enough: Callable[[int, float], bool]
+) -> None:
+    """Tell `enough` of each round k, and of E f(x^k) − f* over f(x⁰) − f*, until it is; collective.
+
+    Nothing is told where second moments are left out for their cost; see `foresee`. InputError
+    where the data are not those of that digest.
+    """
+    job, problem = jobs.open_job(comm, source, wish_of=_wishes(False, True, full))
+    experiment = prepare(comm, job.config, job.facts, problem, job.effort)
+    if experiment.digest != digest:
+        raise InputError(CHANGED)
+    if not _second_moments(full, job.facts.d):
+        return
+    with one_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for k, gap in enumerate(_relative_gaps(experiment)):
+            if enough(k, gap):
+                return
+
+
+def _relative_gaps(experiment: Experiment) -> Iterator[float]:
+    """(E f(x^k) − f*) / (f(x⁰) − f*), k = 0, 1, … without end; collective."""
+    if experiment.known.own is not None:
+        chain, L, e, _ = _chain(experiment)
+        gaps = (0.5 * float(np.sum(L * now.second)) for now in chain.errors(e))
+    else:
+        objective, known = cast(Objective, experiment.objective), experiment.known
+        moments, units = moments_of(experiment.team, experiment.problem, known, objective.mean)
+        L, x0 = moments.L_mean, units.model(experiment.x0)
+        e = x0 - units.model(objective.prediction.x_star)
+        gamma = units.step_size(experiment.method.gamma)
+        gaps = (row[0] for _, row in recursions.expectations(moments, gamma, x0))
+    return (float(gap / np.float64(0.5 * e @ (L @ e))) for gap in gaps)
 
 
 def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64, Units]:
