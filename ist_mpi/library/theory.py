@@ -35,7 +35,7 @@ NAMES = dict(zip(foresight.COLUMNS, ("round", "gap", "relative_gap"), strict=Fal
 """Of expectations, by the columns of ``ist-mpi theory --csv``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Theory:
     """Exact theory of a configuration, as `ist_mpi.theory` finds it.
 

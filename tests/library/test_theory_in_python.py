@@ -63,6 +63,14 @@ def test_rounds_are_followed_once_to_the_last(method: str, monkeypatch: pytest.M
         found.rounds_to(0.999 * gaps[100])
 
 
+def test_theories_are_one_or_another() -> None:
+    one, other = ist_mpi.theory(**arrays(), method=METHOD), ist_mpi.theory(CONFIG)
+    assert one == one
+    assert one != other
+    assert one in [other, one]
+    assert {one: 1, other: 2}[one] == 1
+
+
 def test_theory_of_arrays() -> None:
     rng = np.random.default_rng(0)
     B = rng.standard_normal((3, 5, 5))
