@@ -15,7 +15,7 @@ import numpy as np
 from command import main_of
 
 from ist_mpi.plots.convergence import draw_curve, draw_predictions
-from ist_mpi.plots.curves import Curve, by_problem, column, is_whole, open_curves, stacked
+from ist_mpi.plots.curves import Curve, by_problem, is_whole, median, open_curves, stacked
 from ist_mpi.plots.drawing import Figure, Panel
 from ist_mpi.plots.names import method_name, problem_name, with_remarks
 from ist_mpi.plots.words import listed, rounded
@@ -47,9 +47,8 @@ def _biased(curve: Curve) -> bool:
 
 def floats_to(curve: Curve, level: float) -> float:
     """The floats sent and received until the median gap is at most `level`; nan: never."""
-    median = np.median(stacked(curve, "relative_gap"), axis=0)
-    places = np.flatnonzero(median <= level)
-    return float(column(curve.runs[0], "floats")[places[0]]) if places.size else math.nan
+    places = np.flatnonzero(median(curve, "relative_gap") <= level)
+    return float(median(curve, "floats")[places[0]]) if places.size else math.nan
 
 
 def finding(problem: str, curves: Sequence[Curve], names: Sequence[str]) -> str:

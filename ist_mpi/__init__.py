@@ -95,7 +95,7 @@ def run(
     -------
     Result
         What the log holds. Iterates, permutations and problem are on rank 0 only. A run that
-        diverged has the status "failed", and warns.
+        diverged warns; its status is "failed" if its model is not finite.
 
     Raises
     ------
@@ -191,15 +191,16 @@ def open_run(path: str | Path) -> "Result":
     return result.open_run(path)
 
 
-def open_sweep(path: str | Path, folder: str | Path = "results/runs") -> "Sweep":
+def open_sweep(path: str | Path, folder: str | Path | None = None) -> "Sweep":
     """The runs of a sweep, as they are now.
 
     Parameters
     ----------
     path : path
         A sweep file; or a folder, for all the logs in it.
-    folder : path
-        Where the logs of a sweep file are.
+    folder : path, optional
+        Where the logs of a sweep file are; default: beside a file that `sweep` or ``--grid`` made,
+        of any other in results/runs.
 
     Returns
     -------

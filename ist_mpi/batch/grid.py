@@ -105,7 +105,7 @@ def planned(
     except TypeError as error:
         raise InputError(Fault("grid", str(error), "numbers, strings, true or false")) from error
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"sweep-{_digest(document)}.toml"
+    path = folder / points.OF_GRID.format(_digest(document))
     wanted = {folder / base: text, path: document}
     made = [name for name in wanted if not name.exists()]
     try:

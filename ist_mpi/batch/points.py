@@ -6,6 +6,7 @@ the name is that of the question: the number in its place is known once the prob
 and is in the log.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,11 @@ from ist_mpi.config import Config, Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems.source import Facts, Source
 from ist_mpi.training.setup import facts_of
+
+RUNS = Path("results/runs")
+"""Where the logs of sweeps are, unless another folder is named."""
+OF_GRID = "sweep-{}.toml"
+"""The file of a sweep that was given by its base and its grid, beside its logs; by its digest."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,27 @@ class Plan(NamedTuple):
     """A sweep with all its runs."""
 
     sweep: Sweep
+    folder: Path
+    """Where the logs are."""
     points: list[Point]
     """Each run once, in the order of the sweep file."""
     merged: dict[int, int]
     """Points that are left out, and the earlier point whose run is the same, bit for bit."""
 
 
-def plan(path: Path, folder: Path) -> Plan:
-    """All runs of a sweep file; raises InputError with its faults, or else those of its points."""
+def folder_of(path: Path) -> Path:
+    """Where the logs of a sweep file are, unless another folder is named."""
+    of_grid = re.fullmatch(OF_GRID.format("[0-9a-f]{16}"), path.name)
+    return path.parent if of_grid else RUNS
+
+
+def plan(path: Path, folder: Path | None = None) -> Plan:
+    """All runs of a sweep file; raises InputError with its faults, or else those of its points.
+
+    `folder` is where the logs are; None: `folder_of` the file.
+    """
     sweep = read_sweep(path)
+    folder = folder_of(path) if folder is None else folder
     first: dict[Path, Point] = {}
     merged = {}
     for index, config in enumerate(sweep.configs()):
@@ -55,11 +73,11 @@ def plan(path: Path, folder: Path) -> Plan:
         same = first.setdefault(found.log, found)
         if same is not found:
             merged[index] = same.index
-    return Plan(sweep, list(first.values()), merged)
+    return Plan(sweep, folder, list(first.values()), merged)
 
 
-def point(path: Path, index: int, folder: Path, expected: str = "") -> Point:
-    """One run of a sweep file; the others are not looked at.
+def point(path: Path, index: int, folder: Path | None = None, expected: str = "") -> Point:
+    """One run of a sweep file; the others are not looked at. `folder` as for `plan`.
 
     `expected` is the digest that the sweep had when its points were counted, if that is known.
     Raises InputError with every fault of the file, or else of this point.
@@ -71,6 +89,7 @@ def point(path: Path, index: int, folder: Path, expected: str = "") -> Point:
     if not 0 <= index < len(sweep.points):
         most = len(sweep.points) - 1
         raise InputError(Fault("--index", str(index), f"a point of {path}, from 0 to {most}"))
+    folder = folder_of(path) if folder is None else folder
     return _point(sweep, index, sweep.of_each([index], sweep.config)[index], folder)
 
 

@@ -3,7 +3,9 @@
 A worker is a process, or ranks of a launcher, that loads everything once: ``sweep run --serve``
 reads the indices of points, a line each, makes their runs and writes the same line when each has
 ended; what else a launcher writes there is no answer. A run that takes its worker along fails
-alone; the rest go on in a new one. A worker that nobody asks any more stops with a checkpoint.
+alone; the rest go on in a new one. A run with code of the user's, which may leave anything behind
+in its process, is the only one of its worker's. A worker that nobody asks any more stops with a
+checkpoint.
 """
 
 import logging
@@ -19,10 +21,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
+from ist_mpi import registry
 from ist_mpi.batch import attempts
 from ist_mpi.batch.points import Plan, Point
 from ist_mpi.batch.status import Status, status_of
-from ist_mpi.config import Problem
+from ist_mpi.config import Config, Problem
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.parallel import signals
 from ist_mpi.parallel.launcher import untied
@@ -50,9 +53,9 @@ def mpiexec(ranks: int) -> list[str]:
     return [str(path), "-n", str(ranks)]
 
 
-def command(found: Plan, folder: Path) -> list[str]:
+def command(found: Plan) -> list[str]:
     """The command that makes runs of a sweep, without what says which."""
-    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(folder)]
+    words = ["sweep", "run", as_word(found.sweep.path), "--folder", as_word(found.folder)]
     return [*words, "--expect", found.sweep.digest]
 
 
@@ -79,7 +82,7 @@ class _Worker:
         self._heard = b""
 
     def fileno(self) -> int:
-        """Where it says that a run has ended, or ends itself; for `select`."""
+        """Where it says that a run has ended; for `select`."""
         return self._answers.fileno()
 
     def begin(self, point: Point) -> None:
@@ -92,18 +95,28 @@ class _Worker:
     def hear(self) -> str:
         """What it has come to: "answered", "gone", or "" where nothing is known yet.
 
-        Call it when there is something to hear.
+        A process that it leaves behind may hold on to where answers come from: there is no end of
+        them then, but what it said itself is there before it is gone.
         """
-        if not (heard := os.read(self.fileno(), 4096)):
-            return "gone"
-        *lines, self._heard = (self._heard + heard).split(b"\n")
-        return "answered" if self.point and str(self.point.index).encode() in lines else ""
+        over = self._process.poll() is not None
+        while select.select([self], [], [], 0)[0]:
+            if not (heard := os.read(self.fileno(), 4096)):
+                return "gone"
+            *lines, self._heard = (self._heard + heard).split(b"\n")
+            if self.point is not None and str(self.point.index).encode() in lines:
+                return "answered"
+        return "gone" if over else ""
 
     def said(self) -> str:
         """The end of what it said of its last run."""
         end = self._messages.seek(0, os.SEEK_END)
         self._messages.seek(max(self._said_before, end - TAIL))
         return self._messages.read().decode(errors="replace")
+
+    def dismiss(self) -> None:
+        """Ask it for no other run: it ends, which is heard."""
+        self.point = None
+        self._questions.close()
 
     def ask_to_stop(self) -> None:
         """Pass on a signal that asks this process to stop."""
@@ -184,25 +197,32 @@ class _Pool:
         while self._waiting or self.workers:
             if signals.requested() and not self._stopping:
                 self.stop()
-            while self._waiting and len(self.workers) < self._jobs:
+            while self._waiting and len(self._busy()) < self._jobs:
                 self.workers.append(_Worker(self._words))
                 self._begin(self.workers[-1])
-            for worker in select.select(self.workers, [], [], PAUSE)[0]:
+                self._say()
+            select.select(self.workers, [], [], PAUSE)
+            for worker in tuple(self.workers):
                 if heard := worker.hear():
                     self._next(worker, gone=heard == "gone")
 
     def _next(self, worker: _Worker, gone: bool) -> None:
         """Take note of how a worker's run has ended, and give it another one if there is any."""
-        code, said = worker.end() if gone else (0, worker.said())
-        if worker.point is not None:
-            self._ended(worker.point, code, said)
-        if self._waiting and not gone:
-            self._begin(worker)
+        if gone:
+            self.workers.remove(worker)
+        point, (code, said) = worker.point, worker.end() if gone else (0, worker.said())
+        if point is None:
             return
-        self.workers.remove(worker)
+        self._ended(point, code, said)
+        if not gone and self._waiting and _leaves_nothing(point.config):
+            self._begin(worker)
+        elif not gone:
+            worker.dismiss()
         self._say()
-        if not gone:
-            worker.end()
+
+    def _busy(self) -> list[Point]:
+        """The points whose runs are being made."""
+        return [worker.point for worker in self.workers if worker.point is not None]
 
     def _begin(self, worker: _Worker) -> None:
         """Give a worker the first point with the problem of its last run, which it keeps."""
@@ -215,7 +235,6 @@ class _Pool:
         chosen = next(same, self._waiting[0])
         self._waiting.remove(chosen)
         worker.begin(chosen)
-        self._say()
 
     def _ended(self, point: Point, code: int, said: str) -> None:
         """Tell how a run has ended; what it could not say itself is noted."""
@@ -228,9 +247,17 @@ class _Pool:
         self._tell(point, status, f"{len(self.found)}/{self._count}")
 
     def _say(self) -> None:
-        busy = ", ".join(str(one.point.index) for one in self.workers if one.point is not None)
-        words = "stopping" if self._stopping else "at work on"
-        LOGGER.info("%d of %d runs are over, %s %s", len(self.found), self._count, words, busy)
+        """What there is still to wait for."""
+        if busy := ", ".join(str(point.index) for point in self._busy()):
+            words = "stopping" if self._stopping else "at work on"
+            LOGGER.info("%d of %d runs are over, %s %s", len(self.found), self._count, words, busy)
+
+
+def _leaves_nothing(config: Config) -> bool:
+    """Whether a run is of this package's own code alone, which leaves its process as it was."""
+    method = config.method
+    names = {"methods": method.name, "sketches": method.sketch, "problems": config.problem.kind}
+    return all(name in registry.BUILT_IN[room] for room, name in names.items())
 
 
 def _reason(code: int, said: str) -> str:

@@ -35,8 +35,8 @@ class Member(NamedTuple):
         return open_run(self.log, bulk=False) if self.whole else None
 
 
-def members(path: Path, folder: Path) -> list[Member]:
-    """The runs of a sweep file, whose logs are in `folder`; or of a folder of logs.
+def members(path: Path, folder: Path | None = None) -> list[Member]:
+    """The runs of a sweep file, `folder` as for `points.plan`; or of a folder of logs.
 
     Raises
     ------

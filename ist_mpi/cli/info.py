@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ist_mpi.cli import options
+from ist_mpi.cli.messages import waiting
 from ist_mpi.parallel import launcher
 
 
@@ -18,7 +19,8 @@ def info(
     from ist_mpi.cli.report import runs, text
     from ist_mpi.store import log as runlog
 
-    found = runlog.open_run(log)
+    with waiting():
+        found = runlog.open_run(log)
     if as_json:
         print(runs.info_json(found))
     else:

@@ -20,6 +20,7 @@ from ist_mpi._version import __version__
 from ist_mpi.cli import sweep
 from ist_mpi.cli.bench import bench
 from ist_mpi.cli.doctor import doctor
+from ist_mpi.cli.group import Group
 from ist_mpi.cli.info import info
 from ist_mpi.cli.messages import INTERRUPTED, say
 from ist_mpi.cli.new import new, schema
@@ -36,9 +37,12 @@ from ist_mpi.parallel import launcher
 
 WIDEST_HELP = 120
 """Columns; a narrower terminal's are what it has."""
+WIDEST_COMPLETION = "10000"
+"""Columns of what a shell is told of a word."""
 
 app = typer.Typer(
     name="ist-mpi",
+    cls=Group,
     help="Independent Subnetwork Training on MPI: train, look at runs, check the installation.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -75,6 +79,8 @@ def _options(
 def main() -> None:
     """The entry point: run a command and end with its exit code, the same on every rank."""
     first = launcher.launched_rank() == 0
+    if "_IST_MPI_COMPLETE" in os.environ:  # a shell takes every line for a word
+        os.environ["COLUMNS"] = WIDEST_COMPLETION
     with ExitStack() as silence:
         if not first:
             nowhere = silence.enter_context(Path(os.devnull).open("w"))

@@ -21,7 +21,9 @@ PAUSE = 0.2
 """Seconds between two looks at whether this process is to stop, while nobody asks for a run."""
 
 
-def make(sweep: Path, folder: Path, index: int, expected: str, kept: "Kept | None" = None) -> int:
+def make(
+    sweep: Path, folder: Path | None, index: int, expected: str, kept: "Kept | None" = None
+) -> int:
     """Make one run on all ranks, or go on with it; the exit code; collective."""
     from ist_mpi.parallel import ranks
 
@@ -48,7 +50,7 @@ def make(sweep: Path, folder: Path, index: int, expected: str, kept: "Kept | Non
             return show(comm, job, runs)
 
 
-def serve(sweep: Path, folder: Path, expected: str) -> None:
+def serve(sweep: Path, folder: Path | None, expected: str) -> None:
     """Make the runs whose indices come in, a line each, and say when each has ended; collective.
 
     What a run has to say goes where errors go; whoever asked reads its log. Code of the user's
@@ -109,7 +111,7 @@ def _lines_of(source: int) -> Callable[[], str]:
     return next_line
 
 
-def compile_for(sweep: Path, folder: Path, index: int) -> None:
+def compile_for(sweep: Path, folder: Path | None, index: int) -> None:
     """Fill the cache of compiled functions for a run; what is wrong with it the run itself says."""
     launcher.stay_alone()
     from ist_mpi.batch import points

@@ -38,6 +38,7 @@ def of_slurm(command: Command) -> Command:
             settings: dict[str, Any] = dict(field.metadata)
             names = [settings.pop("name")] if "name" in settings else []
             kind = field.type if field.type in (int, str) else list[str]
+            settings.setdefault("metavar", field.name.upper())
             options.append(
                 inspect.Parameter(
                     field.name,

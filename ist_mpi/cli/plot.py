@@ -1,5 +1,6 @@
 """``ist-mpi plot`` and ``ist-mpi report``."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from ist_mpi.cli.messages import waiting
 from ist_mpi.errors import Fault, InputError
 
-RUNS = Path("results/runs")
+LOGGER = logging.getLogger(__name__)
 Runs = Annotated[
     list[Path],
     typer.Argument(metavar="RUN.h5…", help="Logs, folders of logs, or sweeps (SWEEP.toml)."),
@@ -36,23 +37,25 @@ def plot(
             "train_accuracy",
             "test_loss",
             "test_accuracy",
-        ],
+        ]
+        | None,
         typer.Option(
             "--y",
             metavar="COLUMN",
             help="Up: gap, relative_gap, value, distance_to_solution, distance_to_fixed_point, "
             "gradient_norm_squared or gradient_norm_squared_w; where a problem measures them "
-            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy.",
+            "submodel_gap, train_loss, train_accuracy, test_loss and test_accuracy. Default: of "
+            "relative_gap, gap, train_loss and value the first that all logs have.",
         ),
-    ] = "relative_gap",
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help=".pdf, .png or .svg; default: the log's name, or plot.png. A .csv of what is "
-            "drawn is put beside it.",
+            help=".pdf, .png or .svg; default: the log's name, or plot.png; with --theory "
+            "NAME-theory.png. A .csv of what is drawn is put beside it.",
         ),
     ] = None,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Above the picture.")] = "",
@@ -69,8 +72,9 @@ def plot(
         bool, typer.Option("--force", help="Replace what is no earlier figure too.")
     ] = False,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
-    ] = RUNS,
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw how runs converge, with what is predicted of them.
 
@@ -80,11 +84,12 @@ def plot(
     from ist_mpi.parallel import launcher
 
     launcher.stay_alone()
-    logs = _logs(runs, folder)
-    if output is None:
-        output = Path("plot.png") if len(logs) > 1 else Path(f"{logs[0].stem}.png")
     try:
         with waiting():
+            logs = _logs(runs, folder)
+            if output is None:  # with its table beside it, which is not that of theory
+                stem = logs[0].stem if len(logs) == 1 else "plot"
+                output = Path(f"{stem}-theory.png" if theory else f"{stem}.png")
             with _matplotlib():
                 from ist_mpi.plots import convergence
             across = {"rounds": "round"}.get(x, x)
@@ -106,8 +111,9 @@ def report(
     title: Annotated[str, typer.Option(metavar="TEXT", help="Of the page.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.")
-    ] = RUNS,
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs of sweeps are.", show_default=False),
+    ] = None,
 ) -> None:
     """Write one page about runs: report.html.
 
@@ -115,13 +121,16 @@ def report(
     other file and no network.
     """
     from ist_mpi.parallel import launcher
-    from ist_mpi.training import outputs
 
     launcher.stay_alone()
-    logs = _logs(runs, folder)
-    if faults := outputs.output_faults([output], force, "--output"):
-        raise InputError(faults)
     with waiting():
+        from ist_mpi.training import outputs
+
+        if faults := outputs.output_faults([output], force, "--output"):
+            raise InputError(faults)
+        logs = _logs(runs, folder)
+        if faults := outputs.read_faults([output], logs, "--output"):
+            raise InputError(faults)
         with _matplotlib():
             from ist_mpi.plots.page import page
         outputs.put_text(output, page(logs, title), "--output")
@@ -139,16 +148,24 @@ def _matplotlib() -> Iterator[None]:
         raise InputError(fault) from error
 
 
-def _logs(paths: list[Path], folder: Path) -> list[Path]:
-    """The logs that these are, or have; InputError where there are none."""
-    from ist_mpi.batch import table
-
+def _logs(paths: list[Path], folder: Path | None) -> list[Path]:
+    """The logs that these are, or have, each once; InputError where there are none."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir() or path.suffix == ".toml":
+        if path.is_dir():
+            if not (there := sorted(path.glob("*.h5"))):
+                raise InputError(Fault(str(path), "no logs", "a folder of *.h5"))
+            found += there
+        elif path.suffix == ".toml":
+            from ist_mpi.batch import table
+
+            LOGGER.info("looking for the logs of %s", path)
             found += [one.log for one in table.members(path, folder) if one.whole]
         else:
             found.append(path)
     if not found:
         raise InputError(Fault(str(paths[0]), "no logs yet", "runs that have begun"))
-    return found
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())

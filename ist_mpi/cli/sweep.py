@@ -11,18 +11,22 @@ import typer
 
 from ist_mpi.batch import slurm
 from ist_mpi.cli import one_run, options
+from ist_mpi.cli.group import Group
 from ist_mpi.cli.messages import STOPPED, say, waiting
 from ist_mpi.cli.options import of_slurm
 from ist_mpi.errors import Fault, InputError, LockedError, collecting
 from ist_mpi.parallel import launcher
 
-app = typer.Typer(help="Many runs of one configuration, each made once.")
+app = typer.Typer(cls=Group, help="Many runs of one configuration, each made once.")
 
 File = Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="The sweep.")]
 Folder = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        metavar="FOLDER", help="Where the logs are; sweeps that share it share their runs."
+        metavar="FOLDER",
+        help="Where the logs are: results/runs, or beside a sweep that --grid made; sweeps that "
+        "share it share their runs.",
+        show_default=False,
     ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, metavar="J", help="Runs at a time.")]
@@ -30,14 +34,12 @@ Ranks = Annotated[
     int, typer.Option(min=1, metavar="P", help="Ranks of each run, started by mpiexec.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Show every point in the table.")]
-RUNS = Path("results/runs")
-"""Where the logs of all sweeps are, unless another folder is named."""
 
 
 @app.command()
 def plan(
     sweep: File,
-    folder: Folder = RUNS,
+    folder: Folder = None,
     jobs: Jobs = 1,
     ranks: Ranks = 1,
     everything: Everything = False,
@@ -64,7 +66,7 @@ def plan(
 @app.command("status")
 def show_status(
     sweep: File,
-    folder: Folder = RUNS,
+    folder: Folder = None,
     everything: Everything = False,
     as_json: options.Json = False,
 ) -> None:
@@ -90,7 +92,7 @@ def show_table(
     sweep: Annotated[
         Path, typer.Argument(metavar="SWEEP.toml", help="The sweep, or a folder of logs.")
     ],
-    folder: Folder = RUNS,
+    folder: Folder = None,
     to: Annotated[
         float, typer.Option(metavar="GAP", help="The relative gap of the rounds and floats shown.")
     ] = 1e-6,
@@ -112,8 +114,11 @@ def show_table(
     if faults := outputs.output_faults([csv], force, "--csv"):
         raise InputError(faults)
     with waiting():
-        rows = table.rows(table.members(sweep, folder), to)
+        found = table.members(sweep, folder)
+        rows = table.rows(found, to)
     if csv is not None:
+        if faults := outputs.read_faults([csv], [sweep, *(one.log for one in found)], "--csv"):
+            raise InputError(faults)
         outputs.put_text(csv, table.as_csv(rows), "--csv")
     else:
         report.show_table(rows)
@@ -122,7 +127,7 @@ def show_table(
 @app.command()
 def run(
     sweep: File,
-    folder: Folder = RUNS,
+    folder: Folder = None,
     index: Annotated[
         int | None,
         typer.Option(
@@ -179,12 +184,13 @@ def run(
     raise typer.Exit(_run_all(sweep, folder, jobs, ranks, missing))
 
 
-def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
+def _of_grid(config: Path, axes: Sequence[str], folder: Path | None) -> Path:
     """The file of a sweep that is given by its base and its axes."""
-    from ist_mpi.batch import grid
+    from ist_mpi.batch import grid, points
     from ist_mpi.config import load
     from ist_mpi.training import outputs
 
+    folder = points.RUNS if folder is None else folder
     found = grid.parsed(axes)
     base = load(config)
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
@@ -195,7 +201,7 @@ def _of_grid(config: Path, axes: Sequence[str], folder: Path) -> Path:
     return path
 
 
-def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) -> int:
+def _run_all(sweep: Path, folder: Path | None, jobs: int, ranks: int, missing: bool) -> int:
     """Make all runs that are to be made, some at a time; the exit code."""
     launcher.stay_alone()  # the runs have MPI, each its own
     from ist_mpi.batch import pool, status
@@ -214,7 +220,7 @@ def _run_all(sweep: Path, folder: Path, jobs: int, ranks: int, missing: bool) ->
     if (count := min(jobs, len(wanted)) * ranks) > cores:
         say(f"caution: {count} ranks at a time on {cores} usable core(s)")
     with waiting():
-        after = pool.run_points(wanted, pool.command(found, folder), jobs, ranks, report.show_end)
+        after = pool.run_points(wanted, pool.command(found), jobs, ranks, report.show_end)
     states = [status.state for status in after] + passed
     say(f"{sweep}: {report.counted(states)}")
     return _exit_code(set(states))
@@ -236,7 +242,7 @@ def _exit_code(states: set[str]) -> int:
 @of_slurm
 def submit(
     sweep: File,
-    folder: Folder = RUNS,
+    folder: Folder = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="J", help="At most this many tasks at a time.")
     ] = None,
@@ -272,7 +278,7 @@ def submit(
         say(f"{sweep}: nothing to submit, every run is over or running")
         return
     for tasks in arrays.arrays(wanted, arrays.max_array_size(), jobs):
-        words = [*pool.command(found, folder), "--index", slurm.TASK]
+        words = [*pool.command(found), "--index", slurm.TASK]
         words += ["--offset", str(tasks.offset)] if tasks.offset else []
         text = slurm.render(replace(request, array=tasks.text), words)
         if dry_run:
@@ -282,7 +288,7 @@ def submit(
             print(f"Submitted batch job {number}: {tasks.size} runs, tasks {tasks.text}")
 
 
-def _checked(sweep: Path, folder: Path) -> Any:
+def _checked(sweep: Path, folder: Path | None) -> Any:
     """The runs of a sweep whose problems can be opened, and whose logs can be put there.
 
     Raises InputError with every fault of every point, or else of the folder.
@@ -292,7 +298,7 @@ def _checked(sweep: Path, folder: Path) -> Any:
 
     found = points.plan(sweep, folder)
     points.check(found)
-    if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
+    if faults := outputs.output_faults([found.folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     return found
 

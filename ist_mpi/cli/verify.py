@@ -20,7 +20,10 @@ def verify(
         ),
     ] = True,
     seconds: Annotated[
-        float, typer.Option(min=0, help="Longest replay of a log; a longer one is not judged.")
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Longest replay of a log; a longer one is not judged."
+        ),
     ] = 60.0,
     code: options.Code = None,
 ) -> None:

@@ -21,6 +21,7 @@ from ist_mpi.parallel.team import Team
 from ist_mpi.problems.quadratic import LocalQuadratics
 from ist_mpi.problems.source import Stored
 from ist_mpi.sketches.law import Finite
+from ist_mpi.sums import exact_sum
 
 Float64 = NDArray[np.float64]
 SLABS = 6000
@@ -127,7 +128,7 @@ def means(team: Team, local: LocalQuadratics, stored: Stored) -> Means:
         return Means(L, local.b[0], float(local.constant[0]), local.least)
     b = team.whole(team.mean_rows(b_of, (d,)), everywhere=True)
     constants = team.all_workers(local.constant[local.index])
-    mean = math.fsum(constants) / len(constants)
+    mean = exact_sum(constants) / len(constants)
     return Means(L, np.asarray(b), mean, local.least)
 
 

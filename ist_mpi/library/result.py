@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.library.arguments import one_of, path_of
 from ist_mpi.store import run as runlog
 from ist_mpi.training.columns import COLUMNS, OF_FUNCTIONS
 
@@ -183,9 +184,8 @@ class Result(runlog.Run):
         InputError
             If there is no such axis or column, or matplotlib is not installed.
         """
-        if x not in X_AXES:
-            raise InputError(Fault("x", repr(x), " or ".join(f'"{name}"' for name in X_AXES)))
-        columns, words = X_AXES[x]
+        columns, words = X_AXES[one_of("x", x, X_AXES)]
+        one_of("y", y, self.rounds)
         values, along = self.rounds[y], sum(self.rounds[name] for name in columns)
         if ax is None:
             ax = optional("matplotlib.pyplot", "plot").subplots()[1]
@@ -203,7 +203,7 @@ class Result(runlog.Run):
 
 def open_run(path: str | Path) -> Result:
     """See `ist_mpi.open_run`."""
-    return Result.of(runlog.open_run(path))
+    return Result.of(runlog.open_run(path_of("path", path)))
 
 
 def optional(name: str, extra: str) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ist_mpi.cli.report.progress import ProgressReport
+from ist_mpi.library.arguments import flag, function, path_of
 from ist_mpi.library.asking import configuration
 from ist_mpi.library.result import Result
 from ist_mpi.library.words import python_words
@@ -27,13 +28,18 @@ def run(
     **settings: Any,
 ) -> Result:
     """See `ist_mpi.run`."""
-    source = configuration(config, settings)
     comm = ranks.communicator(comm)
+    with ranks.abort_on_error(comm), ranks.agreeing(comm):
+        source = configuration(config, settings)
+        force = flag("force", force)
+        progress = None if progress is None else flag("progress", progress)
+        callback = None if callback is None else function("callback", callback)
+        out = None if out is None else path_of("out", out)
     speaks = comm.rank == 0
     shown = sys.stderr.isatty() if progress is None else progress
     bar = ProgressReport("run") if shown and speaks else nullcontext()
     with python_words(), bar as watch:
         found = api.run(source, comm, out=out, force=force, watch=watch, callback=callback)
-    if found.status == "failed" and speaks:
-        warnings.warn(found.stop_reason, stacklevel=3)
+    if found.divergence and speaks:
+        warnings.warn(found.divergence, stacklevel=3)
     return Result.of(found)

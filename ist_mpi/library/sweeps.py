@@ -7,20 +7,18 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ist_mpi.batch import pool, status, table
+from ist_mpi.batch import points, pool, status, table
 from ist_mpi.batch.grid import planned
 from ist_mpi.batch.points import Point
 from ist_mpi.batch.status import Status
 from ist_mpi.cli.messages import waiting
 from ist_mpi.config import load
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.library.arguments import between, flag, integer, path_of
 from ist_mpi.library.asking import configuration
-from ist_mpi.library.numbers import between, integer
 from ist_mpi.library.result import Result, open_run, optional
 from ist_mpi.library.words import python_words
 from ist_mpi.parallel import launcher, signals
-
-RUNS = Path("results/runs")
 
 
 class Sweep:
@@ -33,8 +31,9 @@ class Sweep:
         Where the logs are.
     """
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self.path, self.folder = path, folder
+    def __init__(self, path: Path, folder: Path | None) -> None:
+        of_file = points.folder_of(path) if folder is None else folder
+        self.path, self.folder = path, path if path.is_dir() else of_file
         self._members = table.members(path, folder)
 
     def __len__(self) -> int:
@@ -74,10 +73,11 @@ class Sweep:
         return optional("pandas", "data").DataFrame(found)
 
 
-def open_sweep(path: str | Path, folder: str | Path = RUNS) -> Sweep:
+def open_sweep(path: str | Path, folder: str | Path | None = None) -> Sweep:
     """See `ist_mpi.open_sweep`."""
     with python_words():
-        return Sweep(Path(path), Path(folder))
+        place = None if folder is None else path_of("folder", folder)
+        return Sweep(path_of("path", path), place)
 
 
 def sweep(
@@ -85,23 +85,23 @@ def sweep(
     grid: Mapping[str, Any],
     *,
     jobs: int = 1,
-    folder: str | Path = RUNS,
+    folder: str | Path = points.RUNS,
     progress: bool | None = None,
 ) -> Sweep:
     """See `ist_mpi.sweep`."""
-    jobs = integer("jobs", jobs, 1)
+    jobs, folder = integer("jobs", jobs, 1), path_of("folder", folder)
+    shown = sys.stderr.isatty() if progress is None else flag("progress", progress)
     if (launcher.launched_size() or 1) > 1:
         raise InputError(Fault("sweep", "several ranks", "one process, which starts the runs"))
     with python_words():
-        found = planned(load(configuration(base, {})), grid, Path(folder))
+        found = planned(load(configuration(base, {})), grid, folder)
     indices = set(status.to_be_made(status.statuses_of(found)))
     wanted = [point for point in found.points if point.index in indices]
-    shown = sys.stderr.isatty() if progress is None else progress
 
     def tell(point: Point, ended: Status, count: str) -> None:
         if shown:
             print(f"{count} {point.title}: {ended.state} {ended.reason}", file=sys.stderr)
 
     with signals.interrupt_deferred(), waiting() if shown else nullcontext():
-        pool.run_points(wanted, pool.command(found, Path(folder)), jobs, 1, tell)
+        pool.run_points(wanted, pool.command(found), jobs, 1, tell)
     return open_sweep(found.sweep.path, folder)

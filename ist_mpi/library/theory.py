@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.library.arguments import between, flag, integer
 from ist_mpi.library.asking import configuration
-from ist_mpi.library.numbers import between, integer
 from ist_mpi.library.words import in_python, python_words
 from ist_mpi.parallel import ranks
 from ist_mpi.training import foresight
@@ -162,7 +162,7 @@ class Theory:
         if not self._can_be_followed:
             return None
         way = _Way(tolerance, self._document["limit_relative_gap"])
-        with python_words():
+        with python_words(), ranks.abort_on_error(self._comm):
             foresight.follow(self._comm, self._question, self._full, self._digest, way.enough)
         if way.unsure:
             got = f"{tolerance:g}, not reached in {MOST_ROUNDS} rounds"
@@ -225,10 +225,11 @@ def theory(
     comm = ranks.communicator(comm) if comm is not None else ranks.world_if_any()
     arrays = {"L": L, "b": b, "X": X, "y": y}
     source = None  # of ranks other than 0, for what rank 0 gives
-    if config is not None or settings or any(array is not None for array in arrays.values()):
-        source = configuration(config, settings, rounds=1000, **arrays)
     with python_words():
         with ranks.agreeing(comm):
+            full = flag("full", full)
+            if config is not None or settings or any(one is not None for one in arrays.values()):
+                source = configuration(config, settings, rounds=1000, **arrays)
             question = None if source is None else load(source)  # what a file says may change
         found = foresee(comm, question, full=full)
     return Theory(

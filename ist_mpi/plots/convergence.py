@@ -9,6 +9,7 @@ of each curve NAME.h5; it is read from NAME.csv, which
 `ist-mpi theory CONFIG --rounds K --csv NAME.csv` makes.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,10 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.plots.curves import (
     Curve,
     column,
+    companion,
     diverged,
     expectation,
+    median,
     open_curves,
     scale_of,
     stacked,
@@ -40,8 +43,8 @@ from ist_mpi.plots.legends import darker
 from ist_mpi.plots.names import names_of, words_of
 from ist_mpi.plots.outcome import GROWN
 from ist_mpi.plots.words import listed
-from ist_mpi.store.log import Run
 
+LOGGER = logging.getLogger(__name__)
 X_AXES = ("round", "floats", "floats_up", "seconds")
 Y_AXES = (
     "gap",
@@ -59,6 +62,8 @@ Y_AXES = (
 )
 SHARES = ("train_accuracy", "test_accuracy")
 """Of those, what is no more than 1 and nears it."""
+SHOWN = ("relative_gap", "gap", "train_loss", "value")
+"""What is shown of a run, unless it is said: the first of these that it has."""
 PREDICTED = {"gap": "fixed_point_gap", "relative_gap": "fixed_point_relative_gap"}
 EXPECTED = {
     "gap": ("expected_gap", "mean_iterate_gap"),
@@ -84,7 +89,6 @@ def draw_curve(
     `colour`: of a scale, which then takes the place of a name in the legend.
     """
     values = stacked(curve, y)
-    across = column(curve.runs[0], x)[: values.shape[1]]
     band = None
     if len(values) > 1:
         with np.errstate(invalid="ignore"):  # between infinities
@@ -92,7 +96,7 @@ def draw_curve(
         band = (low, high)
     how = look(place) if colour is None else {"color": colour}
     label = name if colour is None else None
-    panel.line(name, across, np.median(values, axis=0), label=label, band=band, **how)
+    panel.line(name, median(curve, x), np.median(values, axis=0), label=label, band=band, **how)
 
 
 def draw_predictions(
@@ -124,10 +128,11 @@ def draw_expectation(
     table = expectation(curve)
     chosen = next((key for key in EXPECTED[y] if np.isfinite(table.get(key, np.nan)).any()), "")
     if not chosen:
-        raise ValueError(f"the table beside {curve.runs[0].path} has no column {EXPECTED[y][0]}")
-    rounds = column(curve.runs[0], "round")
+        path, names = companion(curve.runs[0], ".csv"), listed(EXPECTED[y])
+        raise InputError(Fault(str(path), f"no number in {names}", f"what --y {y} is beside"))
+    rounds = median(curve, "round")
     rows = table["round"] <= rounds[-1]
-    across = np.interp(table["round"], rounds, column(curve.runs[0], x))
+    across = np.interp(table["round"], rounds, median(curve, x))
     words = EXACT_NAMES[chosen.partition("_")[0]]
     panel.line(
         *(name, across[rows], table[chosen][rows]),
@@ -168,7 +173,9 @@ def leaves(curve: Curve, y: str) -> bool:
     """Whether a curve goes out of sight of others: it diverged, or is about to."""
     values = stacked(curve, y)
     first, last = values[:, 0], values[:, -1]
-    return diverged(curve) or bool(((first > 0.0) & (last > GROWN * first)).any())
+    grown = (first > 0.0) & (last > GROWN * first)
+    overflowed = ~np.isnan(first) & ~np.isfinite(last)
+    return diverged(curve) or bool((grown | overflowed).any())
 
 
 def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> None:
@@ -185,7 +192,7 @@ def keep_in_view(panel: Panel, others: Sequence[Curve], count: int, y: str) -> N
 def draw(
     runs: Sequence[Path],
     x: str,
-    y: str,
+    y: str | None,
     title: str,
     theory: bool,
     output: Path,
@@ -195,29 +202,36 @@ def draw(
 ) -> str:
     """Draw the runs on one panel; returns what its lines are, in words.
 
-    `beside` and `force`: as `saving.save` has them.
+    `y`: a column; None: the first of `SHOWN` that all have. `beside` and `force`: as `saving.save`
+    has them.
     """
-    curves = open_curves(runs)
+    curves = open_curves(runs, bulk=False)
+    LOGGER.info("drawing")
+    where = "plot" if y is None else f"--y {y}"
+    if y is None:
+        y = next((name for name in SHOWN if all(_has(curve, name) for curve in curves)), SHOWN[0])
     figure = Figure()
     panel = figure.panels[0][0]
     x_scale = ("rounds" if x == "round" else "log") if log_x else "linear"
     panel.describe(x, y, title, x_scale, "linear" if y in SHARES else "log")
     draw_curves(panel, curves, x, y, names_of(curves), theory)
     if not any(row.kind == "measured" and math.isfinite(row.y) for row in figure.rows):
-        runs_of = [run for curve in curves for run in curve.runs]
-        others = [name for name in Y_AXES if all(_has_numbers(run, name) for run in runs_of)]
+        others = [name for name in Y_AXES if all(_has(curve, name) for curve in curves)]
         kind = "number" if y in SHARES else "number above 0"
-        raise InputError(
-            Fault(f"--y {y}", f"no {kind}", f"what the logs have: {listed(others) or 'nothing'}")
-        )
+        expected = f"what the logs have: {listed(others) or 'nothing'}"
+        raise InputError(Fault(where, f"no {kind}", expected))
     panel.label_ends()
     panel.legend()
-    figure.save(output, beside, force)
+    tables = [companion(curve.runs[0], ".csv") for curve in curves] if theory else []
+    figure.save(output, beside, force, [*runs, *tables])
     return caption(curves, y, theory)
 
 
-def _has_numbers(run: Run, y: str) -> bool:
-    return y in run.rounds and bool((np.isfinite(column(run, y)) & (column(run, y) != 0.0)).any())
+def _has(curve: Curve, y: str) -> bool:
+    """Whether all runs of a curve have numbers in a column, not all of them 0."""
+    columns = [column(run, y) for run in curve.runs if y in run.rounds]
+    numbers = [(np.isfinite(values) & (values != 0.0)).any() for values in columns]
+    return len(columns) == len(curve.runs) and all(numbers)
 
 
 def caption(curves: Sequence[Curve], y: str, theory: bool) -> str:

@@ -1,6 +1,7 @@
 """Run logs grouped into curves: the runs of one configuration, over their seeds."""
 
 import csv
+import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ist_mpi.config import OPERATION
+from ist_mpi.errors import Fault, InputError, printable
 from ist_mpi.store.log import Run, open_run
 
 Float64 = NDArray[np.float64]
+LOGGER = logging.getLogger(__name__)
 MANY = 8
 """Curves that a colour scale tells apart better than a legend does."""
 
@@ -30,9 +33,10 @@ class Curve(NamedTuple):
         return float(self.runs[0].theory.get(name, math.nan))
 
 
-def open_curves(paths: Iterable[Path]) -> list[Curve]:
-    """The curves of run logs; raises InputError where a file is none."""
-    return curves_of([open_run(path) for path in paths])
+def open_curves(paths: Sequence[Path], *, bulk: bool = True) -> list[Curve]:
+    """The curves of run logs; raises InputError where a file is none. `bulk`: as `open_run`'s."""
+    LOGGER.info("reading %d logs" if len(paths) > 1 else "reading %d log", len(paths))
+    return curves_of([open_run(path, bulk=bulk) for path in paths])
 
 
 def settings_of(run: Run) -> dict[str, Any]:
@@ -42,9 +46,12 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 
 def curves_of(runs: Sequence[Run]) -> list[Curve]:
-    """Group runs by all settings but the seed and what changes no result, by step size."""
+    """Group runs by all settings but the seed and what changes no result, by step size.
+
+    Each run is there once, however many logs of it there are: as far as one of them goes.
+    """
     curves: dict[str, Curve] = {}
-    for run in runs:
+    for run in _each_once(runs):
         settings = {
             key: value
             for key, value in settings_of(run).items()
@@ -52,6 +59,16 @@ def curves_of(runs: Sequence[Run]) -> list[Curve]:
         }
         curves.setdefault(repr(settings), Curve(settings, [])).runs.append(run)
     return sorted(curves.values(), key=lambda curve: curve.settings["method.step_size"])
+
+
+def _each_once(runs: Iterable[Run]) -> list[Run]:
+    found: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        same = run.attributes["run_id"], run.attributes.get("problem_digest", "")
+        kept = found.setdefault(same, run)
+        if run.rounds["round"][-1] > kept.rounds["round"][-1]:
+            found[same] = run
+    return list(found.values())
 
 
 def by_problem(curves: Sequence[Curve]) -> list[list[Curve]]:
@@ -77,12 +94,19 @@ def scale_of(curves: Sequence[Curve]) -> tuple[str, list[float]] | None:
 
 def is_whole(curve: Curve) -> bool:
     """Whether all runs of a curve have finished, so that its end can be spoken of."""
-    return all(run.status == "finished" and len(run.rounds["round"]) > 1 for run in curve.runs)
+    return not diverged(curve) and all(
+        run.status == "finished" and len(run.rounds["round"]) > 1 for run in curve.runs
+    )
+
+
+def over(curve: Curve) -> list[Run]:
+    """The runs of a curve that have come to their end, whatever it is."""
+    return [run for run in curve.runs if run.status in ("finished", "failed")]
 
 
 def diverged(curve: Curve) -> bool:
     """Whether a run of the curve ceased to be finite."""
-    return any(run.status == "failed" for run in curve.runs)
+    return any(run.divergence for run in curve.runs)
 
 
 def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
@@ -95,7 +119,7 @@ def require_rows(curves: Iterable[Curve], *, finished: bool = False) -> None:
     """
     for run in (run for curve in curves for run in curve.runs):
         last = int(run.rounds["round"][-1])
-        if run.status == "failed":
+        if run.divergence:
             raise ValueError(f"{run.path}: diverged by round {last}; expected runs that do not")
         if finished and run.status != "finished":
             expected = "expected finished runs (ist-mpi resume goes on)"
@@ -139,9 +163,20 @@ def column(run: Run, name: str) -> Float64:
 
 
 def stacked(curve: Curve, name: str) -> Float64:
-    """A column of all the curve's runs, shape (runs, rows), as far as all of them got."""
-    rows = min(len(run.rounds["round"]) for run in curve.runs)
+    """A column of all the curve's runs, shape (runs, rows), as far as all have the same rounds.
+
+    The last row of a run that was stopped may be of a round that no other has logged.
+    """
+    rounds = [run.rounds["round"] for run in curve.runs]
+    rows = min(map(len, rounds))
+    same = np.all([one[:rows] == rounds[0][:rows] for one in rounds], axis=0)
+    rows = rows if same.all() else int(np.argmin(same))
     return np.stack([column(run, name)[:rows] for run in curve.runs])
+
+
+def median(curve: Curve, name: str) -> Float64:
+    """The median of a column over the curve's runs, shape (rows,)."""
+    return np.asarray(np.median(stacked(curve, name), axis=0))
 
 
 def tail(curve: Curve, name: str, share: float = 0.5) -> Float64:
@@ -170,24 +205,34 @@ def expectation(curve: Curve) -> dict[str, Float64]:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is missing or not such a table.
     """
     return read_expectation(companion(curve.runs[0], ".csv"))
 
 
 def read_expectation(path: Path) -> dict[str, Float64]:
-    """A table of exact expectations; raises ValueError where `path` is none."""
-    wanted = f'made by "ist-mpi theory CONFIG --rounds K --csv {path}"'
+    """A table of exact expectations; raises InputError, with the line, where `path` is none."""
+    wanted = f'a table made by "ist-mpi theory CONFIG --rounds K --csv {path}"'
     if not path.is_file():
-        raise ValueError(f"{path}: missing; expected the exact expectations, {wanted}")
+        raise InputError(Fault(str(path), "nothing: it is missing", wanted))
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        names, rows = list(reader.fieldnames or []), list(reader)
-    try:
-        table = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
-        if "round" not in table or not rows:
-            raise ValueError("no rounds")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected a table {wanted} ({error})") from error
-    return table
+        reader = csv.reader(file)
+        try:
+            names = next(reader, [])
+            if "round" not in names:
+                raise ValueError('no column "round"')
+            rows = [_numbers(row, len(names)) for row in reader]
+            if not rows:
+                raise ValueError("no rounds")
+        except (ValueError, csv.Error) as error:
+            where = f"{path}, line {max(1, reader.line_num)}"
+            raise InputError(Fault(where, printable(str(error)), wanted)) from error
+    return dict(zip(names, np.array(rows).T.copy(), strict=True))
+
+
+def _numbers(row: Sequence[str], count: int) -> list[float]:
+    """A line of a table; what is empty is not known."""
+    if len(row) != count:
+        raise ValueError(f"{len(row)} values, not {count}")
+    return [float(text or "nan") for text in row]

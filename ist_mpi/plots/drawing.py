@@ -7,7 +7,7 @@ and NAME.png show.
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -231,9 +231,15 @@ class Figure:
             handles, labels, loc="outside lower center", ncols=columns, fontsize="small"
         )
 
-    def save(self, output: Path, beside: bool = True, force: bool = False) -> None:
+    def save(
+        self,
+        output: Path,
+        beside: bool = True,
+        force: bool = False,
+        read: Iterable[Path] = (),
+    ) -> None:
         """Write `output` and NAME.csv, and NAME.pdf and NAME.png too; see `saving.save`."""
-        saving.save(self._figure, self._table(), output, beside, force)
+        saving.save(self._figure, self._table(), output, beside, force, read)
 
     def svg(self) -> str:
         """The picture as an element of a page: letters are paths, and no file or font is needed."""

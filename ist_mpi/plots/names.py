@@ -95,8 +95,9 @@ def with_remarks(name: str, curve: Curve, seeds: bool = True) -> str:
     """The name of a curve with how many seeds it is, and with what became of those not finished."""
     count = len(curve.runs)
     remarks = [f"{count} seeds"] if seeds and count > 1 else []
-    for word, states in (("diverged", ("failed",)), ("unfinished", ("running", "stopped"))):
-        found = sum(run.status in states for run in curve.runs)
+    diverged = sum(bool(run.divergence) for run in curve.runs)
+    open_ended = [run.status in ("running", "stopped") for run in curve.runs if not run.divergence]
+    for word, found in (("diverged", diverged), ("unfinished", sum(open_ended))):
         many = "all" if found == count else str(found)
         if found:
             remarks.append(word if count == 1 else f"{many} {word}")

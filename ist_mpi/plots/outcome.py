@@ -1,7 +1,8 @@
 """What became of a run, in words: as far as its log and its theory tell."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ LEVEL = 1.1
 GROWN = 1e3
 """From this multiple of where it began on a gap is on its way to infinity."""
 
+SAID = 6
+"""Of what is said of the runs of one curve, lines at most."""
+
 
 def tail(run: Run) -> NDArray[np.float64]:
     """The last relative gaps of a run."""
@@ -31,14 +35,26 @@ def verdict(run: Run) -> str:
     if run.status != "finished":
         why = f": {run.stop_reason}" if run.stop_reason else ""
         return f"{run.status} at round {run.last_row()['round']}{why}"
+    if run.divergence:
+        return f"{run.divergence}{_beyond(run)}"
     gaps = run.rounds["gap"]
     if np.isnan(gaps).all():
         return "finished; without x* there is no gap"
-    if not np.isfinite(gaps[-1]):
-        return f"diverges: the gap is beyond what a number holds{_beyond(run)}"
     if np.isnan(run.rounds["relative_gap"]).all():
         return _from_solution(gaps)
     return _of_gaps(run, float(np.mean(tail(run))))
+
+
+def verdicts(runs: Sequence[Run]) -> list[str]:
+    """How each of several runs ended: what is said of most first, with how many those are."""
+    counts = Counter(map(verdict, runs)).most_common()
+    if len(counts) == 1:
+        return [counts[0][0]]
+    shown = counts if len(counts) <= SAID else counts[: SAID - 1]
+    lines = [f"{count} of {len(runs)}: {words}" for words, count in shown]
+    if rest := sum(count for _, count in counts[len(shown) :]):
+        lines.append(f"{rest} of {len(runs)}: otherwise, each by itself")
+    return lines
 
 
 def _from_solution(gaps: NDArray[np.float64]) -> str:

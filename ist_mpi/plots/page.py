@@ -4,21 +4,20 @@ configurations, constants, provenance.
 
 import html
 import json
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ist_mpi.plots.convergence import draw_curves
-from ist_mpi.plots.curves import Curve, curves_of
+from ist_mpi.plots.convergence import SHOWN, draw_curves
+from ist_mpi.plots.curves import Curve, open_curves, over
 from ist_mpi.plots.drawing import Figure
 from ist_mpi.plots.names import names_of
-from ist_mpi.plots.outcome import tail, verdict
-from ist_mpi.store.log import open_run
+from ist_mpi.plots.outcome import tail, verdicts
 
-SHOWN = ("relative_gap", "gap", "value", "train_loss")
-"""What a page shows of a run: the first of these that it has."""
+LOGGER = logging.getLogger(__name__)
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 * { box-sizing: border-box; }
@@ -50,10 +49,11 @@ def page(paths: Sequence[Path], title: str = "") -> str:
     InputError
         If one of them is no log.
     """
-    runs = [open_run(path, bulk=False) for path in paths]
-    curves = curves_of(runs)
+    curves = open_curves(paths, bulk=False)
+    LOGGER.info("drawing")
     names = names_of(curves)
-    head = title or ("One run" if len(runs) == 1 else f"{len(runs)} runs")
+    count = sum(len(curve.runs) for curve in curves)
+    head = title or ("One run" if count == 1 else f"{count} runs")
     figures = "".join(_figures(curves, names))
     details = "".join(
         _details(curve, name, len(curves) == 1) for curve, name in zip(curves, names, strict=True)
@@ -65,7 +65,7 @@ def page(paths: Sequence[Path], title: str = "") -> str:
         f"<h1>{html.escape(head)}</h1>"
         "<p class='quiet'>Independent subnetwork training: measured beside what exact theory "
         f"predicts.</p><h2>Convergence</h2><div class='figures'>{figures}</div>"
-        f"<h2>What came out</h2>{_outcomes(curves, names)}{details}</body></html>\n"
+        f"<h2>What came out</h2>{outcomes(curves, names)}{details}</body></html>\n"
     )
 
 
@@ -99,19 +99,23 @@ def _picture(curves: Sequence[Curve], names: Sequence[str], x: str, y: str) -> s
     return figure.svg()
 
 
-def _outcomes(curves: Sequence[Curve], names: Sequence[str]) -> str:
-    """A row for every curve: how it ended, beside what was predicted."""
+def outcomes(curves: Sequence[Curve], names: Sequence[str]) -> str:
+    """A row for every curve: how it ended, beside what was predicted.
+
+    The numbers are of the runs that are over, where there are any.
+    """
     rows = []
     for curve, name in zip(curves, names, strict=True):
-        last = [run.last_row() for run in curve.runs]
-        ends = [float(np.mean(tail(run))) for run in curve.runs]
+        runs = over(curve) or curve.runs
+        last = [run.last_row() for run in runs]
+        ends = [float(np.mean(tail(run))) for run in runs]
         cells = [
             (_number(float(np.median([row["round"] for row in last]))), "number"),
             (_number(float(np.median([row["relative_gap"] for row in last]))), "number"),
             (_number(float(np.mean(ends))), "number"),
             (_number(curve.theory("limit_relative_gap")), "number"),
             (_number(curve.theory("fixed_point_relative_gap")), "number"),
-            (html.escape(verdict(curve.runs[0])), "text"),
+            ("<br>".join(map(html.escape, verdicts(curve.runs))), "text"),
         ]
         row = "".join(f"<td class='{kind}'>{text}</td>" for text, kind in cells)
         rows.append(f"<tr><th>{html.escape(_plain(name))}</th>{row}</tr>")

@@ -19,7 +19,7 @@ from ist_mpi.config.types import BeforeValidator, Field, Flag, Positive, Text, f
 from ist_mpi.problems import digest
 from ist_mpi.problems import samples as kept
 from ist_mpi.problems.data.dealing import DealtSamples
-from ist_mpi.problems.data.held_out import HeldOutSettings, read_parted
+from ist_mpi.problems.data.held_out import HeldOutSettings, left_of_both, read_parted
 from ist_mpi.problems.data.labels import signs
 from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.functions import Columns
@@ -165,9 +165,11 @@ def load(problem: LogisticSettings) -> LogisticSource:
         If the data cannot be read, are too few for n workers, or are of more or less than two
         classes.
     """
-    (A, labels, worker, name), test = read_parted(problem, rescaled=problem.standardize)
-    found = signs(labels, problem.positive, name)
+    (A, labels, worker, name, *_), test, known = read_parted(problem, rescaled=problem.standardize)
+    found = signs(known, problem.positive, name)
     y = found.of(labels, name)
+    if problem.test_share is not None:
+        left_of_both(y, name)
     order, edges = dealt(y, worker, problem.n, problem.split, problem.seed, name)
     kind, stored = _stored(problem, A, order, edges)
     notes = (found.note,) if found.note else ()
@@ -177,7 +179,9 @@ def load(problem: LogisticSettings) -> LogisticSource:
     if test is None:
         return source
     tested = Tested(source.scaled(test.A), found.of(test.y, test.name))
-    return replace(source, test=tested)
+    if unknown := found.unknown(test.y, test.name):
+        notes = (*notes, unknown)
+    return replace(source, test=tested, notes=notes)
 
 
 def _stored(

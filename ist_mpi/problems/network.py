@@ -17,8 +17,8 @@ from ist_mpi.config import Method, Rule
 from ist_mpi.config.types import Count, Field, Flag, Positive, Seed, model_validator
 from ist_mpi.problems import digest
 from ist_mpi.problems.data.dealing import DealtSamples
-from ist_mpi.problems.data.held_out import HeldOutSettings, read_parted
-from ist_mpi.problems.data.labels import classes, named, numbered, whole
+from ist_mpi.problems.data.held_out import HeldOutSettings, left_of_both, read_parted
+from ist_mpi.problems.data.labels import named, numbered, whole
 from ist_mpi.problems.data.split import dealt
 from ist_mpi.problems.functions import Columns
 from ist_mpi.problems.local_network import LocalNetwork, Objective, Samples, measured
@@ -234,10 +234,11 @@ def load(problem: NetworkSettings) -> NetworkSource:
         If the data cannot be read, are too few for n workers, or their labels are all of one class
         or no classes.
     """
-    (A, labels, worker, name), test = read_parted(problem, rescaled=problem.standardize)
-    found = classes(labels, name)
+    (A, labels, worker, name, *_), test, found = read_parted(problem, rescaled=problem.standardize)
     whole(found, name)
     y = numbered(labels, found, name).astype(np.float64)
+    if problem.test_share is not None:
+        left_of_both(y, name)
     data = DealtSamples(
         A, y, *dealt(y, worker, problem.n, problem.split, problem.seed, name), problem.standardize
     )

@@ -111,7 +111,7 @@ def load(problem: RidgeSettings) -> RidgeSource:
     InputError
         If the data cannot be read, are not finite, or are too few for n workers.
     """
-    A, y, worker, name = read(problem, rescaled=problem.standardize)
+    A, y, worker, name, *_ = read(problem, rescaled=problem.standardize)
     order, edges = dealt(y, worker, problem.n, problem.split, problem.seed, name)
     stored = _stored(problem, A, order, edges)
     return RidgeSource(A, y, order, edges, problem.standardize, problem.l2, stored)

@@ -42,7 +42,8 @@ def path_of(log: Path) -> Path:
 def locked(log: Path) -> Iterator[None]:
     """Keep every other run out of `log` while the body runs.
 
-    The kernel drops the lock of a process that ends, however it ends. On a file system without
+    The kernel drops the lock of a process that ends, however it ends, and whatever it leaves
+    running: a process that is forked from it has no part in the lock. On a file system without
     locks the file itself is the lock, and one that a killed run left behind has to be removed by
     hand.
 
@@ -56,14 +57,31 @@ def locked(log: Path) -> Iterator[None]:
     path = path_of(log)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, held = _acquire(path)
+    _ours.add(handle)
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(whoami()).encode(), 0)
         yield
     finally:
-        with suppress(OSError):  # on a disk that has failed; the lock itself goes with the handle
-            held.unlink()  # while it is still ours
-        os.close(handle)
+        if handle in _ours:
+            with suppress(OSError):  # on a disk that has failed; the lock goes with the handle
+                held.unlink()  # while it is still ours
+            _ours.discard(handle)
+            os.close(handle)
+
+
+_ours: set[int] = set()
+"""Handles of the locks that this process has."""
+
+
+def _let_go() -> None:
+    """Have no part in the locks of the process that this one was forked from."""
+    while _ours:
+        with suppress(OSError):
+            os.close(_ours.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def holder(log: Path) -> str | None:

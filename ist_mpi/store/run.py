@@ -101,6 +101,18 @@ class Run:
         """Why the run ended, in words; empty while it runs."""
         return str(self.attributes["stop_reason"])
 
+    @property
+    def divergence(self) -> str:
+        """How the run ceased to be finite, in words; empty where it did not.
+
+        A gap overflows long before its model does, so that also a finished run may have diverged.
+        """
+        if self.status == "failed":
+            return self.stop_reason
+        gaps = self.rounds.get("gap", np.zeros(1))
+        overflowed = not (np.isnan(gaps[:1]).any() or np.isfinite(gaps[-1:]).all())
+        return "diverged: the gap is beyond what a number holds" if overflowed else ""
+
     def last_row(self) -> dict[str, Any]:
         """The last row of /rounds, as plain numbers."""
         return last_row(self.rounds)
@@ -218,11 +230,12 @@ def read(file: hdf5.Reader, path: Path | None, with_bulk: bool = True) -> Run:
     def bulk(group: str) -> dict[str, NDArray[Any]]:
         return file.arrays(group) if with_bulk else {}
 
+    where = "" if path is None else f"{path}:"  # a run that has no log has parts too
     run = Run(
         path=path,
         attributes=attributes,
-        rounds=Part(f"{path}:/rounds", rounds),
-        theory=Part(f"{path}:/theory", constants | vectors),
+        rounds=Part(f"{where}/rounds", rounds),
+        theory=Part(f"{where}/theory", constants | vectors),
         model=file.arrays("model"),
         iterates=bulk("iterates"),
         permutations=bulk("permutations"),

@@ -56,8 +56,7 @@ COLUMNS = (
 
 MAX_ROUNDS = 100_000
 """That are followed to a relative gap."""
-MAX_NUMBERS = 2**28
-"""Of a trajectory in memory: 2 GiB."""
+MAX_NUMBERS = 2**28  # of a trajectory in memory: 2 GiB
 CHANGED = Fault(
     "problem", "data that have changed since", "those of this theory; ask ist_mpi.theory anew"
 )
@@ -236,13 +235,13 @@ def follow(
 ) -> None:
     """Tell `enough` of each round k, and of E f(x^k) − f* over f(x⁰) − f*, until it is; collective.
 
-    Nothing is told where second moments are left out for their cost; see `foresee`. InputError
-    where the data are not those of that digest.
+    Nothing is told where second moments are left out; InputError if the data have changed.
     """
     job, problem = jobs.open_job(comm, source, wish_of=_wishes(False, True, full))
     experiment = prepare(comm, job.config, job.facts, problem, job.effort)
-    if experiment.digest != digest:
-        raise InputError(CHANGED)
+    with ranks.agreeing(comm):
+        if experiment.digest != digest:
+            raise InputError(CHANGED)
     if not _second_moments(full, job.facts.d):
         return
     with one_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -263,7 +262,8 @@ def _relative_gaps(experiment: Experiment) -> Iterator[float]:
         e = x0 - units.model(objective.prediction.x_star)
         gamma = units.step_size(experiment.method.gamma)
         gaps = (row[0] for _, row in recursions.expectations(moments, gamma, x0))
-    return (float(gap / np.float64(0.5 * e @ (L @ e))) for gap in gaps)
+    first = np.float64(0.5 * e @ (L @ e))
+    return (float(gap / first) for gap in gaps)
 
 
 def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64, Units]:

@@ -19,6 +19,7 @@ from ist_mpi.parallel.team import Team
 from ist_mpi.problems import digest
 from ist_mpi.problems.functions import Columns, HeldOut, LocalFunctions, OfProblem, read_only
 from ist_mpi.problems.given import unmasked
+from ist_mpi.sums import exact_sum
 from ist_mpi.training.columns import of_functions
 
 Float64 = NDArray[np.float64]
@@ -113,7 +114,7 @@ class FunctionObjective:
         local, team = self._local, self._team
         seen = read_only(x)
         own = np.array([float(local.value(i, seen)) for i in range(team.first, team.last)])
-        return math.fsum(team.all_workers(own)) / team.n
+        return exact_sum(team.all_workers(own)) / team.n
 
     def gap(self, x: Float64) -> float:
         """f(x) − f* of an x (d,) known to every rank, on every rank; NaN without x*; collective."""
@@ -133,7 +134,7 @@ class FunctionObjective:
         if (other := self._held_out) is not None:
             further |= zip(other.columns, map(float, other.values(read_only(x))), strict=True)
         prediction = self.prediction
-        squared = math.fsum(gradient**2) if np.isfinite(gradient).all() else math.nan
+        squared = exact_sum(gradient**2) if np.isfinite(gradient).all() else math.nan
         return FunctionMetrics(
             value=value,
             gap=value - prediction.f_star,
@@ -153,12 +154,12 @@ class FunctionObjective:
         own = [list(local.measurements(i, seen)) for i in range(team.first, team.last)]
         every = [row for rows in team.comm.allgather(own) for row in rows]
         columns = zip(names, *every, strict=True)
-        return {name: math.fsum(values) / team.n for name, *values in columns}
+        return {name: exact_sum(values) / team.n for name, *values in columns}
 
 
 def _distance(x: Float64, other: Float64 | None) -> float:
     """‖x − other‖; NaN where there is no other."""
-    return math.nan if other is None else math.sqrt(math.fsum((x - other) ** 2))
+    return math.nan if other is None else math.sqrt(exact_sum((x - other) ** 2))
 
 
 def local_functions(team: Team, config: Config, source: Any, x0: Float64) -> LocalFunctions:

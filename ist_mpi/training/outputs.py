@@ -77,6 +77,16 @@ def input_faults(
     ]
 
 
+def read_faults(paths: Iterable[Path], read: Iterable[Path], option: str) -> list[Fault]:
+    """Whether a file that --force would replace is one of those that its contents are made of."""
+    sources = list(read)
+    return [
+        Fault(f"{option} {path}", "a file that this reads, and that stays", "another file")
+        for path in paths
+        if any(_is_same(path, other) for other in sources)
+    ]
+
+
 def _is_same(path: Path, other: Path) -> bool:
     try:
         return path.samefile(other)

@@ -88,7 +88,8 @@ def consistency(log: Log) -> Finding:
     run, theory = log.run, log.run.theory
     gap, places = run.rounds["gap"], run.rounds["round"]
     first = theory.get("initial_gap", gap[0])
-    relative = gap / first if first > 0 else np.full(len(gap), np.nan)
+    with np.errstate(all="ignore"):
+        relative = gap / first if first > 0 else np.full(len(gap), np.nan)
     wanted = [
         Comparison("gap", gap[:1], first, RELATIVE * abs(first), places),
         Comparison(

@@ -5,7 +5,7 @@ It shares no code with the kernels, nor with what is known without running.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from math import comb
@@ -24,6 +24,10 @@ Float64 = NDArray[np.float64]
 
 RESIDUAL = 1e-10
 """Largest ‖∇f(x*)‖ relative to that at 0, and its like."""
+FORMED = 1e7
+"""Numbers of all L_i, at most, where their eigenvalues are judged."""
+VECTORS = 12
+"""Of d numbers that a worker has in a replayed round."""
 MARGINS = 1e6
 """Of all blocks, at most, where f_D is added up over them."""
 
@@ -39,7 +43,10 @@ class EveryBlock(NamedTuple):
 
 @dataclass(frozen=True)
 class LogisticInstance(Instance):
-    """The samples of all workers; L are the bounds of the Hessians, b is 0."""
+    """The samples of all workers; L and b are empty.
+
+    L_i = A_iᵀA_i/(4m_i) + l2 I, the bounds of the Hessians, are never formed.
+    """
 
     samples: list[tuple[Any, Float64]] = field(default_factory=list)
     """A_i (m_i, d), ndarray or CSR, and ±1 (m_i,)."""
@@ -54,17 +61,45 @@ class LogisticInstance(Instance):
     mean_step = None
 
     @cached_property
+    def diagonals(self) -> Float64:
+        """See `Instance`."""
+        each = [_squares(A).sum(axis=0) / (4.0 * len(y)) for A, y in self.samples]
+        return np.array([np.ravel(one) for one in each]) + self.l2
+
+    @cached_property
     def steep(self) -> float:
-        """At least the largest eigenvalue of a Hessian of f."""
-        return float(np.abs(self.L_mean).sum(axis=1).max())
+        """At least the largest eigenvalue of a Hessian of f: a trace, or the largest row sum."""
+        rows = [abs(A).T @ (abs(A) @ np.ones(self.d)) / (4.0 * len(y)) for A, y in self.samples]
+        trace = (self.diagonals - self.l2).mean(axis=0).sum()
+        return float(min(np.mean(rows, axis=0).max(), trace)) + self.l2
+
+    @property
+    def seconds_of_rounds(self) -> tuple[float, float]:
+        """See `Instance`."""
+        entries = float(sum(A.nnz if sparse.issparse(A) else A.size for A, _ in self.samples))
+        blocks = 0 if self.blocks is None else len(self.blocks.weights)
+        step = 1e-4 * self.n + 6e-9 * entries + 1e-7 * self.n * self.d
+        return getattr(self.method, "local_steps", 1) * step, step + 5e-9 * blocks * entries
+
+    def mean_gradient(self, X: Float64) -> Float64:
+        """∇f at X (r, d), shape (r, d)."""
+        mean = np.zeros_like(X)
+        for i in range(self.n):
+            mean += self._slopes(i, X) / self.n
+        return mean + self.l2 * X
+
+    def _slopes(self, i: int, X: Float64) -> Float64:
+        """∇f_i at X (r, d), but for l2; shape (r, d)."""
+        A, y = self.samples[i]
+        slopes = -y[:, None] * special.expit(-y[:, None] * (A @ X.T)) / len(y)
+        return np.asarray((A.T @ slopes).T)
 
     def gradients(self, X: Float64) -> Float64:
         """See `Instance`."""
         out = np.empty((len(X), self.n, self.d))
-        for i, (A, y) in enumerate(self.samples):
+        for i in range(self.n):
             x = X[:, min(i, X.shape[1] - 1)]
-            slopes = -y[:, None] * special.expit(-y[:, None] * (A @ x.T)) / len(y)
-            out[:, i] = (A.T @ slopes).T + self.l2 * x
+            out[:, i] = self._slopes(i, x) + self.l2 * x
         return out
 
     def values(self, X: Float64) -> Float64:
@@ -78,7 +113,7 @@ class LogisticInstance(Instance):
         """See `measure.columns`; with the gap of what submodels minimise, where that is exact."""
         with np.errstate(all="ignore"):
             off = radius + ROUNDING * (np.linalg.norm(models, axis=1) + np.linalg.norm(x_star))
-            value, g = self.values(models), self.gradients(models[:, None]).mean(axis=1)
+            value, g = self.values(models), self.mean_gradient(models)
             slope = np.linalg.norm(g, axis=1)
             blur = self.steep * off
             rounding = slope * off + 0.5 * blur * off + ROUNDING * np.abs(value)
@@ -127,14 +162,35 @@ class LogisticInstance(Instance):
             gradient += weights @ (C[:, i] * (slopes.T + self.l2 * w)) / self.n
         return value, gradient
 
+    def bounds(self) -> dict[str, float]:
+        """What step sizes are made of; but for μ only where the L_i are small."""
+        method, n, d = self.method, self.n, self.d
+        found = {"mu": self.l2}
+        if n * d * d > FORMED:
+            return found
+        L = np.empty((n, d, d))
+        for i, (A, y) in enumerate(self.samples):
+            gram = A.T @ A / (4.0 * len(y))
+            L[i] = (gram.toarray() if sparse.issparse(gram) else gram) + self.l2 * np.eye(d)
+        mean = L.mean(axis=0)
+        found["l0"] = _largest(mean)
+        found["rms"] = math.sqrt(_largest(np.matmul(L, L).mean(axis=0)))
+        if method.sketch == "permutation" and method.group_size == 1:
+            sizes = np.diff(spans(d, n)) if n <= d else np.ones(d)
+            meet = float(np.sum(sizes * (sizes - 1.0))) / max(1, d * (d - 1))
+            found["l1"] = _largest(meet * mean + (1.0 - meet) * np.diag(np.diag(mean)))
+            if getattr(method, "scaling", None) in ("unbiased", "unscaled"):
+                factor = _scaled(method.scaling, n / max(1, n // d))
+                found["expected_smoothness"] = factor * max(map(_largest, L))
+        return found
+
     @staticmethod
     def _accuracies(samples: list[tuple[Any, Float64]], models: Float64, off: Float64) -> Measured:
         """The mean share of margins above 0, and of those that may be on either side of it."""
         value, unsure = np.zeros(len(models)), np.zeros(len(models))
         for A, y in samples:
             z = y[:, None] * (A @ models.T)
-            squares = A.multiply(A) if sparse.issparse(A) else A * A
-            reach = np.sqrt(np.ravel(squares.sum(axis=1)))[:, None] * off
+            reach = np.sqrt(np.ravel(_squares(A).sum(axis=1)))[:, None] * off
             value += (0.5 + 0.5 * np.sign(z)).mean(axis=0) / len(samples)
             unsure += ((np.abs(z) <= reach) & (z != 0.0)).mean(axis=0) / len(samples)
         return Measured(value, RELATIVE + unsure)
@@ -142,13 +198,20 @@ class LogisticInstance(Instance):
     def constants(self, theory: dict[str, Any]) -> Iterator[Comparison]:
         """x* by its gradient, f* by its value."""
         zero, x_star = np.zeros((1, self.d)), theory["x_star"][None]
-        first = float(np.linalg.norm(self.gradients(zero[:, None]).mean(axis=1)))
-        there = self.gradients(x_star[:, None]).mean(axis=1)
+        first = float(np.linalg.norm(self.mean_gradient(zero)))
+        there = self.mean_gradient(x_star)
         yield Comparison("gradient at x_star", there, 0.0, RESIDUAL * first)
         f_star = float(self.values(x_star)[0])
         yield Comparison("f_star", theory.get("f_star", np.nan), f_star, RELATIVE * abs(f_star))
         at_zero = float(self.values(zero)[0]) - f_star
         yield Comparison("gap_at_zero", theory.get("gap_at_zero", np.nan), at_zero, 1e-9 * at_zero)
+        if "fixed_point" in theory and at_zero > 0:
+            over = max(0.0, float(self.values(theory["fixed_point"][None])[0]) - f_star) / at_zero
+            seen = theory.get("fixed_point_gap_over_zero", np.nan)
+            yield Comparison("fixed_point_gap_over_zero", seen, over, 1e-9 * (1.0 + over))
+        for name, value in self.bounds().items() if "l0" in theory else ():
+            seen = theory.get(name, np.nan)
+            yield Comparison(name, seen, value, 1e-8 * value)
         if self.blocks is not None and "fixed_point" in theory:
             there = self.of_submodels(theory["fixed_point"])[1]
             first = float(np.linalg.norm(self.of_submodels(zero[0])[1]))
@@ -157,29 +220,22 @@ class LogisticInstance(Instance):
 
 def instance_of(log: Log, source: Any) -> Instance | str:
     """The problem that the configuration describes, or why it cannot be rebuilt."""
-    n, d = source.n, source.d
-    if n * d * d * 8 > MAX_BYTES:
-        return f"cost: {n} matrices of {d} × {d} numbers"
+    n, d, rows = source.n, source.d, len(log.run.rounds["round"])
+    if (n * VECTORS + rows) * d * 8 > MAX_BYTES:
+        return f"cost: {n} models and {rows} rows of {d} numbers"
     samples = [source.samples(worker) for worker in range(n)]
-    L = np.empty((n, d, d))
-    for i, (A, y) in enumerate(samples):
-        gram = A.T @ A
-        L[i] = (gram.toarray() if sparse.issparse(gram) else gram) / (4.0 * len(y))
-        L[i] += source.l2 * np.eye(d)
     held = source.held_out()
     test = None if held is None else (held.A, held.y)
     followed = "submodel_gap" in log.run.rounds
     exact = followed and log.run.theory.get("fixed_point_rule") == "exact"
-    blocks = every_block(log.method, L, sum(len(y) for _, y in samples)) if exact else None
-    zeros = np.zeros((n, d)), np.zeros(n)
-    return LogisticInstance(
-        log.method, L, *zeros, source.start(), False, samples, source.l2, test, blocks
-    )
+    nothing = np.empty((n, 0, 0)), np.empty((n, 0)), np.zeros(n)
+    made = LogisticInstance(log.method, *nothing, source.start(), False, samples, source.l2, test)
+    return replace(made, blocks=every_block(log.method, made)) if exact else made
 
 
-def every_block(method: Any, L: Float64, samples: int) -> EveryBlock | None:
+def every_block(method: Any, instance: LogisticInstance) -> EveryBlock | None:
     """Every block that a worker may have; None where there are too many to go through."""
-    n, d, _ = L.shape
+    n, d, samples = instance.n, instance.d, sum(len(y) for _, y in instance.samples)
     g, q = method.group_size, getattr(method, "q", None)
     N = d // g
     if q:  # (size, C, probability)
@@ -202,8 +258,18 @@ def every_block(method: Any, L: Float64, samples: int) -> EveryBlock | None:
         weights += [share / len(chosen)] * len(chosen)
     C = np.repeat(np.concatenate(masks)[:, None], n, axis=1)
     if method.scaling == "preconditioned":
-        C = C / np.sqrt(np.diagonal(L, axis1=1, axis2=2))
+        C = C / np.sqrt(instance.diagonals)
     return EveryBlock(C, np.array(weights))
+
+
+def _squares(A: Any) -> Any:
+    """Of every number."""
+    return A.multiply(A) if sparse.issparse(A) else A * A
+
+
+def _largest(matrix: Float64) -> float:
+    """Its largest eigenvalue."""
+    return float(np.linalg.eigvalsh(matrix)[-1])
 
 
 def _scaled(scaling: str, factor: float) -> float:

@@ -192,6 +192,11 @@ class Instance:
         return int(getattr(self.method, "q", None) or 0)
 
     @cached_property
+    def diagonals(self) -> Float64:
+        """Of the L_i, shape (n, d)."""
+        return np.diagonal(self.L, axis1=1, axis2=2)
+
+    @cached_property
     def L_mean(self) -> Float64:
         """L̄, shape (d, d)."""
         return np.asarray(self.L[0] if self.homogeneous else self.L.mean(axis=0))

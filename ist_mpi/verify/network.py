@@ -168,11 +168,14 @@ class NetworkInstance(Instance):
             np.mean([self.slope(x, own, lean) for own in self.samples], axis=0)
             for lean in (0.0, -off, off)
         )
-        size, blur = float(np.linalg.norm(g)), float(np.linalg.norm(high - low))
+        size, blur = np.linalg.norm(g), np.linalg.norm(high - low)
         blur += off * max(self._steep(x, own) for own in self.samples)
         found = {
             "value": _mean(values),
-            "gradient_norm_squared": (size**2, RELATIVE * size**2 + 2 * size * blur + blur**2),
+            "gradient_norm_squared": (
+                float(size**2),
+                float(RELATIVE * size**2 + 2 * size * blur + blur**2),
+            ),
             "train_loss": _mean(losses),
             "train_accuracy": _mean(right),
         }
@@ -201,7 +204,7 @@ class NetworkInstance(Instance):
     def _steep(self, x: Float64, samples: Samples) -> float:
         """About the largest eigenvalue of a Hessian: squares of Jacobians, times 1 + residuals."""
         scale, net = self.settings.logit_scale, self.layers(x)
-        seen, later = self.seen(x, samples.X, scale), max(scale, 1.0) ** 2
+        seen, later = self.seen(x, samples.X, scale), np.float64(max(scale, 1.0)) ** 2
         squares = np.zeros(len(samples.y))
         for (W, _), a in zip(net[::-1], seen.inputs[::-1], strict=True):
             squares += later * (1.0 + np.sum(a**2, axis=1))

@@ -137,7 +137,7 @@ def _factors(instance: Instance, draw: Draw) -> tuple[Float64, Float64]:
         return one, one / h
     if method.scaling == "unbiased":
         return one * n / h, one / n
-    diagonal = instance.L[np.arange(n)[:, None], S, S]
+    diagonal = instance.diagonals[np.arange(n)[:, None], S]
     return one * np.sqrt(n / h / diagonal), one / n
 
 

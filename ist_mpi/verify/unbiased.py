@@ -38,8 +38,7 @@ class Unbiased(Process):
     @property
     def blocks(self) -> float:
         """N = d/q, q the mean size of a block."""
-        n, d, g = self.instance.n, self.instance.d, self.settings.group_size
-        return d / (self.instance.q or max(g, d / n))
+        return float(self.instance.n * self.instance.d / self.instance.sketch.total)
 
 
 class Momentum(Unbiased):

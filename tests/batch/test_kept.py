@@ -101,3 +101,11 @@ def test_a_sweep_over_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         tables = {name: dict(table) for name, table in found.config.items()}
         alone = run(load(tables), None)
         assert found.x.tobytes() == alone.x.tobytes()
+
+    (of_grid,) = Path("runs").glob("sweep-*.toml")
+    for words in ("sweep status", "sweep table", "sweep run", "plot -o figure.png"):
+        done = call(*words.split(), str(of_grid))
+        assert done.returncode == 0, done.stderr
+        assert "missing" not in done.stdout
+    assert len(ist_mpi.open_sweep(of_grid).runs) == 4
+    assert not Path("results").exists()

@@ -104,6 +104,27 @@ def test_what_code_of_a_run_prints_or_reads_is_its_own(write: Any, words: list[A
     assert states(path) == ["finished"] * 3
 
 
+def test_a_process_that_a_dead_one_leaves_behind_keeps_nobody_waiting(write: Any) -> None:
+    """It has all descriptors of the worker, for a minute."""
+    left = "os.fork() or (__import__('time').sleep(60), os._exit(0))"
+    path = write(f"if self.tools.seed == 0 and k == 3: {left}; os.kill(os.getpid(), 9)")
+    began = time.monotonic()
+    done = make(path, "--jobs", 2)
+    assert time.monotonic() - began < 50
+    assert done.returncode == 1, done.stderr
+    assert states(path) == ["failed", "finished", "finished"], done.stderr
+    assert "SIGKILL" in found(path)[0].reason
+
+
+def test_what_code_of_a_run_leaves_in_its_process_is_not_there_for_the_next(write: Any) -> None:
+    """Another folder, numbers in modules, a thread that ends the process after the run."""
+    left = "sys.left = seed; __import__('threading').Timer(0.5, os._exit, (7,)).start()"
+    line = f"seed = self.tools.seed; assert getattr(sys, 'left', seed) == seed; {left}"
+    path = write(f"if k == 0: {line}; seed or os.chdir('/')")
+    done = make(path)
+    assert states(path)[1:] == ["finished"] * 2, done.stderr
+
+
 def test_what_a_start_leaves_on_a_line_is_no_part_of_an_answer(write: Any) -> None:
     """Whatever python, or a launcher, wrote there before without ending the line."""
     path, folder = write(), Path("site")

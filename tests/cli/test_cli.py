@@ -14,8 +14,9 @@ from rich.console import Console
 from same import same_run
 
 import ist_mpi
+from ist_mpi.cli.report import sweeps
 from ist_mpi.cli.report.progress import ProgressReport
-from ist_mpi.cli.report.text import facts_table, rate
+from ist_mpi.cli.report.text import Sheet, facts_table, rate, show_sheet
 from ist_mpi.parallel import nodes
 from ist_mpi.training.progress import Progress
 
@@ -261,3 +262,49 @@ def test_a_narrow_terminal_shows_values_too() -> None:
     screen = Console(width=20, file=io.StringIO())
     screen.print(table)
     assert "1.33289" in screen.file.getvalue()  # type: ignore[attr-defined]  # StringIO's
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 4096])
+def test_no_number_is_broken_in_two(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """However narrow; what has no room is named."""
+    row = {
+        "method.step_size": 0.00196843,
+        "problem.path": "a/rather/long/path/of.svm",
+        "run.seed": 4,
+        "state": "finished",
+        "round": 200,
+        "relative_gap": 7.50284e-05,
+        "predicted_limit": None,
+        "floats_to": 1600.0,
+        "log": "x.h5",
+    }
+    screen = Console(file=io.StringIO(), width=width, highlight=False)
+    monkeypatch.setattr(sweeps, "console", lambda: screen)
+    sweeps.show_table([row, row])
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    words, left = text.split(), text.partition("without ")[2]
+    for name, shown in (
+        ("method.step_size", {"0.00196843"}),
+        ("state", {"finished"}),
+        ("relative_gap", {"7.50284e-05", "7.5e-05"}),
+        ("floats_to", {"1600", "1.6e+03"}),
+    ):
+        assert shown & set(words) or name in " ".join(left.split()), text
+    assert width < 100 or not left
+    assert max(map(len, text.split("\n"))) <= width
+
+
+@pytest.mark.parametrize("width", range(1, 90, 8))
+def test_a_table_is_as_wide_as_its_screen_and_its_words_are_whole(width: int) -> None:
+    table = Sheet()
+    for heading in ("point", "settings", "relative gap", "reason"):
+        table.add_column(heading)
+    cells = ("10", "method.step_size = 0.00019684", "7.50284e-05", "a path: " + 30 * "x")
+    table.row(*cells)
+    screen = Console(file=io.StringIO(), width=width, highlight=False)
+    show_sheet(screen, table, "-")
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.split("\n"))) <= width
+    named = " ".join(text.partition("without ")[2].split())
+    for heading, cell in zip(("settings", "relative gap"), cells[1:], strict=False):
+        assert width < 20 or heading in named or set(cell.split()) <= set(text.split())

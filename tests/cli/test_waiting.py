@@ -6,20 +6,25 @@ import os
 import pty
 import re
 import select
+import shutil
 import sys
 import time
 from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import call
 from rich.console import Console
 from typer.main import get_command
 
+import ist_mpi
+from ist_mpi.batch.points import plan
 from ist_mpi.cli.main import COMMANDS, app
 from ist_mpi.cli.report import progress
 from ist_mpi.cli.report.progress import ProgressReport, Waiting
 from ist_mpi.exact_theory.stages import stages, tell
+from ist_mpi.store import hdf5
 from ist_mpi.training.progress import Progress
 
 SMALL = """
@@ -116,6 +121,54 @@ def test_a_terminal_shows_what_is_being_done(monkeypatch: pytest.MonkeyPatch) ->
     assert "weighing [b]\\x1b[31m … 0 s" in found
 
 
+READERS = {
+    "plot": ("runs", "-o", "p.svg"),
+    "report": ("runs",),
+    "info": ("runs/0.h5",),
+    "verify": ("runs/0.h5", "--no-replay"),
+    "sweep table": ("runs",),
+    "sweep status": ("sweep.toml", "--folder", "runs"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", READERS)
+def test_logs_are_read_while_something_is_shown(
+    config: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """There may be a thousand; and what is done is said."""
+    for seed in range(2):
+        ist_mpi.run(config / "small.toml", seed=seed, out=config / "runs" / f"{seed}.h5")
+    sweep = Path("sweep.toml")
+    sweep.write_text('base = "small.toml"\n[grid]\n"run.seed" = [0, 1]\n')
+    (first, *_) = plan(sweep, Path("runs")).points
+    shutil.copy("runs/0.h5", first.log)
+    shown, read, heard = [False], [], Heard()
+    start, stop, reading = Waiting.start, Waiting.stop, hdf5.reading
+
+    def change(waiting: Waiting, to: bool) -> None:
+        shown[0] = to
+        (start if to else stop)(waiting)
+
+    def spy(*words: Any, **how: Any) -> Any:
+        read.append(shown[0])
+        return reading(*words, **how)
+
+    monkeypatch.setattr(Waiting, "start", lambda one: change(one, True))
+    monkeypatch.setattr(Waiting, "stop", lambda one: change(one, False))
+    monkeypatch.setattr(hdf5, "reading", spy)
+    note = Waiting.note
+    monkeypatch.setattr(
+        Waiting, "note", lambda one, record: (heard.handle(record), note(one, record))[1]
+    )
+    done = call(*command.split(), *READERS[command])
+    assert done.returncode == 0, done.stderr
+    assert read
+    assert all(read)
+    if command in ("plot", "report"):
+        assert {"reading 3 logs", "drawing"} <= set(heard.texts)
+
+
 def test_elsewhere_a_line_for_what_takes_long(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,12 +250,35 @@ def test_what_has_stopped_says_how_to_go_on(config: Path) -> None:
     assert "ist-mpi resume 'a b.h5'" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("name", ["", *(command.__name__ for command in COMMANDS)])
-def test_help_cuts_no_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+NAMES = [
+    *("", *(command.__name__ for command in COMMANDS)),
+    *("sweep", *(f"sweep {name}" for name in ("plan", "status", "table", "run", "submit"))),
+]
+"""Of all commands, by their words."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_cuts_no_sentence_and_shows_arguments_as_they_are_typed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    lines = call(*filter(None, [name]), "--help").stdout.splitlines()
+    lines = call(*name.split(), "--help").stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert not [line for line in lines if re.search(r"[a-z:,]\.\.\.$", line)]
+    assert not [line for line in lines if re.search(r"[{}]|^  \S+ <[^|]*>", line)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_completion_cuts_no_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line a word: fish offers whatever a line begins with."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("_IST_MPI_COMPLETE", "complete_fish")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    for begun in ("", "--"):
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", f"ist-mpi {name} {begun}")
+        lines = list(filter(None, call().stdout.splitlines()))
+        assert all(re.fullmatch(r"[\w-]+(\t.*[^.,]\.?)?", line) for line in lines), lines
+        assert lines or not begun
 
 
 def test_help_of_sweeps_cuts_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +306,7 @@ def test_arguments_are_named_as_what_they_are() -> None:
 def test_shells_complete_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = {"COMP_WORDS": "ist-mpi the", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "ist-mpi the"}
     words["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("_IST_MPI_COMPLETE", f"complete_{shell}")
     for name, value in words.items():
         monkeypatch.setenv(name, value)

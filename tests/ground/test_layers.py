@@ -16,7 +16,7 @@ ROOT = Path(ist_mpi.__file__).parent
 
 # From the ground up; rooms named together do not import each other, except inside a room.
 LAYERS = [
-    ["_version", "errors", "partition", "randomness", "threads"],
+    ["_version", "errors", "partition", "randomness", "sums", "threads"],
     ["kernels", "registry"],
     ["store"],
     ["config"],
@@ -73,6 +73,12 @@ def inside(name: str) -> str | None:
     parts = name.split(".")
     known = {module for layer in LAYERS for module in layer}
     return parts[1] if parts[0] == "ist_mpi" and len(parts) > 1 and parts[1] in known else None
+
+
+def test_sums_that_may_be_beyond_float64_are_made_in_one_place() -> None:
+    """`math.fsum` raises an error there, which would end a run that diverges."""
+    users = [path.name for path in sorted(ROOT.rglob("*.py")) if "fsum" in path.read_text()]
+    assert users == ["sums.py"]
 
 
 def test_every_module_has_a_layer() -> None:

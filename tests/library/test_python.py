@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,33 @@ def test_an_error_in_a_callback_is_the_programs(tmp_path: Path) -> None:
         ist_mpi.run(CONFIG, callback=look)
 
 
+WRONG: dict[str, Callable[[Any], Any]] = {
+    "callback: got 3": lambda _: ist_mpi.run(CONFIG, callback=3),  # type: ignore[arg-type]
+    "progress: got 'no'": lambda _: ist_mpi.run(CONFIG, progress="no"),  # type: ignore[arg-type]
+    "force: got 'no'": lambda _: ist_mpi.run(CONFIG, force="no"),  # type: ignore[arg-type]
+    "out: got 3": lambda _: ist_mpi.run(CONFIG, out=3),  # type: ignore[arg-type]
+    "full: got 1": lambda _: ist_mpi.theory(CONFIG, full=1),  # type: ignore[arg-type]
+    "path: got 4": lambda _: ist_mpi.open_run(4),  # type: ignore[arg-type]
+    "path: got 5": lambda _: ist_mpi.open_sweep(5),  # type: ignore[arg-type]
+    "folder: got 5": lambda at: ist_mpi.open_sweep(at, 5),  # type: ignore[arg-type]
+    "folder: got 6": lambda _: ist_mpi.sweep(CONFIG, {}, folder=6),  # type: ignore[arg-type]
+    "progress: got 7": lambda at: ist_mpi.sweep(CONFIG, {}, folder=at, progress=7),  # type: ignore[arg-type]
+    r"^x: got \[": lambda _: ist_mpi.run(CONFIG).plot(["rounds"]),  # type: ignore[arg-type]
+    "^y: got None": lambda _: ist_mpi.run(CONFIG).plot(y=None),  # type: ignore[arg-type]
+    "^y: got 'no'": lambda _: ist_mpi.run(CONFIG).plot(y="no"),
+    "^/rounds/no: got nothing": lambda _: ist_mpi.run(CONFIG).rounds["no"],
+    "^/theory/no: got nothing": lambda _: ist_mpi.run(CONFIG).theory["no"],
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_wrong_arguments_are_errors_of_input(tmp_path: Path, said: str) -> None:
+    """Named, before anything is run or written."""
+    with pytest.raises(InputError, match=said):
+        WRONG[said](tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_progress_is_shown_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
     ist_mpi.run(CONFIG)
     assert capfd.readouterr().err == ""
@@ -124,6 +152,9 @@ def test_a_diverged_run_warns() -> None:
     with pytest.warns(UserWarning, match="diverged"):
         result = ist_mpi.run({**CONFIG, "method": {**METHOD, "step_size": 1e6}}, rounds=200)
     assert result.status == "failed"
+    with pytest.warns(UserWarning, match="diverged: the gap is beyond"):
+        result = ist_mpi.run({**CONFIG, "method": {**METHOD, "step_size": 1e6}}, rounds=34)
+    assert result.status == "finished"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ist_mpi.run(CONFIG)
@@ -180,7 +211,7 @@ def test_a_plot_has_the_columns_and_the_prediction(x: Any) -> None:
     assert len(bare.plot().get_lines()) == 2
     with pytest.raises(InputError, match='"rounds" or "floats"'):
         result.plot("time")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="nothing"):
+    with pytest.raises(InputError, match=r"^y: got .loss."):
         result.plot(y="loss")
 
 

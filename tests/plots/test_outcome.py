@@ -1,5 +1,6 @@
 """What is said of runs, and what a page makes of whatever logs there are."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -12,8 +13,9 @@ import pytest
 from commands import call
 
 import ist_mpi
-from ist_mpi.plots.outcome import verdict
-from ist_mpi.plots.page import page
+from ist_mpi.plots.curves import Curve
+from ist_mpi.plots.outcome import verdict, verdicts
+from ist_mpi.plots.page import outcomes, page
 from ist_mpi.store.log import Run, open_run
 
 CONFIG: dict[str, Any] = {
@@ -56,7 +58,7 @@ def limits(limit: float, place: float = math.nan) -> dict[str, float]:
         (2e-35, limits(0.0, 0.0), "^at the solution, to rounding$"),
         (1e-33, limits(5e-30), "^at the solution, to rounding$"),
         (0.5, {}, "^finished$"),
-        (math.inf, {}, "^diverges: the gap is beyond what a number holds$"),
+        (math.inf, {}, "^diverged: the gap is beyond what a number holds$"),
         (1e9, {"stable_step_size_limit": 1e-3}, "^diverges; .* beyond γ_max = 0.001"),
         (0.5, {"stable_step_size_limit": 5e-3}, "^finished; .* beyond γ_max = 0.005"),
         (0.1, {**limits(0.1), "stable_step_size_limit": 6e-3}, "levelled off"),
@@ -75,6 +77,34 @@ def test_of_runs_that_did_not_finish(run: Run) -> None:
     assert verdict(replace(run, attributes=stopped)) == "stopped at round 60: SIGTERM"
     failed = {**run.attributes, "status": "failed", "stop_reason": "diverged: as it is said"}
     assert verdict(replace(run, attributes=failed)) == "diverged: as it is said"
+
+
+def ended(run: Run, seed: int, **changes: Any) -> Run:
+    """The same run with another seed, and other attributes."""
+    return replace(run, attributes={**run.attributes, "seed": seed, **changes})
+
+
+def test_each_seed_has_its_verdict_and_numbers_are_of_runs_that_are_over(run: Run) -> None:
+    """Whichever of them comes first."""
+    high = changed(run, np.geomspace(1.0, 0.1, len(run.rounds["gap"])), **limits(0.1, 0.1))
+    level = changed(run, 0.1, **limits(0.1, 0.1))
+    stopped = ended(high, 2, status="stopped", stop_reason="callback")
+    failed = ended(level, 3, status="failed", stop_reason="diverged: <so>")
+    for runs in itertools.permutations([level, ended(level, 1), stopped]):
+        page_of = outcomes([Curve({}, list(runs))], ["a"])
+        cells = re.findall("<td class='(?:number|text)'>(.*?)</td>", page_of)
+        assert cells[1:3] == ["0.1", "0.1"]
+        assert re.fullmatch(
+            "2 of 3: has levelled off .*<br>1 of 3: stopped at round 60: callback", cells[-1]
+        )
+    assert "<td class='text'>stopped at round 60: callback</td>" in outcomes(
+        [Curve({}, [stopped, ended(stopped, 4)])], ["a"]
+    )
+    assert "2 of 3: diverged: &lt;so&gt;<br>1 of 3: stopped" in outcomes(
+        [Curve({}, [stopped, failed, failed])], ["a"]
+    )
+    many = [ended(run, k, status="failed", stop_reason=f"diverged: {k}") for k in range(20)]
+    assert verdicts(many)[-1] == "15 of 20: otherwise, each by itself"
 
 
 ARRAYS = {"kind": "arrays", "L": np.stack([np.eye(4)] * 2), "b": np.zeros((2, 4))}
@@ -120,7 +150,7 @@ def test_a_page_is_made_of_any_logs(tmp_path: Path) -> None:
         text = page(some)
         assert text.count("<details") == len(some)
         assert 2 <= text.count("<figure>") <= 2 * len(some)
-    assert text.count("<figure>") == 6  # relative gap, gap, value
+    assert text.count("<figure>") == 8  # relative gap, gap, training loss, value
 
 
 @pytest.mark.slow
@@ -129,5 +159,5 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     LOGS["from the solution"](out)
     done = call("plot", str(out), "-o", str(tmp_path / "picture.png"))
     assert done.returncode == 2
-    assert "relative_gap: got no number above 0; expected what the logs have:" in done.stderr
+    assert "plot: got no number above 0; expected what the logs have:" in done.stderr
     assert not (tmp_path / "picture.png").exists()

@@ -191,7 +191,8 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "mixed": ("network", {"y": np.array(["a", 1] * 15, object)}, "row 1: 1, a int, after a str"),
     "other things": ("network", {"y": np.array([{}] * 30)}, "row 0: {}, a dict"),
     "masked": ("network", {"y": np.ma.array(["a"] * 30, mask=[1] + [0] * 29)}, "masked"),
-    "columns": ("network", {"y": np.array([["a"]] * 30)}, "of shape"),
+    "columns": ("network", {"y": np.array([["a"]] * 30)}, "of shape.*text.*, of 1 dimension"),
+    "bytes": ("network", {"y": np.array([b"a", b"b"] * 15)}, r"S1 of .*text .*array\.astype\(str"),
     "measurements": (
         "network",
         {"y": X[:, 0]},
@@ -201,6 +202,21 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "regression, truth": ("ridge", {"y": [True, False] * 15}, "real array of 1 dimension"),
     "regression, a frame": ("ridge", {**frame(["a", "b"] * 15), "y": None}, 'column "kind"'),
 }
+
+
+@pytest.mark.parametrize("kind", ["network", "ridge"])
+@pytest.mark.parametrize("dtype", [object, "S3"], ids=str)
+def test_names_in_arrays_of_another_kind(kind: str, dtype: Any, tmp_path: Path) -> None:
+    """What labels of classes may be is said, and how names become that; of regression, numbers."""
+    y = np.array([ANIMALS[one] for one in THREE]).astype(dtype)
+    named, more = kind == "network", {"l2": 0.1} if kind == "ridge" else {}
+    with pytest.raises(InputError) as caught:
+        run_of(kind, **in_npz(tmp_path, y), **more)
+    assert (r"text (names: array.astype(str))" in str(caught.value)) == named
+    assert ("a real array" in str(caught.value)) != named
+    with pytest.raises(InputError) as caught:
+        run_of(kind, **in_fields(tmp_path, y), **more)
+    assert ('"U20"' if dtype is object else "y: got |S3") in str(caught.value)
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -180,9 +180,10 @@ def test_lines_are_whole_wherever_a_read_ends(tmp_path: Path) -> None:
 
     for text in (RIGHT["CR LF"], RIGHT["CR LF, no end"], RIGHT["CR"], RIGHT["no end"]):
         for Pieces.step in range(1, 9):
-            A, y = read_libsvm(Pieces(text.encode()), tmp_path)
+            A, y, first = read_libsvm(Pieces(text.encode()), tmp_path)
             assert_array_equal(A.toarray(), X)
             assert_array_equal(y, Y)
+            assert first == 1
     with pytest.raises(InputError, match='line 3: "2:z"'):
         read_libsvm(Pieces(RIGHT["CR LF"].replace("2:3", "2:z").encode()), tmp_path)
 

@@ -5,6 +5,8 @@ import fcntl
 import json
 import os
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -146,6 +148,34 @@ def test_a_lock_changes_hands(tmp_path: Path) -> None:
         handle.close()
         with pytest.raises(LockedError), locks.locked(log):
             pass
+
+
+def test_a_forked_process_has_no_part_in_a_lock(tmp_path: Path) -> None:
+    """It neither keeps the lock when its parent is gone, nor takes it away when it ends itself."""
+    log = tmp_path / "r.h5"
+    ready, go_on = os.pipe(), os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        with suppress(EOFError), locks.locked(log):
+            if os.fork() == 0:
+                os.read(go_on[0], 1)
+                raise EOFError  # through `locked`
+            os.write(ready[1], b"x")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(1)
+    assert os.read(ready[0], 1) == b"x"
+    assert locks.look(log).state == "held"
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    assert locks.look(log).state == "left"
+    with locks.locked(log):
+        os.write(go_on[1], b"x")
+        time.sleep(0.2)
+        assert locks.look(log).state == "held"
+        with pytest.raises(LockedError), locks.locked(log):
+            pass
+    for end in (*ready, *go_on):
+        os.close(end)
 
 
 @pytest.mark.parametrize("plant", ["a FIFO", "a link", "another name of a file"])

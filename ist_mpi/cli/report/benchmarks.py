@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ist_mpi.cli.report.text import Sheet, console, facts_table
+from ist_mpi.cli.report.text import Sheet, console, facts_table, show_sheet
 
 COLUMNS = (
     ("round, µs", "seconds", "round"),
@@ -28,14 +28,14 @@ def show_bench(document: Mapping[str, Any]) -> None:
     screen.print(where)
     table = Sheet()
     for place, heading in enumerate(("d, n", "p", "exchange", *(name for name, *_ in COLUMNS))):
-        table.add_column(heading, justify="left" if place in (0, 2) else "right", overflow="fold")
+        table.add_column(heading, justify="left" if place in (0, 2) else "right")
     for row in document["rounds"]:
         rand = f", Rand-{row['q']}" if row["rand"] else ""
         cells = [_figure(row[kind].get(name), kind) for _, kind, name in COLUMNS]
         table.row(f"{row['d']}, {row['n']}{rand}", str(row["p"]), row["exchange"], *cells)
     screen.print()
     screen.print(Text("Rounds, µs, the slowest rank's; numpy's on one core", style="bold"))
-    screen.print(table)
+    show_sheet(screen, table, "--json FILE has all")
     for note in document["notes"]:
         screen.print(Text(f"note: {note}"))
 

@@ -103,7 +103,7 @@ def show_outcome(run: Run) -> None:
     console().print(summary(run))
     if run.status == "failed":
         print(printable(f"ist-mpi: {run.stop_reason}"), file=sys.stderr)
-    elif run.last_row().get("relative_gap", math.nan) > 1.0:
+    elif run.divergence or run.last_row().get("relative_gap", math.nan) > 1.0:
         limit = float(run.theory.get("mean_step_size_limit", math.nan))
         stable = "Try a smaller step size"
         if not math.isnan(limit):
@@ -111,8 +111,8 @@ def show_outcome(run: Run) -> None:
                 "With one local step the mean iterate is stable only at step sizes below "
                 f"{number(limit)}"
             )
-        words = f"ist-mpi: caution: the gap grew: the run diverges. {stable}"
-        print(words, file=sys.stderr)
+        words = run.divergence or "the gap grew: the run diverges"
+        print(f"ist-mpi: caution: {words}. {stable}", file=sys.stderr)
 
 
 def _toml(value: Any) -> str:

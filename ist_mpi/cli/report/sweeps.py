@@ -11,7 +11,15 @@ from ist_mpi.batch.cost import Cost
 from ist_mpi.batch.points import Plan, Point
 from ist_mpi.batch.status import OVER, STATES, Status
 from ist_mpi.batch.sweep_file import described, ranges
-from ist_mpi.cli.report.text import Sheet, console, duration, facts_table, number, to_json
+from ist_mpi.cli.report.text import (
+    Sheet,
+    console,
+    duration,
+    facts_table,
+    number,
+    show_sheet,
+    to_json,
+)
 from ist_mpi.errors import printable
 from ist_mpi.training.budget import size_text
 
@@ -19,6 +27,8 @@ ROWS = 40
 """Of a table of points that are shown unless all are asked for."""
 LONGEST = 300
 """Characters of a reason in a table."""
+
+MEASURED = ("relative_gap", "predicted_limit", "floats_to")
 
 Statuses = Mapping[int, Status]
 """By the point's index."""
@@ -66,7 +76,7 @@ def show_plan(
         facts.row("disk left", size_text(sum(cost.disk for cost in left)))
     facts.row("logs", str(plan.points[0].log.parent))
     screen = console()
-    screen.print(table)
+    show_sheet(screen, table, "a wider terminal shows all")
     if len(shown) < len(plan.points):
         screen.print(f"… and {len(plan.points) - len(shown)} more: --all")
     screen.print(facts)
@@ -90,7 +100,7 @@ def show_status(plan: Plan, statuses: Statuses, everything: bool) -> None:
             )
     screen = console()
     if table.row_count:
-        screen.print(table)
+        show_sheet(screen, table, "--json has all")
     facts = facts_table()
     for state, meaning in STATES.items():
         if which := [index for index, status in statuses.items() if status.state == state]:
@@ -149,7 +159,7 @@ def _points_table(*headings: str) -> Sheet:
     table = Sheet()
     table.add_column("point", justify="right")
     for heading in ("settings", *headings):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     return table
 
 
@@ -161,11 +171,24 @@ def _say_merged(plan: Plan) -> None:
 
 
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table with a row for every run, without the paths of its logs."""
+    """A table with a row for every run, without the paths of its logs.
+
+    Where the screen is narrow, measured numbers are shorter.
+    """
+    screen = console()
+    table = _table_of(rows, 6)
+    if not table.fits(screen.width):
+        table = _table_of(rows, 3)
+    show_sheet(screen, table, "--csv FILE has all")
+
+
+def _table_of(rows: Sequence[Mapping[str, Any]], digits: int) -> Sheet:
+    """Measured numbers to so many digits; by their settings runs are told apart."""
     names = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "log"]
     table = Sheet()
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     for row in rows:
-        table.row(*("" if row.get(name) is None else number(row[name]) for name in names))
-    console().print(table)
+        values = ((row.get(name), digits if name in MEASURED else 6) for name in names)
+        table.row(*("" if value is None else number(value, most) for value, most in values))
+    return table

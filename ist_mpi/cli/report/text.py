@@ -6,11 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any, cast
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ist_mpi.errors import printable
+
+WORD = 20
+"""Signs of a word that is not folded."""
+GAP = 2
+"""Blanks between columns."""
 
 
 class _Unpadded:
@@ -40,12 +46,66 @@ class Sheet(Table):
     """A borderless table that shows names as they are: no markup, no control characters."""
 
     def __init__(self, *, headed: bool = True) -> None:
-        super().__init__(show_header=headed, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        super().__init__(show_header=headed, box=None, pad_edge=False, padding=(0, GAP, 0, 0))
 
     def row(self, *cells: str | Text) -> None:
         """Add a row."""
         texts = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
         self.add_row(*(Text(printable(text.plain), style=text.style) for text in texts))
+
+    def fit(self, width: int) -> list[str]:
+        """Give each column room for its longest word; the headings of those that found none.
+
+        Numbers are words: none is broken in two. What is longer than `WORD` is folded; columns are
+        left out from the right.
+        """
+        least, most = self._widths()
+        shown = len(least)
+        while shown > 1 and sum(least[:shown]) + GAP * (shown - 1) > width:
+            shown -= 1
+        left = [str(column.header) for column in self.columns[shown:]]
+        del self.columns[shown:]
+        room = width - sum(least[:shown]) - GAP * (shown - 1)
+        wanting = [place for place in range(shown) if least[place] < most[place]]
+        while room > 0 and wanting:
+            for place in wanting[:room]:
+                least[place] += 1
+            room -= len(wanting[:room])
+            wanting = [place for place in wanting if least[place] < most[place]]
+        for column, space in zip(self.columns, least, strict=False):
+            column.width, column.overflow = space, "fold"
+            if cell_len(str(column.header)) > space:
+                column.header = _folded(str(column.header))
+        return left
+
+    def fits(self, width: int) -> bool:
+        """Whether all columns have room for their longest words."""
+        least, _ = self._widths()
+        return sum(least) + GAP * (len(least) - 1) <= width
+
+    def _widths(self) -> tuple[list[int], list[int]]:
+        """Of every column the longest word, and the longest cell."""
+        least, most = [], []
+        for column in self.columns:
+            cells = [str(cell) for cell in column.cells]
+            heading = str(column.header)
+            words = [*_folded(heading).split(), *(word for cell in cells for word in cell.split())]
+            least.append(max(min(cell_len(word), WORD) for word in words) if words else 0)
+            most.append(max(map(cell_len, [heading, *cells])))
+        return least, most
+
+
+def _folded(heading: str) -> str:
+    """A heading in lines: ``method.``, ``step_``, ``size``."""
+    return re.sub("(?<=[._/])", "\n", heading)
+
+
+def show_sheet(screen: Console, table: Sheet, more: str) -> None:
+    """A table, and what of it has no room; `more`: where all is."""
+    left = table.fit(screen.width)
+    screen.print(table)
+    if left:
+        screen.print(f"for want of room without {', '.join(left)}: {more}")
 
 
 def facts_table() -> Sheet:
@@ -67,10 +127,10 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def number(value: Any) -> str:
+def number(value: Any, digits: int = 6) -> str:
     """A measured value for people."""
     if isinstance(value, float):
-        return "undefined" if math.isnan(value) else f"{value:.6g}"
+        return "undefined" if math.isnan(value) else f"{value:.{digits}g}"
     return str(value)
 
 

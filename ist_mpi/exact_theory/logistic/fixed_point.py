@@ -19,6 +19,7 @@ from ist_mpi.exact_theory.logistic.minimise import GOAL, Minimum, few_vectors, m
 from ist_mpi.exact_theory.logistic.objective import Hessian, Objective
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.sketches.law import Exchangeable
+from ist_mpi.sums import exact_sum
 
 Float64 = NDArray[np.float64]
 
@@ -211,7 +212,7 @@ class _Search:
 
         def value(x: Float64) -> float:
             own = np.array([of[worker].value(x) for worker in range(team.first, team.last)])
-            return math.fsum(team.all_workers(own)) / team.n
+            return exact_sum(team.all_workers(own)) / team.n
 
         return value
 

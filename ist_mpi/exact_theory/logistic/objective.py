@@ -1,6 +1,5 @@
 """f of logistic regression over all workers, and the way to its minimum; all is collective."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +12,7 @@ from ist_mpi.exact_theory.logistic import submodels
 from ist_mpi.exact_theory.logistic.minimise import Direction, Minimum, minimise
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.local_logistic import LocalLogistic
+from ist_mpi.sums import exact_sum
 
 Float64 = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class Objective:
         """The means of values and of vectors (d,) of the workers, on every rank."""
         team = self.team
         own = [parts(worker) for worker in range(team.first, team.last)]
-        value = math.fsum(team.all_workers(np.array([one[0] for one in own]))) / team.n
+        value = exact_sum(team.all_workers(np.array([one[0] for one in own]))) / team.n
         slab = team.mean_rows(lambda worker: own[worker - team.first][1], (team.d,))
         return value, np.asarray(team.whole(slab, everywhere=True))
 

@@ -12,7 +12,6 @@ the step size goes to 0. Of logistic functions f_D is known
 Everything here is of one rank's workers; `fixed_point` adds up over all of them.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import inf, lgamma
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ist_mpi.sketches.law import Exchangeable
+from ist_mpi.sums import exact_sum
 
 Float64 = NDArray[np.float64]
 
@@ -128,7 +128,7 @@ class OverBlocks:
 
     def value(self, x: Float64) -> float:
         """Its value."""
-        return math.fsum(float(value) for value, *_ in self._margins(x))
+        return exact_sum([float(value) for value, *_ in self._margins(x)])
 
     def value_gradient(self, x: Float64) -> tuple[float, Float64]:
         """Its value and its gradient (d,)."""

@@ -71,6 +71,76 @@ def roles(
     return Roles(features, at, whose)
 
 
+class Columns(NamedTuple):
+    """The columns of a table that was read."""
+
+    names: Sequence[str] | None
+    of: Roles
+
+    def called(self, at: int | None) -> str | None:
+        """The name of a column, if there is one."""
+        return None if at is None or self.names is None else self.names[at]
+
+
+def roles_to_test(
+    names: Sequence[str] | None,
+    count: int,
+    like: Columns,
+    target: Column | None,
+    what: str,
+    data: str,
+) -> Roles:
+    """What the columns of a table to test on are: those of the training data, by their names.
+
+    Where either has no names, by their places. A column that says which worker has a sample may be
+    there or not; the target may have another name where it is said by its number.
+
+    Parameters
+    ----------
+    names, count, target, what
+        See `roles`.
+    like : Columns
+        Those of the training data.
+    data : str
+        The training data, for messages.
+
+    Raises
+    ------
+    InputError
+        Naming columns that are missing, or that the training data do not have.
+    """
+    if names is None or like.names is None:
+        return _by_place(count, like, target, what, data)
+    features = [like.names[at] for at in like.of.features]
+    known = like.called(like.of.target)
+    if known is None or (known not in names and isinstance(target, int)):
+        at = roles(names, count, target, None, what).target
+        known = None if at is None or names[at] in features else names[at]
+    wanted = features if known is None else [*features, known]
+    missing = [name for name in wanted if name not in names]
+    strange = [name for name in names if name not in (*wanted, like.called(like.of.worker))]
+    if missing or strange or known is None:
+        parts = [f"no column {_some(missing)}"] if missing else []
+        parts += [f"unknown column {_some(strange)}"] if strange else []
+        got = ", ".join(parts) or "no column that is the target"
+        expected = f"the columns of {data}, in any order: {_some(wanted)}"
+        raise InputError(Fault(what, got, expected))
+    return Roles([names.index(name) for name in features], names.index(known), None)
+
+
+def _by_place(count: int, like: Columns, target: Column | None, what: str, data: str) -> Roles:
+    """See `roles_to_test`."""
+    features, at, whose = like.of
+    if at is None:
+        return roles(None, count, target, None, what)
+    there = sorted([*features, at, *([] if whose is None else [whose])])
+    if count == len(there) - 1 and whose is not None:
+        there.remove(whose)
+    if count != len(there):
+        raise InputError(Fault(what, f"{count} columns", f"{len(there)}, as {data} has"))
+    return Roles([there.index(one) for one in features], there.index(at), None)
+
+
 def _place(names: Sequence[str] | None, count: int, wanted: Column, where: str, what: str) -> int:
     listed = _listed(names, count)
     if isinstance(wanted, int):
@@ -86,10 +156,12 @@ def _place(names: Sequence[str] | None, count: int, wanted: Column, where: str, 
 
 def _listed(names: Sequence[str] | None, count: int) -> str:
     numbers = f"a number from 0 to {count - 1}"
-    if names is None:
-        return numbers
-    more = f", … ({count} in all)" if count > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}, or {numbers}"
+    return numbers if names is None else f"{_some(names)}, or {numbers}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def label(names: Sequence[str] | None, at: int) -> str:

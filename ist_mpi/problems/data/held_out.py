@@ -1,7 +1,7 @@
 """Samples that no worker has, to test models on: a file of their own, or a share of the data."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from ist_mpi.config import Rule
 from ist_mpi.config.types import Field, Seed, Text
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.data.labels import classes
 from ist_mpi.problems.data.reading import Data, read
-from ist_mpi.problems.data.settings import DataSettings
+from ist_mpi.problems.data.settings import OF_TESTS, DataSettings
+from ist_mpi.problems.data.words import Labels, plain
 from ist_mpi.randomness import Purpose, data_stream
 
 Share = Annotated[
@@ -30,6 +32,17 @@ class HeldOutSettings(DataSettings):
     """In its place: so many of the samples, drawn from `seed`."""
     seed: Seed = 0
 
+    @property
+    def for_tests(self) -> tuple[str, ...]:
+        """See `DataSettings.for_tests`."""
+        return () if self.test is None else OF_TESTS
+
+    def of_tests(self) -> Self:
+        """The samples of `test` in place of those to train on."""
+        absent = dict.fromkeys(("X", "y", "columns", "dataset", "d"))
+        whose = None if isinstance(self.worker, np.ndarray) else self.worker
+        return self.model_copy(update={**absent, "path": self.test, "worker": whose})
+
     @classmethod
     def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
         """See `Section.broken_rules`."""
@@ -43,6 +56,8 @@ class Parted(NamedTuple):
 
     data: Data
     test: Data | None
+    known: Labels
+    """The classes that there are, in increasing order."""
 
 
 def read_parted(problem: HeldOutSettings, rescaled: bool = False) -> Parted:
@@ -51,20 +66,19 @@ def read_parted(problem: HeldOutSettings, rescaled: bool = False) -> Parted:
     Raises
     ------
     InputError
-        Also if the samples to test on have other features, or none would be left.
+        Also if the samples to test on have other features, or none would be left; if labels are
+        all of one class.
     """
     data = read(problem, rescaled)
+    data = data._replace(y=plain(data.y))
+    known = classes(data.y, data.name)  # also those of which all samples are held out
     if problem.test is not None:
-        d = int(data.A.shape[1])
-        arrays = dict.fromkeys(("X", "y", "dataset"))
-        whose = None if isinstance(problem.worker, np.ndarray) else problem.worker
-        other = problem.model_copy(update={**arrays, "path": problem.test, "d": d, "worker": whose})
-        test = read(other, rescaled)
-        return Parted(data, test._replace(worker=None))
+        test = read(problem.of_tests(), rescaled, data)
+        return Parted(data, test._replace(worker=None), known)
     if problem.test_share is None:
-        return Parted(data, None)
+        return Parted(data, None, known)
     kept, held = apart(data.y.size, problem.test_share, problem.seed, data.name)
-    return Parted(_rows(data, kept), _rows(data, held)._replace(worker=None))
+    return Parted(_rows(data, kept), _rows(data, held)._replace(worker=None), known)
 
 
 def apart(
@@ -85,6 +99,14 @@ def apart(
     return np.sort(drawn[count:]), np.sort(drawn[:count])
 
 
+def left_of_both(y: NDArray[Any], name: str) -> None:
+    """Refuse what `apart` leaves of the data, if its classes y (m,) are all the same."""
+    if (y == y[0]).all():
+        got = f"{y.size} samples of {name} left, all of one class"
+        remedy = "a smaller share, or another problem.seed"
+        raise InputError(Fault("problem.test_share", got, "samples left of two classes", remedy))
+
+
 def _rows(data: Data, rows: NDArray[np.int64]) -> Data:
     whose = None if data.worker is None else data.worker[rows]
-    return Data(data.A[rows], data.y[rows], whose, data.name)
+    return data._replace(A=data.A[rows], y=data.y[rows], worker=whose)

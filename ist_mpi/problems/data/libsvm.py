@@ -52,8 +52,10 @@ _BLANK_AFTER_COLON = re.compile(rb":" + _BLANK + rb"++")
 
 def read_libsvm(
     text: BinaryIO, path: Path, features: int | None = None
-) -> tuple[sparse.csr_array, Float64]:
-    """LIBSVM text: A (m, d) as it stands, y (m,).
+) -> tuple[sparse.csr_array, Float64, int]:
+    """LIBSVM text: A (m, d) as it stands, y (m,), and the index that the first feature has.
+
+    That is 0 if any has it, and else 1.
 
     Parameters
     ----------
@@ -79,7 +81,37 @@ def read_libsvm(
             got = f"feature {lines.most}, where the first is 0, but problem.d = {features}"
             raise InputError(Fault(str(path), got, EXPECTED)) from error
         lines.refuse(str(error))
-    return sparse.csr_array(A), np.asarray(y, dtype=np.float64)
+    first = lines.most - int(A.indices.max(initial=lines.most - 1))
+    return sparse.csr_array(A), np.asarray(y, dtype=np.float64), first
+
+
+def as_wide(
+    A: sparse.csr_array, first: int, features: int, numbered: int | None, path: Path, data: str
+) -> sparse.csr_array:
+    """Samples (m, any) to test on, as (m, features) or more: features that occur in none are 0.
+
+    Parameters
+    ----------
+    A, first, path
+        See `read_libsvm`.
+    features : int
+        Those of the training data.
+    numbered : int, optional
+        The index that the first of these has, where they are LIBSVM text too.
+    data : str
+        The training data, for messages.
+
+    Raises
+    ------
+    InputError
+        If a feature 0 occurs, where the first is 1.
+    """
+    shift = 0 if numbered is None else first - numbered
+    if shift < 0:
+        got = f"feature 0, where the first of {data} is 1"
+        raise InputError(Fault(str(path), got, "features counted from the same on"))
+    shape = A.shape[0], max(A.shape[1] + shift, features)
+    return sparse.csr_array((A.data, A.indices + shift, A.indptr), shape=shape)
 
 
 class _Lines:

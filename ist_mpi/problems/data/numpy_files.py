@@ -13,9 +13,12 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ist_mpi.errors import Fault, InputError
+from ist_mpi.problems.data.words import LABEL_KINDS, array_of
 from ist_mpi.store.files import EXPANSION, Limit
 from ist_mpi.store.forms import SMALL
 
+REAL = "fiu"
+"""Kinds of arrays of real numbers."""
 _BROKEN = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError)
 
 
@@ -47,8 +50,11 @@ def mapped(file: BinaryIO, path: Path) -> NDArray[Any]:
     return found
 
 
-def _header(stream: Any, size: int, where: str) -> Header:
-    """What an .npy of `size` bytes says of its array, which begins where the stream is then."""
+def _header(stream: Any, size: int, where: str, kinds: str = REAL) -> Header:
+    """What an .npy of `size` bytes says of its array, which begins where the stream is then.
+
+    `kinds`: what it should be.
+    """
     whole = "a whole .npy of numbers"
     try:
         version = npy.read_magic(stream)
@@ -59,8 +65,10 @@ def _header(stream: Any, size: int, where: str) -> Header:
         raise InputError(Fault(where, got, whole)) from error
     if header.dtype.hasobject:
         got = f"{header.dtype} of shape {header.shape}: Python objects, which are pickled"
-        remedy = "convert it: array.astype(float)"
-        raise InputError(Fault(where, got, "numbers", remedy))
+        remedy = "" if kinds == LABEL_KINDS else "convert it: array.astype(float)"
+        if header.dtype.names is not None:
+            remedy = 'fields of types that are no objects: "f8", of names "U20"'
+        raise InputError(Fault(where, got, array_of(kinds), remedy))
     needed = math.prod(header.shape) * header.dtype.itemsize
     there = size - stream.tell()
     if needed != there:
@@ -81,7 +89,7 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
-    def array(self, name: str, ndim: int, expected: str, kinds: str = "fiu") -> NDArray[Any]:
+    def array(self, name: str, ndim: int, expected: str, kinds: str = REAL) -> NDArray[Any]:
         """An array of so many axes, real or of other `kinds`; InputError if there is none."""
         where = f"{self._path}: {name}"
         if name not in self.names:
@@ -97,7 +105,7 @@ class Archive:
             raise InputError(Fault(where, got, most, EXPANSION.remedy))
         try:
             with self._zip.open(info) as member:
-                _header(member, info.file_size, where)
+                _header(member, info.file_size, where, kinds)
                 member.seek(0)
                 array = npy.read_array(member, allow_pickle=False)
         except InputError:
@@ -107,7 +115,7 @@ class Archive:
             raise InputError(Fault(where, got, "whole data")) from error
         if array.ndim != ndim or array.dtype.kind not in kinds:
             got = f"{array.dtype} of shape {array.shape}"
-            raise InputError(Fault(where, got, f"a real array of {ndim} dimension(s)"))
+            raise InputError(Fault(where, got, f"{array_of(kinds)}, of {ndim} dimension(s)"))
         return array
 
 

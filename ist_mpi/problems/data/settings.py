@@ -20,8 +20,8 @@ from ist_mpi.config.types import (
 )
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.problems import digest
-from ist_mpi.problems.data.columns import frame_columns, is_frame, roles
-from ist_mpi.problems.data.words import LABELS, LabelError, labels_of_values
+from ist_mpi.problems.data.columns import Columns, frame_columns, is_frame, roles
+from ist_mpi.problems.data.words import LABEL_KINDS, LABELS, LabelError, array_of, labels_of_values
 from ist_mpi.problems.given import canonical, check_masked, real_array
 
 ColumnName = Annotated[
@@ -30,6 +30,8 @@ ColumnName = Annotated[
 ]
 OF_TABLES = ("header", "target", "worker")
 """Settings that say what is in the columns of a table."""
+OF_TESTS = ("header", "target")
+"""Of these, what may be of the columns of a table to test on alone."""
 WAYS = "exactly one of path and dataset (from Python: or X and y)"
 
 
@@ -56,6 +58,8 @@ class DataSettings(Problem):
     )
     X: OfPython[Any] = Field(default=None, exclude=True, repr=False)
     y: np.ndarray | None = Field(default=None, exclude=True, repr=False)
+    columns: OfPython[Any] = Field(default=None, exclude=True, repr=False)
+    """Those that X had, where it was a frame: set by the program."""
     digest: str | None = Field(default=None, description="set by the program")
     n: Count
     d: Count | None = None
@@ -95,7 +99,17 @@ class DataSettings(Problem):
                     return labels_of_values(value)
                 except LabelError as error:
                     raise wrong("", str(error), LABELS) from error
+            if isinstance(value, np.ndarray) and (value.ndim != 1 or value.dtype.kind not in "fiu"):
+                got = f"{value.dtype} of shape {value.shape}"
+                raise wrong("", got, f"{array_of(LABEL_KINDS)}, of 1 dimension")
         return real_array(value, 1).astype(np.float64)
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _as_columns(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, Columns):
+            raise wrong("", f"{value!r}", "X as a frame, whose columns have names")
+        return value
 
     @field_validator("worker", mode="before")
     @classmethod
@@ -108,6 +122,7 @@ class DataSettings(Problem):
     def broken_rules(cls, values: Mapping[str, Any]) -> Iterator[Rule]:
         """See `Section.broken_rules`."""
         X, y, worker, target = (values.get(key) for key in ("X", "y", "worker", "target"))
+        of_tests = () if values.get("test") is None else OF_TESTS
         given = [key for key in ("path", "dataset") if values.get(key) is not None]
         in_memory = [key for key, array in (("X", X), ("y", y)) if array is not None]
         if values.get("digest") is not None and X is None:
@@ -120,9 +135,9 @@ class DataSettings(Problem):
             yield "path", got, WAYS
         if values.get("dataset") is not None:
             for key in OF_TABLES:
-                if values.get(key) is not None:
+                if values.get(key) is not None and key not in of_tests:
                     yield key, f"{key} with a bundled data set", f"no {key}"
-        if values.get("header") is not None and X is not None:
+        if values.get("header") is not None and X is not None and not of_tests:
             yield "header", "header with X in memory", "no header"
         yield from _rules_of_memory(values, X, y, worker, target, cls.classes)
         yield from super().broken_rules(values)
@@ -138,6 +153,11 @@ class DataSettings(Problem):
             object.__setattr__(self, "digest", digest.of_arrays(arrays))
         return self
 
+    @property
+    def for_tests(self) -> tuple[str, ...]:
+        """Settings that need not be of these samples, but of others to test on."""
+        return ()
+
     def without_arrays(self) -> Self:
         """See `Problem.without_arrays`; the digest stays."""
         arrays = self.arrays()
@@ -146,7 +166,8 @@ class DataSettings(Problem):
     def arrays(self) -> dict[str, Any]:
         """The arrays that a caller put in, by name."""
         found = {"X": self.X, "y": self.y, "worker": self.worker}
-        return {name: array for name, array in found.items() if hasattr(array, "shape")}
+        arrays = {name: array for name, array in found.items() if hasattr(array, "shape")}
+        return arrays if self.columns is None else {**arrays, "columns": self.columns}
 
 
 def _rules_of_memory(
@@ -169,10 +190,10 @@ def _rules_of_memory(
             return
         X, y, worker, target = (values.get(key) for key in ("X", "y", "worker", "target"))
     for key, word in (("target", target), ("worker", worker)):
-        if isinstance(word, str | int):
+        if isinstance(word, str | int) and (key == "worker" or values.get("test") is None):
             yield key, f"{word!r}, a column of an array", "an array, or X as a frame with columns"
     if y is None:
-        if target is None:
+        if target is None or values.get("test") is not None:
             yield "y", "X without y", "both X and y"
         return
     for key, array in (("y", y), ("worker", worker)):
@@ -185,14 +206,17 @@ def _rules_of_memory(
 def _parts(values: Mapping[str, Any], classes: bool) -> dict[str, Any]:
     """What the columns of the frame X are, each under its own setting; raises InputError."""
     target, worker = (values.get(key) for key in ("target", "worker"))
-    if target is not None and values.get("y") is not None:
-        raise InputError(
-            Fault("problem.target", f"{target!r}, with y given as well", "one of them")
-        )
+    apart = values.get("y") is not None
+    if target is not None and apart:
+        if values.get("test") is None:
+            got = f"{target!r}, with y given as well"
+            raise InputError(Fault("problem.target", got, "one of them"))
+        target = None  # it is of the table to test on
     names, columns = frame_columns(values["X"], "problem.X", target if classes else None)
     inside = worker if isinstance(worker, str | int) else None
-    of = roles(names, len(names), target, inside, "problem.X", apart=values.get("y") is not None)
+    of = roles(names, len(names), target, inside, "problem.X", apart)
     found: dict[str, Any] = {"X": np.stack([columns[at] for at in of.features], axis=1)}
+    found["columns"] = Columns(names, of)
     if of.target is not None:
         found |= {"y": columns[of.target], "target": None}
     if of.worker is not None:

@@ -1,10 +1,11 @@
 """Tables as text: pandas reads them; where it cannot, the line and the column that are to blame."""
 
+import contextlib
 import csv
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ist_mpi.errors import Fault, InputError
-from ist_mpi.problems.data.columns import Column, Roles, label, roles
+from ist_mpi.problems.data.columns import Columns, Roles, label
 from ist_mpi.problems.data.words import (
     LABELS,
     MISSING,
@@ -21,10 +22,10 @@ from ist_mpi.problems.data.words import (
     SHOWN,
     LabelError,
     Labels,
-    labels_of,
     not_text,
     shown,
     trouble,
+    written,
 )
 
 Float64 = NDArray[np.float64]
@@ -46,16 +47,18 @@ class Layout(NamedTuple):
     separator: str
 
 
-Samples = tuple[sparse.csr_array, Labels, Float64 | None]
-"""A (m, d), y (m,) and, where a column says it, whose each sample is (m,)."""
+Placed = Callable[[Sequence[str] | None, int], Roles]
+"""What the columns of a table are, by their names, if they have any, and their number."""
+Samples = tuple[sparse.csr_array, Labels, Float64 | None, Columns]
+"""A (m, d), y (m,), of classes as written, whose each sample is (m,), where that is said."""
 
 
 def read_table(
     reopened: Callable[[], BinaryIO],
     path: Path,
     header: bool | None,
-    target: Column | None,
-    worker: Column | None,
+    placed: Placed,
+    counted: bool,
     classes: bool = False,
 ) -> Samples:
     """The samples of a table as text.
@@ -68,8 +71,10 @@ def read_table(
         For messages; a tab separates where it says ``.tsv``.
     header : bool, optional
         Whether the first row is names; None: unless it is numbers.
-    target, worker : str or int, optional
-        See `columns.roles`.
+    placed : callable
+        What the columns are, by their names, if they have any, and their number.
+    counted : bool
+        Whether the target is said by its number.
     classes : bool
         Whether the target is of labels, which may be words.
 
@@ -80,14 +85,13 @@ def read_table(
     """
     pandas = _pandas()
     separator = "\t" if ".tsv" in (suffix.lower() for suffix in path.suffixes) else ","
-    labelled = target if classes and isinstance(target, int) else None
-    layout = _layout(reopened(), path, separator, header, labelled)
-    of = roles(layout.names, layout.columns, target, worker, str(path))
+    layout = _layout(reopened(), path, separator, header, placed if classes and counted else None)
+    of = placed(layout.names, layout.columns)
     at = of.target if classes else None
     words: list[str] = []
     try:
         chunks = [split(chunk, of) for chunk in _chunks(pandas, reopened(), layout, at, words)]
-        labels = None if at is None else labels_of(words)
+        labels = None if at is None else written(words)
     except InputError:
         raise
     except LabelError as error:
@@ -99,7 +103,7 @@ def read_table(
     A = sparse.csr_array(sparse.vstack([part[0] for part in chunks], format="csr"))
     y = np.concatenate([part[1] for part in chunks]) if labels is None else labels
     whose = None if of.worker is None else np.concatenate([part[2] for part in chunks])
-    return A, y, whose
+    return A, y, whose, Columns(layout.names, of)
 
 
 def split(values: NDArray[Any], of: Roles) -> tuple[sparse.csr_array, Any, Any]:
@@ -191,25 +195,25 @@ def _rows(text: BinaryIO, path: Path, separator: str) -> Iterator[tuple[int, lis
 
 
 def _layout(
-    text: BinaryIO, path: Path, separator: str, header: bool | None, labels: int | None
+    text: BinaryIO, path: Path, separator: str, header: bool | None, placed: Placed | None
 ) -> Layout:
     """What the first row tells: it is names, or numbers and what stands for missing ones.
 
-    In column `labels` a sample has anything.
+    `placed` tells in which column a sample has a label, which may be anything.
     """
     line, first = next(_rows(text, path, separator), (0, []))
     if not first:
         raise InputError(Fault(str(path), "0 samples", EXPECTED))
     numbers = all(map(_may_be_number, first))
     which = first == [str(i) for i in range(len(first))]
-    if labels is not None and not numbers and -len(first) <= labels < len(first) > 1:
-        at = labels % len(first)
+    at = None if placed is None or numbers else _target(placed, len(first))
+    if at is not None:
         rest = [cell for i, cell in enumerate(first) if i != at]
         numbers = all(map(_may_be_number, rest)) and any(map(NUMBER.fullmatch, rest))
         # Names may be whole numbers; of a table whose columns have none, they are their places.
         whole = numbers and all(map(_WHOLE.fullmatch, rest))
-        placed = all(cell == str(i) for i, cell in enumerate(first) if i != at)
-        which, numbers = whole and not placed, numbers and not whole
+        counting = all(cell == str(i) for i, cell in enumerate(first) if i != at)
+        which, numbers = whole and not counting, numbers and not whole
     if header is None and which:
         got = f"line {line}: {', '.join(first[:3])}, …: the first sample, or numbers as names"
         raise InputError(Fault(str(path), got, "to be told which: problem.header = true or false"))
@@ -235,6 +239,13 @@ def _layout(
         got = f'line {line}: one column, "{first[0][:60]}"'
         raise InputError(Fault(str(path), got, "columns with commas between them"))
     return Layout(first, len(first), separator)
+
+
+def _target(placed: Placed, count: int) -> int | None:
+    """Where the target is in a table without names, if there can be one of so many columns."""
+    with contextlib.suppress(InputError):
+        return placed(None, count).target
+    return None
 
 
 def _may_be_number(cell: str) -> bool:

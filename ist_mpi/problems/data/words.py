@@ -2,6 +2,7 @@
 
 Labels (m,) are float64, or names: an array of objects, each a str. The same labels in every form
 become the same array: words that are all numbers are numbers, truth values are true and false.
+Of samples to test on they stay as written: there they are what they are in the training data.
 """
 
 import math
@@ -19,8 +20,13 @@ SHOWN = 40
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "#n/a", "<na>", "nat"}
 """What stands for a value that is missing."""
+BITS = 1023
+"""Of integers that certainly are below the largest number of float64."""
 TRUTH = {"false", "true"}
 LABELS = "labels that are numbers, names or truth values, none of them missing"
+
+LABEL_KINDS = "fiubU"
+"""Kinds of arrays that may be labels of classes."""
 
 
 class LabelError(ValueError):
@@ -29,6 +35,12 @@ class LabelError(ValueError):
     def __init__(self, row: int, why: str) -> None:
         super().__init__(f"row {row}: {why}")
         self.row, self.why = row, why
+
+
+def array_of(kinds: str) -> str:
+    """What an array of some kinds is called: a real one, or one of labels."""
+    labels = "an array of numbers, truth values or text (names: array.astype(str))"
+    return labels if kinds == LABEL_KINDS else "a real array"
 
 
 def shown(cell: str) -> str:
@@ -52,7 +64,12 @@ def not_text(word: str) -> str:
 
 
 def labels_of(words: Sequence[str]) -> Labels:
-    """The labels that words (m,) are.
+    """The labels that words (m,) are; see `written`."""
+    return plain(written(words))
+
+
+def written(words: Sequence[str]) -> Labels:
+    """Words (m,) that are labels, as they stand.
 
     Raises
     ------
@@ -60,11 +77,19 @@ def labels_of(words: Sequence[str]) -> Labels:
         Naming the first that is missing, or a number that is not finite.
     """
     stripped = np.array([word.strip() for word in words], dtype=object)
-    found, places = np.unique(stripped, return_inverse=True)
+    found = set(stripped)
     wrong = {word: why for word in found if (why := _trouble(word, found))}
     if wrong:
         row = next(row for row, word in enumerate(stripped) if word in wrong)
         raise LabelError(row, wrong[stripped[row]])
+    return stripped
+
+
+def plain(y: Labels) -> Labels:
+    """Labels as numbers or truth values, where all of them are."""
+    if y.dtype.kind != "O":
+        return y
+    found, places = distinct(y)
     if all(map(NUMBER.fullmatch, found)):
         return np.array([float(word) for word in found])[places]
     if {word.lower() for word in found} <= TRUTH:
@@ -72,7 +97,16 @@ def labels_of(words: Sequence[str]) -> Labels:
     return np.asarray(found[places])
 
 
-def _trouble(word: str, others: Labels) -> str:
+def distinct(y: Labels) -> tuple[Labels, NDArray[np.int64]]:
+    """The labels that there are, in increasing order, and where among them each label is."""
+    if y.dtype.kind != "O":
+        return np.unique(y, return_inverse=True)
+    found = np.array(sorted(set(y)), dtype=object)  # sorting all words takes far longer
+    place = {word: at for at, word in enumerate(found)}
+    return found, np.fromiter((place[word] for word in y), dtype=np.int64, count=y.size)
+
+
+def _trouble(word: str, others: set[str]) -> str:
     """What keeps a word from being a label: a sign alone is one where there is the other too."""
     if word == "-" and "+" in others:
         return ""
@@ -81,7 +115,12 @@ def _trouble(word: str, others: Labels) -> str:
 
 
 def labels_of_values(values: Labels) -> Labels:
-    """The labels that numbers, texts, truth values or objects of one of these (m,) are.
+    """The labels that values (m,) are; see `written_values`."""
+    return plain(written_values(values))
+
+
+def written_values(values: Labels) -> Labels:
+    """Numbers, texts, truth values or objects of one of these (m,) as labels, texts as they stand.
 
     Raises
     ------
@@ -99,9 +138,11 @@ def labels_of_values(values: Labels) -> Labels:
         if own is None or own is not kind:
             after = "" if own is None else f", after a {kind.__name__}"
             raise LabelError(row, f"{shown(str(value))}, a {type(value).__name__}{after}")
+        if isinstance(value, int) and value.bit_length() > BITS:
+            raise LabelError(row, f"an integer of {value.bit_length()} bits")
     if kind in (int, None):
         return np.array([float(value) for value in objects], dtype=np.float64)
-    return labels_of([str(value) for value in objects])
+    return written([str(value) for value in objects])
 
 
 def _kind(value: Any) -> type | None:
