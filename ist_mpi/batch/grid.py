@@ -1,6 +1,7 @@
 """A sweep without a file of its own: a base and a grid, put into files beside the logs."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,13 +47,21 @@ def _axis(text: str) -> Any:
     if first in ("log", "linear"):
         try:
             low, high, count = rest
-            numbers = {"from": float(low), "to": float(high), "count": int(count)}
+            numbers = {"from": _number(low), "to": _number(high), "count": int(count)}
         except ValueError:
             return None
         return numbers | ({"log": True} if first == "log" else {})
     if len(rest) == 1 and first.isdecimal() and rest[0].isdecimal():
         return text
     return [_value(word.strip()) for word in text.split(",")]
+
+
+def _number(word: str) -> int | float:
+    """An integer where it is written as one, as in a file: a setting may take no other."""
+    try:
+        return int(word)
+    except ValueError:
+        return float(word)
 
 
 def _value(word: str) -> Any:
@@ -64,7 +73,9 @@ def _value(word: str) -> Any:
     return parsed["value"] if set(parsed) == {"value"} else word
 
 
-def planned(config: Config, grid: Mapping[str, Any], folder: Path) -> Plan:
+def planned(
+    config: Config, grid: Mapping[str, Any], folder: Path, texts: Sequence[str] = ()
+) -> Plan:
     """The sweep of a base and a grid, checked; its files in `folder` are named by what they say.
 
     Parameters
@@ -72,6 +83,8 @@ def planned(config: Config, grid: Mapping[str, Any], folder: Path) -> Plan:
     grid : mapping
         By ``section.key``: lists, arrays, ranges, as a sweep file has them; paths are relative to
         the current folder.
+    texts : sequence of str
+        What ``--grid`` gave, if it did; faults are told by them, not by the files that are gone.
 
     Raises
     ------
@@ -100,11 +113,24 @@ def planned(config: Config, grid: Mapping[str, Any], folder: Path) -> Plan:
             files.replace(name, wanted[name].encode())
         found = points.plan(path, folder)
         points.check(found)
-    except InputError:
+    except InputError as error:
         for name in made:
             name.unlink(missing_ok=True)
-        raise
+        words = dict.fromkeys(axes) | {text.partition("=")[0].strip(): text for text in texts}
+        names = {key: f"--grid {text or key}" for key, text in words.items()}
+        raise InputError(
+            fault._replace(where=_place(fault.where, names, path, folder / base))
+            for fault in error.faults
+        ) from None
     return found
+
+
+def _place(where: str, names: Mapping[str, str], sweep: Path, base: Path) -> str:
+    """Where a fault is in what was given: an axis by its name, else the grid, or the base."""
+    keys = "|".join(map(re.escape, names)) or "(?!)"
+    axis = re.compile(rf"(?<![\w.])(?:grid\.)?({keys})(?:\.\w+)? in {re.escape(str(sweep))}")
+    where = axis.sub(lambda found: names[found[1]], where)
+    return where.replace(str(sweep), "the grid").replace(str(base), "the base")
 
 
 def _digest(text: str) -> str:

@@ -196,7 +196,7 @@ def _of_grid(config: Path, axes: Sequence[str], folder: Path | None) -> Path:
     if faults := outputs.output_faults([folder / "any.h5"], True, "--folder"):
         raise InputError(faults)
     with waiting():
-        path = grid.planned(base, found, folder).sweep.path
+        path = grid.planned(base, found, folder, axes).sweep.path
     say(f"the sweep is {path}: status, table and run take it")
     return path
 

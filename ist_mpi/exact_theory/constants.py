@@ -4,7 +4,6 @@ Everything here is collective. The sums over workers are made in worker order, s
 constants, and the step size that is made from them, are the same on any number of ranks.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ist_mpi.exact_theory import recursions, stability, theorems
+from ist_mpi.exact_theory import missing, recursions, stability, theorems
 from ist_mpi.exact_theory.chains import constants as own
 from ist_mpi.exact_theory.cost import DENSE, MAX_RESTARTS, Effort, few_restarts
 from ist_mpi.exact_theory.matrix_free import estimate
@@ -32,6 +31,8 @@ Float64 = NDArray[np.float64]
 
 SLOW = "--full"
 """Why a constant was left out: it takes longer than was allowed."""
+IN_WORDS = {SLOW: "it takes long: --full computes it"}
+"""Reasons that are no sentence, as one."""
 NO_MEMORY = "does not fit into free memory"
 AT_THE_LIMIT = "the step size is γ_max, to rounding"
 INDEFINITE = "conjugate gradients do not find x∞: the mean step is indefinite or singular"
@@ -79,6 +80,8 @@ class Constants:
     """(lim E f(x^k) − f*) / (f(0) − f*)."""
     not_computed: Mapping[str, str] = field(default_factory=dict)
     """What was left out, though defined, and why (`SLOW`: more effort helps)."""
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    """Why all else is None that is; see `explained`."""
     estimated: tuple[str, ...] = field(default=())
     """What is an estimate, because d is too large for d × d matrices; all else is exact."""
 
@@ -102,9 +105,29 @@ class Constants:
 
     def values(self) -> dict[str, float | None]:
         """The constants by name."""
-        notes = ("not_computed", "estimated", "further", "words", "from_solution")
+        notes = ("not_computed", "undefined", "estimated", "further", "words", "from_solution")
         names = [item.name for item in fields(self) if item.name not in notes]
         return {**{name: getattr(self, name) for name in names}, **self.further}
+
+    def explained(self, known: Known, prediction: Any) -> "Constants":
+        """With the reasons of all that is undefined, and of what a prediction lacks."""
+        beside = {name: getattr(prediction, name) for name in ("f_star", "mean_step_size_limit")}
+        values = {name: None if math.isnan(value) else value for name, value in beside.items()}
+        given = {**self.undefined, **self.not_computed}
+        more = missing.reasons({**values, **self.values()}, known, given)
+        return replace(self, undefined={**self.undefined, **more})
+
+    def because(self, old: str, new: str) -> "Constants":
+        """With another reason in the place of one."""
+        reasons = [self.not_computed, self.undefined]
+        changed = [{name: new if why == old else why for name, why in r.items()} for r in reasons]
+        return replace(self, not_computed=changed[0], undefined=changed[1])
+
+    @property
+    def why(self) -> dict[str, str]:
+        """Of everything that is None, why: a sentence each."""
+        reasons = {**self.not_computed, **self.undefined}
+        return {name: IN_WORDS.get(why, why) for name, why in reasons.items()}
 
 
 THEOREM = ("theta", "step_size_limit")
@@ -129,10 +152,10 @@ def compute(
         left_out = {**dict.fromkeys(OF_FIXED_POINT, INDEFINITE), **found.not_computed}
         found = replace(found, not_computed=left_out)
     found = _beside_zero(found, objective.gap(np.zeros(team.d)))
-    if first_gap > 0:
-        return found
-    left_out = {name: why for name, why in found.not_computed.items() if name not in RELATIVE}
-    return replace(found, not_computed=left_out, from_solution=True)
+    if not first_gap > 0:
+        left_out = {name: why for name, why in found.not_computed.items() if name not in RELATIVE}
+        found = replace(found, not_computed=left_out, from_solution=True)
+    return found.explained(known, objective.prediction)
 
 
 def _compute(
@@ -219,7 +242,7 @@ def _beside_zero(found: Constants, zero: float) -> Constants:
     left_out = {k: why for k, why in found.not_computed.items() if k != "gap_at_zero"}
     found = replace(found, gap_at_zero=zero, not_computed=left_out)
     if zero <= 0.0:
-        reasons = {name: "f(0) = f*" for name in gaps}
+        reasons = dict.fromkeys(gaps, missing.ZERO_IS_SOLUTION)
         return replace(found, not_computed={**reasons, **left_out})
     over: dict[str, Any] = {k: None if gap is None else gap / zero for k, gap in gaps.items()}
     return replace(found, **over)
@@ -311,19 +334,3 @@ def _without_matrices(
     left_out |= _left_out(others, values, TOO_LARGE)
     left_out = {name: left_out[name] for name in defined if name in left_out}
     return Constants.of(values | found, left_out, tuple(found))
-
-
-def as_attributes(constants: Constants) -> dict[str, Any]:
-    """What the log keeps: numbers, NaN for what is undefined or was left out, and the latter with
-    the reasons, a JSON object.
-    """
-    numbers = {
-        name: math.nan if value is None else value for name, value in constants.values().items()
-    }
-    return {
-        **numbers,
-        "not_computed": " ".join(constants.not_computed),
-        "not_computed_because": json.dumps(constants.not_computed),
-        "estimated": " ".join(constants.estimated),
-        **constants.words,
-    }

@@ -13,6 +13,7 @@ At the fixed point p = x∞ = Ḡ⁻¹ h̄ of the mean, r̄ = 0, and in the limi
 Every function here that takes a `RoundMoments` sums over workers: all ranks call it together.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,20 @@ def _mean_fixed_point(now: Update) -> Float64 | None:
 
 def trajectory(moments: RoundMoments, gamma: float, x0: Float64, rounds: int) -> Trajectory:
     """Exact expectations after rounds 0 … K from x⁰ (d,); one application of T per round."""
+    means = np.empty((rounds + 1, len(x0)))
+    rows = np.empty((rounds + 1, 3))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k, (mean, row) in zip(
+            range(rounds + 1), expectations(moments, gamma, x0), strict=False
+        ):
+            means[k], rows[k] = mean, row
+    return Trajectory(means, rows[:, 0], rows[:, 1], rows[:, 2])
+
+
+def expectations(
+    moments: RoundMoments, gamma: float, x0: Float64
+) -> Iterator[tuple[Float64, tuple[float, float, float]]]:
+    """E x^k (d,), and the other three of `Trajectory`, for k = 0, 1, … without end."""
     now = update(moments, gamma)
     solution = linalg.solve(moments.L_mean, moments.b_mean, assume_a="pos")
     fixed_point = _mean_fixed_point(now)
@@ -76,21 +91,14 @@ def trajectory(moments: RoundMoments, gamma: float, x0: Float64, rounds: int) ->
     noise = now.noise(p)
     z = x0 - p
     P = np.multiply.outer(z, z)
-    means = np.empty((rounds + 1, len(p)))
-    rows = np.empty((rounds + 1, 3))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(rounds + 1):
-            means[k] = p + z
-            rows[k, :2] = _distances(moments.L_mean, P, z, p - solution)
-            rows[k, 2] = np.nan if fixed_point is None else np.trace(P)
-            if k == rounds:
-                break
-            zp, zr, GP = np.multiply.outer(z, p), np.multiply.outer(z, r), G @ P
-            change = zr - GP - now.cross(z)
-            P = P + 2.0 * change + now.second(P + zp + zp.T) + noise
-            P = 0.5 * (P + P.T)  # also because what is not symmetric would never decay
-            z = z - G @ z + r
-    return Trajectory(means, rows[:, 0], rows[:, 1], rows[:, 2])
+    while True:
+        away = np.nan if fixed_point is None else float(np.trace(P))
+        yield p + z, (*_distances(moments.L_mean, P, z, p - solution), away)
+        zp, zr, GP = np.multiply.outer(z, p), np.multiply.outer(z, r), G @ P
+        change = zr - GP - now.cross(z)
+        P = P + 2.0 * change + now.second(P + zp + zp.T) + noise
+        P = 0.5 * (P + P.T)  # also because what is not symmetric would never decay
+        z = z - G @ z + r
 
 
 def _distances(L: Float64, P: Float64, z: Float64, bias: Float64) -> tuple[float, float]:

@@ -135,8 +135,12 @@ def between_roots(inner: Map, V: Float64, weights: Float64) -> Map:
 def radius(apply: Map, d: int, self_adjoint: bool, tolerance: float) -> float:
     """The spectral radius of a map that keeps positive semidefinite matrices so.
 
-    By Krein and Rutman it is the eigenvalue of a positive semidefinite matrix.
+    By Krein and Rutman it is the eigenvalue of a positive semidefinite matrix. Infinite where its
+    images overflow.
     """
+    start = apply(np.eye(d)).ravel()
+    if not np.isfinite(start).all():
+        return np.inf
     if d <= DENSE:
         rows, columns = np.tril_indices(d)
         images = []
@@ -145,7 +149,6 @@ def radius(apply: Map, d: int, self_adjoint: bool, tolerance: float) -> float:
             unit[i, j] = unit[j, i] = 1.0
             images.append(apply(unit)[rows, columns])
         return float(np.abs(linalg.eigvals(np.column_stack(images))).max())
-    start = apply(np.eye(d)).ravel()
     if not start.any():
         return 0.0
     if self_adjoint:

@@ -1,5 +1,6 @@
 """What theory says of a configuration, as numbers and functions of Python."""
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from ist_mpi.config import Config, load
 from ist_mpi.errors import Fault, InputError
 from ist_mpi.library.arguments import between, flag, integer
 from ist_mpi.library.asking import configuration
-from ist_mpi.library.words import python_words
+from ist_mpi.library.words import in_python, python_words
 from ist_mpi.parallel import ranks
 from ist_mpi.training import foresight
 from ist_mpi.training.foresight import foresee
@@ -34,12 +35,11 @@ NAMES = dict(zip(foresight.COLUMNS, ("round", "gap", "relative_gap"), strict=Fal
 """Of expectations, by the columns of ``ist-mpi theory --csv``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Theory:
     """Exact theory of a configuration, as `ist_mpi.theory` finds it.
 
-    Constants are None where they are undefined or were left out; `why` has the reason for the
-    latter.
+    Constants are None where they are undefined or were left out; `why` has the reasons.
 
     Attributes
     ----------
@@ -98,9 +98,9 @@ class Theory:
 
     @property
     def why(self) -> Mapping[str, str]:
-        """By constant, why it is None; one that is None and not here is undefined."""
-        reasons: Mapping[str, str] = self.to_dict()["not_computed_because"]
-        return reasons
+        """By constant, why it is None: a sentence."""
+        reasons: Mapping[str, str] = self._document["not_computed_because"]
+        return {name: in_python(why) for name, why in reasons.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """What ``ist-mpi theory --json`` prints."""
@@ -139,8 +139,7 @@ class Theory:
                 self._comm, self._question, rounds=rounds, full=self._full, constants=False
             )
         if found.digest != self._digest:
-            expected = "those of this theory; ask ist_mpi.theory anew"
-            raise InputError(Fault("problem", "data that have changed since", expected))
+            raise InputError(foresight.CHANGED)
         table = found.trajectory
         if table is None:
             raise InputError(Fault("rounds", str(rounds), "a configuration with exact theory"))
@@ -150,29 +149,65 @@ class Theory:
     def rounds_to(self, tolerance: float) -> int | None:
         """The first round at which E f(x^k) − f* is at most `tolerance` times what it began with.
 
-        None where it never is (a bias, or a step size that is too large), or is not known.
+        None where it never is (a bias, or a step size that is too large), or where no round can be
+        followed, as `why` says.
 
         Raises
         ------
         InputError
-            If the tolerance is no number between 0 and 1.
+            If the tolerance is no number between 0 and 1; if it is not reached in 100 000 rounds,
+            while nothing says that it never is; or if the data are others than they were.
         """
         tolerance = between("tolerance", tolerance, 1.0)
-        limit = self._document["limit_relative_gap"]
-        rounds = 64
-        while self._can_be_followed and rounds <= MOST_ROUNDS:
-            gaps = self.expectation(rounds)["relative_gap"]
-            below = np.flatnonzero(gaps <= tolerance)
-            if below.size:
-                return int(below[0])
-            if not np.isfinite(gaps[-1]) or (limit is None and gaps[-1] > DIVERGES):
-                return None
-            if limit is not None and tolerance < (1.0 - NEAR) * limit:
-                end = gaps[-rounds // 4 :]  # it may have swung below the limit on its way
-                if np.abs(end - limit).max() <= NEAR * limit:
-                    return None
-            rounds *= 4
-        return None
+        if not self._can_be_followed:
+            return None
+        way = _Way(tolerance, self._document["limit_relative_gap"])
+        with python_words(), ranks.abort_on_error(self._comm):
+            foresight.follow(self._comm, self._question, self._full, self._digest, way.enough)
+        if way.unsure:
+            got = f"{tolerance:g}, not reached in {MOST_ROUNDS} rounds"
+            expected = "a larger one, which is"
+            remedy = "expectation(K) has the gaps of as many rounds as wished"
+            raise InputError(Fault("tolerance", got, expected, remedy))
+        return way.reached
+
+
+class _Way:
+    """The way of an expected gap to a tolerance, round by round."""
+
+    def __init__(self, tolerance: float, limit: float | None) -> None:
+        self._tolerance, self._limit = tolerance, limit
+        self._look = 64
+        """The round at which it is next asked whether there is hope."""
+        self._arrived = 0
+        """Rounds for which it has been at its limit by now."""
+        self.reached: int | None = None
+        self.unsure = False
+        """Whether the rounds were too few to tell."""
+
+    def enough(self, k: int, gap: float) -> bool:
+        """Whether no later round is of interest."""
+        if gap <= self._tolerance:
+            self.reached = k
+            return True
+        limit = self._limit
+        near = limit is not None and abs(gap - limit) <= NEAR * limit
+        self._arrived = self._arrived + 1 if near else 0
+        if k not in (self._look, MOST_ROUNDS):
+            return False
+        if self._never(k, gap):
+            return True
+        self._look *= 4
+        self.unsure = k == MOST_ROUNDS
+        return self.unsure
+
+    def _never(self, k: int, gap: float) -> bool:
+        """Whether the tolerance is out of reach; on its way a gap may swing below its limit."""
+        limit = self._limit
+        if not math.isfinite(gap) or (limit is None and gap > DIVERGES):
+            return True
+        above = limit is not None and self._tolerance < (1.0 - NEAR) * limit
+        return above and 4 * self._arrived >= k
 
 
 def theory(

@@ -2,9 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +15,7 @@ from ist_mpi.errors import Fault, InputError
 from ist_mpi.exact_theory import recursions
 from ist_mpi.exact_theory.bounds import NOT_QUADRATIC
 from ist_mpi.exact_theory.chains.chain import Chain, rounds_to
-from ist_mpi.exact_theory.constants import NO_MEMORY, Constants
+from ist_mpi.exact_theory.constants import NO_MEMORY, SLOW, Constants
 from ist_mpi.exact_theory.cost import (
     AUTO_DENSE,
     DENSE,
@@ -55,11 +54,12 @@ COLUMNS = (
 )
 """Of the trajectory's table: E f(x^k) − f* and so on, and f(E x^k) − f*."""
 
-
 MAX_ROUNDS = 100_000
 """That are followed to a relative gap."""
-MAX_NUMBERS = 2**28
-"""Of a trajectory in memory: 2 GiB."""
+MAX_NUMBERS = 2**28  # of a trajectory in memory: 2 GiB
+CHANGED = Fault(
+    "problem", "data that have changed since", "those of this theory; ask ist_mpi.theory anew"
+)
 
 
 class Foresight(NamedTuple):
@@ -132,7 +132,7 @@ def foresee(
         experiment = prepare(comm, job.config, job.facts, problem, job.effort)
         found = experiment.constants
         if job.effort != wish_of(job.config, job.facts).wanted:
-            found = replace(found, not_computed=dict.fromkeys(found.not_computed, NO_MEMORY))
+            found = found.because(SLOW, NO_MEMORY)
         del problem
         total = job.config.run.rounds
         expected = None
@@ -230,6 +230,42 @@ def trajectory(experiment: Experiment, rounds: int, second_moments: bool) -> Flo
     return table
 
 
+def follow(
+    comm: Any, source: Any, full: bool, digest: str, enough: Callable[[int, float], bool]
+) -> None:
+    """Tell `enough` of each round k, and of E f(x^k) − f* over f(x⁰) − f*, until it is; collective.
+
+    Nothing is told where second moments are left out; InputError if the data have changed.
+    """
+    job, problem = jobs.open_job(comm, source, wish_of=_wishes(False, True, full))
+    experiment = prepare(comm, job.config, job.facts, problem, job.effort)
+    with ranks.agreeing(comm):
+        if experiment.digest != digest:
+            raise InputError(CHANGED)
+    if not _second_moments(full, job.facts.d):
+        return
+    with one_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for k, gap in enumerate(_relative_gaps(experiment)):
+            if enough(k, gap):
+                return
+
+
+def _relative_gaps(experiment: Experiment) -> Iterator[float]:
+    """(E f(x^k) − f*) / (f(x⁰) − f*), k = 0, 1, … without end; collective."""
+    if experiment.known.own is not None:
+        chain, L, e, _ = _chain(experiment)
+        gaps = (0.5 * float(np.sum(L * now.second)) for now in chain.errors(e))
+    else:
+        objective, known = cast(Objective, experiment.objective), experiment.known
+        moments, units = moments_of(experiment.team, experiment.problem, known, objective.mean)
+        L, x0 = moments.L_mean, units.model(experiment.x0)
+        e = x0 - units.model(objective.prediction.x_star)
+        gamma = units.step_size(experiment.method.gamma)
+        gaps = (row[0] for _, row in recursions.expectations(moments, gamma, x0))
+    first = np.float64(0.5 * e @ (L @ e))
+    return (float(gap / first) for gap in gaps)
+
+
 def _chain(experiment: Experiment) -> tuple[Chain, Float64, Float64, Units]:
     """The chain of a method with exact theory of its own, L̄, and x⁰ − x*, in units; collective."""
     known, team = experiment.known, experiment.team
@@ -304,7 +340,7 @@ def to_document(foresight: Foresight) -> dict[str, Any]:
         "floats_down_per_round": foresight.floats_down,
         "floats_up_per_round": foresight.floats_up,
         "not_computed": list(constants.not_computed),
-        "not_computed_because": dict(constants.not_computed),
+        "not_computed_because": constants.why,
         "estimated": list(constants.estimated),
         "step_size_rule": foresight.method.step_size_rule,
         "reached": {

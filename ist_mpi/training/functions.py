@@ -252,6 +252,7 @@ def constants(
     theory: FunctionTheory | None, known: Known, objective: FunctionObjective, x0: Float64
 ) -> Constants:
     """Those that are known; of all others the reason; collective."""
+    found = Constants.of({}, dict.fromkeys(Constants().values(), known.why_not))
     if theory is not None:
-        return theory.constants(x0, objective.value, known)
-    return Constants.of({}, dict.fromkeys(Constants().values(), known.why_not))
+        found = theory.constants(x0, objective.value, known)
+    return found.explained(known, objective.prediction)

@@ -2,12 +2,14 @@
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ist_mpi.config import Config
-from ist_mpi.exact_theory.constants import as_attributes
+from ist_mpi.exact_theory.constants import Constants
+from ist_mpi.exact_theory.missing import MADE_OF, OVERFLOWS
 from ist_mpi.parallel import ranks
 from ist_mpi.store import provenance
 from ist_mpi.store.log import RunLog
@@ -28,12 +30,14 @@ def open_log(
     problem = _whole_problem(experiment) if config.log.problem else {}
     if at_start is None:
         return None
-    theory = {
+    numbers = {
         "f_star": prediction.f_star,
         "initial_gap": at_start.gap,
-        **as_attributes(experiment.constants),
         "mean_step_size_limit": prediction.mean_step_size_limit,
         "fixed_point_gap": at_fixed_point.gap if at_fixed_point else math.nan,
+    }
+    theory = {
+        **_of_theory(experiment.constants, numbers),
         "step_size_rule": config.method.step_size_rule or "a number of the configuration",
     }
     found = {"x_star": prediction.x_star, "fixed_point": prediction.fixed_point}
@@ -54,6 +58,29 @@ def open_log(
         **provenance.attributes(json.dumps(hosts), len(hosts), ranks.mpi_version()),
     }
     return RunLog(out, attributes, experiment.columns, arrays, theory, force)
+
+
+def _of_theory(constants: Constants, beside: Mapping[str, float]) -> dict[str, Any]:
+    """What the log keeps: numbers, NaN for what is undefined or was left out, the names of the
+    latter, and the reasons of both, a JSON object.
+
+    `beside`: numbers that are no constants, by name.
+    """
+    numbers = {
+        name: math.nan if value is None else value for name, value in constants.values().items()
+    }
+    why = {**constants.not_computed, **constants.undefined}
+    for name, value in beside.items():
+        if math.isnan(value) and name not in why:
+            why[name] = why.get(MADE_OF[name], OVERFLOWS)
+    return {
+        **numbers,
+        **beside,
+        "not_computed": " ".join(constants.not_computed),
+        "not_computed_because": json.dumps(why),
+        "estimated": " ".join(constants.estimated),
+        **constants.words,
+    }
 
 
 def _whole_problem(experiment: Experiment) -> dict[str, Any]:

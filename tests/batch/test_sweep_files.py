@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ist_mpi
 from ist_mpi import InputError
 from ist_mpi.batch import grid
 from ist_mpi.batch.axes import values_of
@@ -291,7 +292,8 @@ def test_the_example() -> None:
     [
         ("run.seed=0:5", "0:5"),
         ("method.step_size=log:1e-6:1e-4:3", {"from": 1e-6, "to": 1e-4, "count": 3, "log": True}),
-        ("problem.l2=linear:0:1:5", {"from": 0.0, "to": 1.0, "count": 5}),
+        ("problem.l2=linear:0:1.0:5", {"from": 0, "to": 1.0, "count": 5}),
+        ("problem.n=linear:2:8:3", {"from": 2, "to": 8, "count": 3}),
         ("problem.n=1,2, 3", [1, 2, 3]),
         ("method.sketch=permutation,rand", ["permutation", "rand"]),
         ("log.iterates=true,false", [True, False]),
@@ -300,6 +302,51 @@ def test_the_example() -> None:
 )
 def test_axes_of_the_command_line(text: str, axis: Any) -> None:
     assert grid.parsed([text]) == {text.partition("=")[0].strip(): axis}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("run.rounds=linear:100:300:3", [100, 200, 300]),
+        ("problem.n=log:2:8:3", [2, 4, 8]),
+        ("method.step_size=linear:1:2:3", [1.0, 1.5, 2.0]),
+        ("method.step_size=linear:1e-3:3e-3:2", [1e-3, 3e-3]),
+    ],
+)
+def test_a_range_of_the_command_line_is_that_of_a_file(
+    text: str, values: list[float], tmp_path: Path
+) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    found = grid.planned(load(tmp_path / "base.toml"), grid.parsed([text]), tmp_path, [text])
+    key = text.partition("=")[0]
+    assert [point[key] for point in found.sweep.points] == values
+    assert {type(point[key]) for point in found.sweep.points} == {type(values[0])}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("run.seed=2:0", "--grid run.seed=2:0"),
+        ("run.rounds=linear:100:300:1", "--grid run.rounds=linear:100:300:1"),
+        ("problem.d=0:99999", "--grid problem.d=0:99999"),
+        ("problem.n=1,-2", "point 1 (problem.n = -2): --grid problem.n=1,-2"),
+        ("run.roundz=1", "point 0 (run.roundz = 1): --grid run.roundz=1"),
+        ("method.sketch=rand", 'point 0 (method.sketch = "rand"): method.q in the base'),
+    ],
+)
+def test_a_refusal_names_what_was_given(text: str, where: str, tmp_path: Path) -> None:
+    """Not the files, which are gone."""
+    (tmp_path / "base.toml").write_text(BASE)
+    config, axes = load(tmp_path / "base.toml"), grid.parsed([text])
+    with pytest.raises(InputError) as refused:
+        grid.planned(config, axes, tmp_path / "runs", [text])
+    assert [fault.where for fault in refused.value.faults] == [where]
+    assert not list((tmp_path / "runs").iterdir())
+    with pytest.raises(InputError) as refused:
+        ist_mpi.sweep(config, axes, folder=tmp_path / "runs")
+    key = text.partition("=")[0]
+    in_python = where.replace(f"--grid {text}", f"grid {key}")
+    assert [fault.where for fault in refused.value.faults] == [in_python]
 
 
 @pytest.mark.parametrize(

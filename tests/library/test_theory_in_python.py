@@ -11,6 +11,8 @@ import pytest
 
 import ist_mpi
 from ist_mpi.errors import InputError
+from ist_mpi.exact_theory.chains import chain
+from ist_mpi.training import foresight
 
 PROBLEM = {"kind": "synthetic", "n": 3, "d": 7}
 METHOD = {"name": "ist", "step_size": 0.01}
@@ -41,6 +43,34 @@ def test_rounds_to_a_tolerance() -> None:
     assert free.rounds_to(1e-6) == free.to_dict()["reached"]["1e-06"]["rounds"]
 
 
+@pytest.mark.parametrize("method", ["ist", "anchored"])
+def test_rounds_are_followed_once_to_the_last(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is reached between two powers of 4, too; what is not is no "never"."""
+    monkeypatch.setattr(chain, "FARTHEST", 0)  # no search for γ_max
+    monkeypatch.setattr(foresight, "MAX_ROUNDS", 1)
+    found = ist_mpi.theory(problem=PROBLEM, method={"name": method, "step_size": 1e-5})
+    gaps = found.expectation(100)["relative_gap"]
+    opened = []
+    open_job = foresight.jobs.open_job
+    monkeypatch.setattr(
+        foresight.jobs, "open_job", lambda *a, **k: opened.append(1) or open_job(*a, **k)
+    )
+    monkeypatch.setattr("ist_mpi.library.theory.MOST_ROUNDS", 100)
+    for k in (1, 64, 65, 80, 100):
+        assert found.rounds_to(gaps[k]) == k
+    assert len(opened) == 5
+    with pytest.raises(InputError, match=r"tolerance: got .*, not reached in 100 rounds"):
+        found.rounds_to(0.999 * gaps[100])
+
+
+def test_theories_are_one_or_another() -> None:
+    one, other = ist_mpi.theory(**arrays(), method=METHOD), ist_mpi.theory(CONFIG)
+    assert one == one
+    assert one != other
+    assert one in [other, one]
+    assert {one: 1, other: 2}[one] == 1
+
+
 def test_theory_of_arrays() -> None:
     rng = np.random.default_rng(0)
     B = rng.standard_normal((3, 5, 5))
@@ -54,6 +84,7 @@ def test_theory_of_arrays() -> None:
 def test_what_is_missing_says_why() -> None:
     found = ist_mpi.theory(problem=PROBLEM, method={**METHOD, "local_steps": 3})
     assert found.theta is None
+    assert found.why["theta"] == "no closed form is known for 3 local steps"
     with pytest.raises(InputError, match="local_steps"):
         found.expectation(3)
     assert found.rounds_to(1e-6) is None

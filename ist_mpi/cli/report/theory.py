@@ -1,7 +1,5 @@
 """The constants of theory, for people."""
 
-import math
-
 from rich.text import Text
 
 from ist_mpi.cli.report.text import console, facts_table, number
@@ -26,6 +24,7 @@ SYMBOLS = {
     "cycle_rounds": "rounds of a cycle",
     "cycle_contraction": "contraction of second moments over a cycle",
     "rate": "factor of E f − f* a round, in the long run",
+    "mean_step_size_limit": "2/λ_max(M), mean stable below",
     "solution_residual": "‖∇f(x*)‖ over that at x = 0",
     "fixed_point_error": "error of x∞, relative, about",
     "fixed_point_rule": "x∞ by",
@@ -44,18 +43,21 @@ def show_foresight(foresight: Foresight) -> None:
     table.row("γ, the step size", number(foresight.method.gamma))
     if foresight.method.step_size_rule is not None:
         table.row("its rule", foresight.method.step_size_rule)
-    for name, value in constants.values().items():
-        shown = number(math.nan if value is None else value)
-        shown += " (an estimate)" if name in constants.estimated else ""
-        if name in constants.not_computed:
-            shown = f"not computed ({constants.not_computed[name]})"
-        table.row(SYMBOLS[name], shown)
+    numbers = {**constants.values(), "mean_step_size_limit": foresight.mean_step_size_limit}
+    for name, value in numbers.items():
+        if value is not None and name not in constants.undefined:
+            estimate = " (an estimate)" if name in constants.estimated else ""
+            table.row(SYMBOLS[name], number(value) + estimate)
     for name, text in constants.words.items():
         table.row(SYMBOLS[name], text)
-    table.row("2/λ_max(M), mean stable below", number(foresight.mean_step_size_limit))
+    reasons = {**constants.not_computed, **constants.undefined}
+    for why in dict.fromkeys(reasons.values()):
+        label = "not computed" if why in constants.not_computed.values() else "undefined"
+        names = [name for name, reason in reasons.items() if reason == why]
+        table.row(label, f"{', '.join(names)}: {why}")
     needed = rounds_to(foresight.tolerance, constants)
-    shown = "undefined" if needed is None else f"{needed:.0f}"
-    table.row(f"rounds for {foresight.tolerance:g} of E x's distance²", shown)
+    if needed is not None:
+        table.row(f"rounds for {foresight.tolerance:g} of E x's distance²", f"{needed:.0f}")
     floats = f"{foresight.floats_up:g} up, {foresight.floats_down:g} down"
     table.row("floats per round per worker", floats)
     for why, step in step_sizes(constants).items():

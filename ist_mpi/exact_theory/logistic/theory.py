@@ -18,11 +18,21 @@ from ist_mpi.exact_theory.constants import Constants
 from ist_mpi.exact_theory.cost import Effort
 from ist_mpi.exact_theory.logistic.fixed_point import Work, fixed_point
 from ist_mpi.exact_theory.logistic.objective import Objective
+from ist_mpi.exact_theory.missing import FROM_SOLUTION, ZERO_IS_SOLUTION
 from ist_mpi.exact_theory.step import Known
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.local_logistic import LocalLogistic
 
 Float64 = NDArray[np.float64]
+
+
+REASONS = {
+    "fixed_point_relative_gap": FROM_SOLUTION,
+    "fixed_point_gap_over_zero": ZERO_IS_SOLUTION,
+    "fixed_point_error": "no sample of draws was taken that it is estimated from",
+    "expected_smoothness": "no bound is known of blocks that overlap, or that D_i^{−1/2} scales",
+}
+"""Why a number is missing although x∞ is known, and bounds are."""
 
 
 class Solution(NamedTuple):
@@ -92,4 +102,9 @@ class LogisticTheory:
             further["expected_smoothness"] = of.expected_smoothness
         left_out = {k: known.why_not for k in Constants().values() if k not in numbers}
         made = Constants.of(numbers, left_out, estimated)
-        return replace(made, further=further, words=words)
+        undefined = {}
+        for name, why in REASONS.items():
+            number = (numbers | further).get(name, 0.0)
+            if number is None or math.isnan(number):
+                undefined[name] = why
+        return replace(made, further=further, words=words, undefined=undefined)
