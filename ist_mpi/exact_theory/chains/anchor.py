@@ -38,7 +38,8 @@ class Anchored(Chain):
         refresh: int | None,
         probability: float | None,
     ) -> None:
-        self._moments, self._alpha, self._gamma = moments, alpha, gamma
+        self._moments, self._alpha = moments, alpha
+        self._gamma = np.float64(gamma)  # its square may be infinite: no error, as of a float
         self._L, self._d = moments.L_mean, len(moments.b_mean)
         self._Q = np.eye(self._d) - gamma * alpha * moments.M
         self._p = probability
