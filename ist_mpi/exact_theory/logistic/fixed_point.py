@@ -4,6 +4,7 @@ The minimiser of f_D (see `submodels`): exactly, of a sample of draws, or with n
 margins. All is collective.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from ist_mpi.exact_theory.step import Known
 from ist_mpi.sketches.law import Exchangeable
 from ist_mpi.sums import exact_sum
 
+LOGGER = logging.getLogger(__name__)
 Float64 = NDArray[np.float64]
 
 BLOCKS = 20_000
@@ -117,6 +119,7 @@ class _Search:
         if not how:
             return None
         if how == "exact":
+            LOGGER.info("solving for x∞ over all blocks")
             of, found = self._of_blocks(submodels.all_blocks(self._law, d), self._x_star, GOAL)
             return FixedPoint(found.x, how, self._objective(of), found.value, 0.0)
         normal = self._of_normal_margins() if self._law.group_size == 1 else None
@@ -128,7 +131,7 @@ class _Search:
             return sampled
         far = float(np.linalg.norm(normal.x - sampled.x))
         unsure = sampled.error * float(np.linalg.norm(sampled.x))
-        error = math.hypot(far, unsure) / float(np.linalg.norm(normal.x))
+        error = _relative(math.hypot(far, unsure), normal.x)
         if wish == "auto" and error > COARSE:
             return sampled._replace(objective=None, value=math.nan)  # too slow for every row
         return normal._replace(error=error)
@@ -165,6 +168,7 @@ class _Search:
     def _of_sample(self, start: Float64, effort: Effort) -> FixedPoint:
         """x∞ of a sample of draws, with the standard error of it."""
         d, draws = self._team.d, self._draws(effort.draws)
+        LOGGER.info("solving for x∞ over %d draws", draws)
         rng = np.random.default_rng(SEED)
         blocks = submodels.sampled_blocks(self._law, d, draws, rng)
         of, found = self._of_blocks(blocks, start, effort.goal)
@@ -181,6 +185,7 @@ class _Search:
 
     def _of_normal_margins(self) -> FixedPoint:
         """x∞ with normal margins."""
+        LOGGER.info("solving for x∞ with normal margins")
         of = self._parts(lambda H, root: submodels.Gaussian(H, self._f.l2, self._law, root))
         function, start = self._mean(of), np.zeros(self._team.d)
         if start.size > HESSIANS:
@@ -225,10 +230,16 @@ class _Search:
                 return 0.0
             steps = linalg.solve(whole, draws * each, assume_a="pos")
             squared = steps.var(axis=1, ddof=1) / draws + steps.mean(axis=1) ** 2
-            return math.sqrt(float(squared.sum())) / float(np.linalg.norm(x))
+            return _relative(math.sqrt(float(squared.sum())), x)
 
         found: float = team.on_root(solve)
         return found
+
+
+def _relative(distance: float, x: Float64) -> float:
+    """To ‖x‖; NaN where that is 0."""
+    norm = float(np.linalg.norm(x))
+    return distance / norm if norm > 0 else math.nan
 
 
 def _hessians(of: Mapping[int, Any]) -> Hessian:

@@ -5,6 +5,7 @@ l1 = λ_max(ρL̄ + (1 − ρ)D̄), √λ_max(mean L_i²) and max λ_max(L_i) ar
 and μ = l2; what takes more than bounds (θ, γ_max, W̄, σ², E f) is not known. All is collective.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from ist_mpi.exact_theory.step import Known
 from ist_mpi.parallel.team import Team
 from ist_mpi.problems.local_logistic import LocalLogistic
 
+LOGGER = logging.getLogger(__name__)
 Float64 = NDArray[np.float64]
 
 
@@ -62,6 +64,7 @@ class LogisticTheory:
         samples = float(team.all_workers(local.storage.samples.astype(np.float64)).sum())
         self.quantities = Bounds(team, local.bounds, entries, known, sketch, problem.l2)
         f = Objective(team, local, problem.l2)
+        LOGGER.info("solving for x*")
         self._x_star = f.minimum()
         work = Work(entries, samples, self.quantities.blocks)
         self._found = fixed_point(f, self._x_star, known, problem.fixed_point, work)
@@ -93,7 +96,7 @@ class LogisticTheory:
             numbers["fixed_point_relative_gap"] = gap / at_start if at_start > 0 else None
             numbers["fixed_point_gap_over_zero"] = gap / at_zero if at_zero > 0 else None
             words["fixed_point_rule"] = found.how
-            further["fixed_point_error"] = found.error
+            further["fixed_point_error"] = None if math.isnan(found.error) else found.error
             if found.error != 0.0:
                 estimated = ("fixed_point_relative_gap", "fixed_point_gap_over_zero")
         if self._effort != "none":
