@@ -135,6 +135,7 @@ def test_commands_that_begin_with_an_example_run(block: Block, tmp_path: Path) -
     assert list(tmp_path.glob("*.png"))
 
 
+NUMBER = re.compile(r"-?[\d.]+(e-?\d+)?")
 NUMBERS: dict[str, list[tuple[float, float]]] = {
     "README": [],
     "bias": [(1e-5, 1e-4), (0, 1e-12)],
@@ -166,7 +167,8 @@ def test_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     expected = NUMBERS.get(page.stem, [])
-    found = [line for line in done.stdout.split() if re.fullmatch(r"-?[\d.]+(e-?\d+)?", line)]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    found = [word for words in lines if all(map(NUMBER.fullmatch, words)) for word in words]
     for word, (low, high) in zip(found[-len(expected) :], expected, strict=bool(expected)):
         assert low <= float(word) <= high
     if page.stem == "README":
