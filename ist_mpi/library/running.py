@@ -29,12 +29,14 @@ def run(
 ) -> Result:
     """See `ist_mpi.run`."""
     comm = ranks.communicator(comm)
-    with ranks.abort_on_error(comm), ranks.agreeing(comm):
-        source = configuration(config, settings)
-        force = flag("force", force)
-        progress = None if progress is None else flag("progress", progress)
-        callback = None if callback is None else function("callback", callback)
-        out = None if out is None else path_of("out", out)
+    with ranks.abort_on_error(comm), ranks.alone_on(comm):
+        ranks.meet(comm)
+        with ranks.agreeing(comm):
+            source = configuration(config, settings)
+            force = flag("force", force)
+            progress = None if progress is None else flag("progress", progress)
+            callback = None if callback is None else function("callback", callback)
+            out = None if out is None else path_of("out", out)
     speaks = comm.rank == 0
     shown = sys.stderr.isatty() if progress is None else progress
     bar = ProgressReport("run") if shown and speaks else nullcontext()
