@@ -27,6 +27,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[float]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 7])
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("ignore:diverged")
