@@ -108,7 +108,8 @@ def main(paths: list[str]) -> None:
     """Every case."""
     cancer, digits = load_breast_cancer(), load_digits()
     rng = np.random.default_rng(0)
-    wide = sparse.random_array((4000, 10**6), density=2e-5, format="csr", rng=rng)
+    places = np.repeat(np.arange(4000), 20), rng.integers(0, 10**6, 80_000)
+    wide = sparse.csr_array((rng.random(80_000), places), shape=(4000, 10**6))
     cases: list[tuple[str, Any, Any, int]] = [
         ("breast cancer", cancer.data, cancer.target, 2000),
         ("digits", digits.data, (digits.target == 0).astype(int), 1000),

@@ -52,7 +52,8 @@ def test_honest_logs_are_ok(variant: str, data: Path, tmp_path: Path) -> None:
 def test_large_sparse_logs_are_judged(tmp_path: Path) -> None:
     """Nothing of d × d is formed."""
     rng, log = np.random.default_rng(3), tmp_path / "run.h5"
-    rows, columns = np.repeat(np.arange(80), 30), rng.integers(0, 30_000, 80 * 30)
+    rows = np.repeat(np.arange(80, dtype=np.int32), 30)
+    columns = rng.integers(0, 30_000, 80 * 30, dtype=np.int32)
     X = sparse.csr_array((rng.standard_normal(80 * 30), (rows, columns)), shape=(80, 30_000))
     y, path = np.where(rng.random(80) < 0.5, 1, -1), tmp_path / "data.svm"
     dump_svmlight_file(X, y, str(path), zero_based=False)
