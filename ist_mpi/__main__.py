@@ -6,6 +6,7 @@ that waits for others in vain does not wait for ever.
 
 import os
 import sys
+import time
 import traceback
 
 from ist_mpi.parallel import signals, watchdog
@@ -39,8 +40,9 @@ def _end_all() -> None:
     """End the other ranks too: a launcher need not notice who leaves before MPI has started."""
     if (launched_size() or 1) == 1:
         return
-    traceback.print_exc()
+    sys.stderr.write(traceback.format_exc())  # one write, and time for the launcher to forward it
     sys.stderr.flush()
+    time.sleep(0.2)
     from ist_mpi.parallel import mpi
 
     if mpi.MPI is not None:
