@@ -225,7 +225,8 @@ def theory(
     comm = ranks.communicator(comm) if comm is not None else ranks.world_if_any()
     arrays = {"L": L, "b": b, "X": X, "y": y}
     source = None  # of ranks other than 0, for what rank 0 gives
-    with python_words():
+    with python_words(), ranks.abort_on_error(comm):
+        ranks.meet(comm, "ist_mpi.theory")
         with ranks.agreeing(comm):
             full = flag("full", full)
             if config is not None or settings or any(one is not None for one in arrays.values()):

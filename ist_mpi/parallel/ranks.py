@@ -249,8 +249,8 @@ MISSING_SECONDS = 30.0
 """Ranks that have waited so long for others say so."""
 
 
-def meet(comm: Any) -> None:
-    """Wait until all ranks of a communicator are here; collective.
+def meet(comm: Any, what: str = "ist_mpi.run") -> None:
+    """Wait until all ranks of a communicator have called a function; collective.
 
     Who calls alone is told, and does not wait for ever.
 
@@ -263,7 +263,7 @@ def meet(comm: Any) -> None:
         return
     request, waited = comm.Ibarrier(), Awake(MISSING_SECONDS / 10)
     pause, told = 1e-5, False
-    missing = "not every rank of the communicator has called ist_mpi.run, which all have to"
+    missing = f"not every rank of the communicator has called {what}, which all have to"
     while not request.Test():
         time.sleep(pause)
         pause = min(2 * pause, 0.01)

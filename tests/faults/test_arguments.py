@@ -183,6 +183,11 @@ AROUND = {
         2,
         "not every rank of the communicator has called ist_mpi.run",
     ),
+    "a rank that asks for theory alone": (
+        "ranks.START_SECONDS = 1.0\nif world.rank == 1:\n    ist_mpi.theory(cfg, comm=world)",
+        2,
+        "not every rank of the communicator has called ist_mpi.theory",
+    ),
 }
 
 

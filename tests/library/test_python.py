@@ -115,22 +115,24 @@ def test_an_error_in_a_callback_is_the_programs(tmp_path: Path) -> None:
         ist_mpi.run(CONFIG, callback=look)
 
 
+untyped: Any = ist_mpi
+"""Without its types: what follows is wrong on purpose."""
 WRONG: dict[str, Callable[[Any], Any]] = {
-    "callback: got 3": lambda _: ist_mpi.run(CONFIG, callback=3),  # type: ignore[arg-type]
-    "progress: got 'no'": lambda _: ist_mpi.run(CONFIG, progress="no"),  # type: ignore[arg-type]
-    "force: got 'no'": lambda _: ist_mpi.run(CONFIG, force="no"),  # type: ignore[arg-type]
-    "out: got 3": lambda _: ist_mpi.run(CONFIG, out=3),  # type: ignore[arg-type]
-    "full: got 1": lambda _: ist_mpi.theory(CONFIG, full=1),  # type: ignore[arg-type]
-    "path: got 4": lambda _: ist_mpi.open_run(4),  # type: ignore[arg-type]
-    "path: got 5": lambda _: ist_mpi.open_sweep(5),  # type: ignore[arg-type]
-    "folder: got 5": lambda at: ist_mpi.open_sweep(at, 5),  # type: ignore[arg-type]
-    "folder: got 6": lambda _: ist_mpi.sweep(CONFIG, {}, folder=6),  # type: ignore[arg-type]
-    "progress: got 7": lambda at: ist_mpi.sweep(CONFIG, {}, folder=at, progress=7),  # type: ignore[arg-type]
-    r"^x: got \[": lambda _: ist_mpi.run(CONFIG).plot(["rounds"]),  # type: ignore[arg-type]
-    "^y: got None": lambda _: ist_mpi.run(CONFIG).plot(y=None),  # type: ignore[arg-type]
-    "^y: got 'no'": lambda _: ist_mpi.run(CONFIG).plot(y="no"),
-    "^/rounds/no: got nothing": lambda _: ist_mpi.run(CONFIG).rounds["no"],
-    "^/theory/no: got nothing": lambda _: ist_mpi.run(CONFIG).theory["no"],
+    "callback: got 3": lambda _: untyped.run(CONFIG, callback=3),
+    "progress: got 'no'": lambda _: untyped.run(CONFIG, progress="no"),
+    "force: got 'no'": lambda _: untyped.run(CONFIG, force="no"),
+    "out: got 3": lambda _: untyped.run(CONFIG, out=3),
+    "full: got 1": lambda _: untyped.theory(CONFIG, full=1),
+    "path: got 4": lambda _: untyped.open_run(4),
+    "path: got 5": lambda _: untyped.open_sweep(5),
+    "folder: got 5": lambda at: untyped.open_sweep(at, 5),
+    "folder: got 6": lambda _: untyped.sweep(CONFIG, {}, folder=6),
+    "progress: got 7": lambda at: untyped.sweep(CONFIG, {}, folder=at, progress=7),
+    r"^x: got \[": lambda _: untyped.run(CONFIG).plot(["rounds"]),
+    "^y: got None": lambda _: untyped.run(CONFIG).plot(y=None),
+    "^y: got 'no'": lambda _: untyped.run(CONFIG).plot(y="no"),
+    "^/rounds/no: got nothing": lambda _: untyped.run(CONFIG).rounds["no"],
+    "^/theory/no: got nothing": lambda _: untyped.run(CONFIG).theory["no"],
 }
 
 

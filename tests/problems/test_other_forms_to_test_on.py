@@ -245,9 +245,7 @@ def test_a_frame_keeps_its_names_in_a_configuration_made_of_another(tmp_path: Pa
             "run": {"rounds": 1},
         }
     )
-    again = load_config(config, ["problem.start_seed=3"]).problem
+    first, again = config.problem, load_config(config, ["problem.start_seed=3"]).problem
+    assert isinstance(first, NetworkSettings)
     assert isinstance(again, NetworkSettings)
-    np.testing.assert_array_equal(
-        load_network(again).test.X,
-        load_network(config.problem).test.X,  # type: ignore
-    )
+    np.testing.assert_array_equal(load_network(again).test.X, load_network(first).test.X)
